@@ -1,0 +1,42 @@
+# The front door. Meson does the building; see README.md.
+BUILD ?= build
+.PHONY: all build deps image run down test unit fuzz bench lint repro coverage clean
+.DEFAULT_GOAL := all
+
+all: build
+
+deps:
+	@scripts/deps.sh
+
+build:
+	@scripts/build.sh $(BUILD)
+
+image: build
+	@scripts/image.sh
+
+run: deps
+	@scripts/run.sh
+
+down:
+	@$(BUILD)/bin/dstack down
+
+test: deps
+	@scripts/test.sh
+
+unit:
+	@scripts/test.sh unit
+
+fuzz:
+	@scripts/test.sh fuzz
+
+bench: build
+	@scripts/bench.sh $(BENCH)
+
+repro: build
+	@os/repro.sh
+
+lint:
+	@scripts/lint.sh
+
+clean:
+	rm -rf build build-asan build-clang build-fuzz
