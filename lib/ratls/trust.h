@@ -1,0 +1,64 @@
+// trust - from evidence to a verdict and to who the guest is: what the KMS, the gateway and `dstack verify`
+// all call.
+//
+// Takes an RA-TLS certificate or an attestation envelope; fetches and caches collateral (PCS or PCCS); has
+// the core verify the quote; replays RTMR3; checks MRTD and RTMR0-2 against the image of that os_image_hash.
+// Trusts the compiled-in Intel root, the configured development root if any, and the image folder. Never says
+// yes unless the base measurements matched an image there. Safe to call from several threads; may block on
+// the network.
+#pragma once
+#include "base/err.h"
+#include "core/attest/certext.h"
+#include "core/verify/bootinfo.h"
+#include "core/verify/verdict.h"
+
+#include <openssl/x509.h>
+
+struct trust;
+
+struct trust_config {
+	const char *pccs_url;  // base URL; NULL: Intel's PCS
+	const char *cache_dir; // disk cache of collateral; NULL: memory only
+	const char *image_dir; // folder of image folders (each with sha256sum.txt); NULL: none, so never ok
+	const char *development_root; // DER or PEM file; NULL: Intel only
+	bool insecure_development;    // must be set with it, else trust_new fails: config.development_root
+};
+
+// Expectations. Absent ones (NULL) are not compared; base measurements always are.
+struct trust_expect {
+	const uint8_t *report_data;   // 64; trust_check_cert computes it from the key itself
+	const uint8_t *app_id;        // 20
+	const uint8_t *compose_hash;  // 32
+	const uint8_t *os_image_hash; // 32
+	struct span key_provider_id;  // DER SubjectPublicKeyInfo of the KMS root; empty: not compared
+	struct span vm_config;        // replaces the envelope's config when not empty
+	bool boottime;                // mr_aggregated up to boot-mr-done and no key provider (SignCert)
+};
+
+struct trust_result {
+	struct verdict verdict;
+	struct boot_info boot;
+	struct app_info app; // spans into boot; has_scripts not set
+};
+
+struct trust *trust_new(const struct trust_config *c, struct err *e);
+void trust_free(struct trust *t);
+
+// 0: trusted, `out` filled. -1: not; e->class ERR_UNTRUSTED with the code of the first claim that failed,
+// ERR_INPUT for unreadable evidence, ERR_AGAIN when collateral could not be had; out->verdict holds the
+// claims reached.
+int trust_check_envelope(struct trust *t, struct trust_result *out, struct span bytes,
+			 const struct trust_expect *x, struct err *e);
+// The same with the quote and event log of the legacy form.
+int trust_check_quote(struct trust *t, struct trust_result *out, struct span quote,
+		      struct span event_log_json, const struct trust_expect *x, struct err *e);
+// Evidence in a certificate, bound to its key: report_data == ratls-cert(SubjectPublicKeyInfo). A certificate
+// without evidence is refused (ERR_UNTRUSTED, ratls.no_evidence). Results are cached by certificate hash
+// until collateral ends.
+int trust_check_cert(struct trust *t, struct trust_result *out, X509 *cert, const struct trust_expect *x,
+		     struct err *e);
+
+// Plain readings of a certificate's extensions, no trust implied. 0 and the bytes, or ERR_ABSENT.
+int cert_app_id(uint8_t out[20], X509 *cert, struct err *e);
+int cert_usage(char *out, size_t cap, X509 *cert, struct err *e);
+int cert_attestation(uint8_t **out, size_t *n, X509 *cert, struct err *e); // .8 only; free() the bytes
