@@ -208,3 +208,14 @@ void wr_hex(struct wr *w, const void *p, size_t n)
 		wr_u8(w, (uint8_t)digit[from[i] & 15]);
 	}
 }
+
+void wr_dec(struct wr *w, uint64_t v)
+{
+	char text[20];
+	size_t n = sizeof text;
+
+	do
+		text[--n] = (char)('0' + v % 10);
+	while (v /= 10);
+	wr_put(w, text + n, sizeof text - n);
+}

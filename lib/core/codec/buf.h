@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MUST_USE __attribute__((warn_unused_result))
+
 struct span {
 	const uint8_t *p;
 	size_t n;
@@ -56,3 +58,4 @@ void wr_put(struct wr *w, const void *p, size_t n);
 void wr_span(struct wr *w, struct span s);
 void wr_str(struct wr *w, const char *s);
 void wr_hex(struct wr *w, const void *p, size_t n); // lower case
+void wr_dec(struct wr *w, uint64_t v);
