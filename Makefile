@@ -30,7 +30,7 @@ fuzz:
 	@scripts/test.sh fuzz
 
 bench: build
-	@scripts/bench.sh $(BENCH)
+	@scripts/bench.sh $(BENCH) $(if $(JSON),--json)
 
 repro: build
 	@os/repro.sh
