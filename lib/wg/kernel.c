@@ -208,7 +208,8 @@ int wg_kernel_parse(struct wg_list *list, const void *message, size_t n)
 {
 	const struct nlmsghdr *m = message;
 
-	if (n < sizeof *m || !mnl_nlmsg_ok(m, (int)n) ||
+	// mnl_nlmsg_ok alone takes a length beyond INT_MAX for a small one.
+	if (n < sizeof *m || m->nlmsg_len > n || !mnl_nlmsg_ok(m, (int)n) ||
 	    mnl_nlmsg_get_payload_len(m) < sizeof(struct genlmsghdr))
 		return -1;
 	return mnl_attr_parse(m, sizeof(struct genlmsghdr), device_attr, list) < 0 ? -1 : 0;

@@ -41,7 +41,8 @@ int link_parse(enum link_kind *kind, int *index, const void *message, size_t n)
 {
 	const struct nlmsghdr *m = message;
 
-	if (n < sizeof *m || !mnl_nlmsg_ok(m, (int)n) || m->nlmsg_type != RTM_NEWLINK ||
+	// mnl_nlmsg_ok alone takes a length beyond INT_MAX for a small one.
+	if (n < sizeof *m || m->nlmsg_len > n || !mnl_nlmsg_ok(m, (int)n) || m->nlmsg_type != RTM_NEWLINK ||
 	    mnl_nlmsg_get_payload_len(m) < sizeof(struct ifinfomsg))
 		return -1;
 	const struct ifinfomsg *i = mnl_nlmsg_get_payload(m);
