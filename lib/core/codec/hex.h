@@ -1,0 +1,6 @@
+// hex - bytes from hexadecimal digits, exactly as many as asked for. Writing them is wr_hex in buf.h.
+#pragma once
+#include "core/codec/buf.h"
+
+int hex_digit(uint8_t c);                                       // -1 when it is none
+MUST_USE int hex_decode(uint8_t *out, size_t n, struct span s); // either case; -1 unless s is n bytes in hex

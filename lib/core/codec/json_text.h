@@ -1,0 +1,19 @@
+// json_text - the characters of JSON strings, shared by the reader's two halves. Private to codec/json*.c.
+#pragma once
+#include "core/codec/buf.h"
+
+// Bytes of a checked string after unescaping, one at a time.
+struct json_chars {
+	struct span left;
+	uint8_t ready[4];
+	uint8_t n, at;
+};
+
+bool json_is_blank(uint8_t c);
+bool json_is_digit(uint8_t c);
+uint32_t json_hex4(const uint8_t *p); // of four checked digits
+// Length of the UTF-8 sequence at p, 0 when it is none (RFC 3629: no overlong forms, no surrogates, to
+// U+10FFFF).
+size_t json_utf8_len(const uint8_t *p, size_t left);
+struct json_chars json_chars_of(struct span contents);
+int json_chars_next(struct json_chars *c); // -1 at the end
