@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/codec/json_text.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 
@@ -42,14 +43,18 @@ static bool rd_bool(struct rd *r)
 	return b == 1;
 }
 
-// Text that goes into a certificate: printable ASCII of bounded length.
+// Text that goes into a certificate: UTF-8 of bounded length without control characters.
 static struct span rd_text(struct rd *r)
 {
 	struct span s = rd_vec(r);
+	struct rd in = rd_span(s);
 
 	r->bad |= s.n > CSR_TEXT_MAX;
-	for (size_t i = 0; i < s.n && !r->bad; i++)
-		r->bad |= s.p[i] < 0x20 || s.p[i] > 0x7e;
+	while (!r->bad && rd_left(&in)) {
+		size_t n = json_utf8_len(in.p, rd_left(&in));
+		r->bad |= !n || *in.p < 0x20 || *in.p == 0x7f;
+		rd_bytes(&in, n);
+	}
 	return s;
 }
 

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "core/codec/buf.h"
 
-enum { CERT_SANS_MAX = 64, CERT_SPKI_MAX = 1024, CERT_PEM_MAX = 64 * 1024 };
+enum { CERT_SANS_MAX = 128, CERT_SPKI_MAX = 1024, CERT_PEM_MAX = 64 * 1024 };
 
 enum cert_ext { // 1.3.6.1.4.1.62397.1.x
 	CERT_EXT_QUOTE = 1,
