@@ -69,6 +69,10 @@ int eventlog_replay(uint8_t rtmr[4][EVENT_DIGEST], const struct eventlog *log, s
 int eventlog_replay_runtime(uint8_t rtmr3[EVENT_DIGEST], const struct eventlog *log, bool boottime,
 			    struct fault *f);
 
+// A platform log may repeat the runtime events (imr 3): if it has any they must be the same list, else
+// events.disagree.
+int eventlog_same_runtime(const struct eventlog *log, const struct eventlog *runtime, struct fault *f);
+
 // What an app is, from the runtime events before the first "system-ready". A system event that occurs twice
 // there is refused (code events.duplicate), except init-script-hash. Missing ones are empty spans.
 enum { APP_SCRIPTS_MAX = 32 };

@@ -1,0 +1,178 @@
+// The JSON form: the `event_log` string of GetQuote, an array of TdxEvents.
+#include "core/attest/eventlog.h"
+#include "core/codec/json.h"
+#include "core/hash/sha2.h"
+
+// A string of hex as bytes in `scratch`; absent and null give an empty span.
+static int hex_member(struct json obj, const char *name, struct wr *scratch, struct span *out)
+{
+	struct json v;
+	size_t n;
+
+	*out = (struct span){ 0 };
+	if (!json_get(obj, name, &v) || json_kind(v) == JSON_NULL)
+		return 0;
+	n = json_string_size(v) / 2;
+	if (json_kind(v) != JSON_STRING || scratch->bad || n > scratch->cap - scratch->n ||
+	    json_hex(v, scratch->p + scratch->n, n))
+		return -1;
+	*out = span_of(scratch->p + scratch->n, n);
+	scratch->n += n;
+	return 0;
+}
+
+static int name_member(struct json obj, struct wr *scratch, struct span *out)
+{
+	struct json v;
+	size_t n;
+
+	*out = (struct span){ 0 };
+	if (!json_get(obj, "event", &v) || json_kind(v) == JSON_NULL)
+		return 0;
+	if (json_kind(v) != JSON_STRING)
+		return -1;
+	if (!json_plain(v, out))
+		return 0;
+	if (scratch->bad || json_string(v, scratch->p + scratch->n, scratch->cap - scratch->n, &n))
+		return -1;
+	*out = span_of(scratch->p + scratch->n, n);
+	scratch->n += n;
+	return 0;
+}
+
+static int number_member(struct json obj, const char *name, uint64_t max, uint64_t *out)
+{
+	struct json v;
+
+	return json_get(obj, name, &v) ? json_u64(v, max, out) : -1;
+}
+
+// Version 2 events bring their preimage along: it must be the canonical form of name and payload.
+static int check_v2(const struct event *e, size_t i, struct fault *f)
+{
+	uint8_t want[EVENT_DIGEST], got[EVENT_DIGEST];
+
+	if (!e->preimage.n)
+		return fault_set(f, "events.preimage", "version-2 event without preimage", i);
+	if (event_digest(want, e, f)) {
+		f->at = i;
+		return -1;
+	}
+	sha384(e->preimage.p, e->preimage.n, got);
+	if (!span_eq(span_of(want, sizeof want), span_of(got, sizeof got)))
+		return fault_set(f, "events.preimage",
+				 "preimage is not the canonical form of name and payload", i);
+	if (e->digest.n && !span_eq(e->digest, span_of(want, sizeof want)))
+		return fault_set(f, "events.digest",
+				 "digest of a version-2 event is not that of its preimage", i);
+	return 0;
+}
+
+static int read_event(struct event *e, struct json v, size_t i, struct wr *scratch, struct fault *f)
+{
+	uint64_t imr, type, version = 1;
+	struct json unused;
+
+	if (json_kind(v) != JSON_OBJECT || number_member(v, "imr", UINT32_MAX, &imr) ||
+	    number_member(v, "event_type", UINT32_MAX, &type))
+		return fault_set(f, "events.format", "event lacks imr or event_type", i);
+	if (imr > 3)
+		return fault_set(f, "events.imr", "event of a register that does not exist", i);
+	if (json_get(v, "version", &unused) &&
+	    (json_u64(unused, 255, &version) || version < 1 || version > 2))
+		return fault_set(f, "events.version", "runtime event version is neither 1 nor 2", i);
+	*e = (struct event){ .imr = (uint32_t)imr, .type = (uint32_t)type, .version = (uint8_t)version };
+	if (hex_member(v, "digest", scratch, &e->digest) ||
+	    hex_member(v, "event_payload", scratch, &e->payload) ||
+	    hex_member(v, "preimage", scratch, &e->preimage) || name_member(v, scratch, &e->name))
+		return fault_set(f, "events.format", "event has a malformed member", i);
+	if (e->digest.n && e->digest.n != EVENT_DIGEST)
+		return fault_set(f, "events.digest", "digest of an event is not SHA-384", i);
+	if (version == 2 && (e->imr != 3 || e->type != EVENT_RUNTIME))
+		return fault_set(f, "events.version", "boot event claims to be of version 2", i);
+	return version == 2 ? check_v2(e, i, f) : 0;
+}
+
+int eventlog_read_json(struct eventlog *log, struct wr *scratch, struct span text, struct fault *f)
+{
+	struct json_fault jf = { 0 };
+	struct json root, v;
+
+	log->n = 0;
+	if (json_parse(&root, text, &jf))
+		return fault_set(f, "events.format", jf.what ? jf.what : "event log is not JSON", jf.at);
+	if (json_kind(root) != JSON_ARRAY)
+		return fault_set(f, "events.format", "event log is not a JSON array", 0);
+	for (struct json_iter it = json_iter(root); json_next(&it, NULL, &v); log->n++) {
+		if (log->n == log->cap || log->n == EVENTLOG_MAX)
+			return fault_set(f, "events.limit", "event log has too many events", log->n);
+		if (read_event(&log->e[log->n], v, log->n, scratch, f))
+			return -1;
+	}
+	return 0;
+}
+
+static void hex_text(struct wr *out, const char *key, struct span s)
+{
+	wr_str(out, key);
+	wr_json_hex(out, s.p, s.n);
+}
+
+// The preimage as hex: it is text which itself holds the payload as hex.
+static void write_preimage(struct wr *out, const struct event *e)
+{
+	enum { TAIL = 19 }; // ","type":134217729}
+	uint8_t text[64 + 6 * EVENT_NAME_MAX], pair[2];
+	struct wr w = wr_to(text, sizeof text);
+
+	if (e->name.n > EVENT_NAME_MAX) {
+		out->bad = true;
+		return;
+	}
+	event_preimage_v2(&w, e->name, (struct span){ 0 });
+	wr_hex(out, text, w.n - TAIL);
+	for (size_t i = 0; i < e->payload.n; i++) {
+		struct wr p = wr_to(pair, sizeof pair);
+
+		wr_hex(&p, e->payload.p + i, 1);
+		wr_hex(out, pair, sizeof pair);
+	}
+	wr_hex(out, text + w.n - TAIL, TAIL);
+}
+
+void event_write_json(struct wr *out, const struct event *e, bool strip)
+{
+	struct fault f;
+	uint8_t digest[EVENT_DIGEST];
+	bool runtime = e->imr == 3 && e->type == EVENT_RUNTIME;
+	struct span shown = e->digest;
+
+	if (runtime && !event_digest(digest, e, &f))
+		shown = span_of(digest, sizeof digest);
+	wr_str(out, "{\"imr\":");
+	wr_dec(out, e->imr);
+	wr_str(out, ",\"event_type\":");
+	wr_dec(out, e->type);
+	hex_text(out, ",\"digest\":", shown);
+	wr_str(out, ",\"event\":");
+	wr_json(out, e->name);
+	hex_text(out, ",\"event_payload\":",
+		 strip && !runtime && !event_is_acpi(e) ? (struct span){ 0 } : e->payload);
+	if (e->version == 2) {
+		wr_str(out, ",\"version\":2,\"preimage\":\"");
+		write_preimage(out, e);
+		wr_u8(out, '"');
+	}
+	wr_u8(out, '}');
+}
+
+void eventlog_write_json(struct wr *out, const struct eventlog *log, bool strip)
+{
+	wr_u8(out, '[');
+	for (size_t i = 0; i < log->n; i++) {
+		if (i)
+			wr_u8(out, ',');
+		event_write_json(out, &log->e[i], strip);
+	}
+	wr_u8(out, ']');
+}

@@ -1,0 +1,168 @@
+// The two binary logs: CCEL and TPM, both TCG crypto-agile (TCG PC Client Platform Firmware Profile section
+// 10).
+#include "core/attest/eventlog.h"
+
+enum {
+	EV_NO_ACTION = 3,
+	ALG_SHA384 = 0x0c,
+	PIECE_MAX = 65536, // any count or size above is refused
+	DIGESTS_MAX = 16,  // of one event
+};
+
+static const uint32_t log_end = 0xffffffff; // index that ends a log
+
+struct record {
+	uint32_t index, type;
+	struct span digest; // of the bank asked for; empty when it has none
+	uint32_t digests;
+	struct span data;
+};
+
+static size_t digest_size(uint16_t alg)
+{
+	return alg == 0x04 ? 20 : alg == 0x0b ? 32 : alg == ALG_SHA384 ? 48 : alg == 0x0d ? 64 : 0;
+}
+
+// The first record has the old fixed form and carries the Spec ID event.
+static int read_header(struct rd *in, struct fault *f)
+{
+	rd_le32(in);
+	uint32_t type = rd_le32(in);
+	struct span sha1 = rd_bytes(in, 20);
+	uint32_t size = rd_le32(in);
+
+	(void)sha1;
+	if (in->bad || type != EV_NO_ACTION || size > PIECE_MAX)
+		return fault_set(f, "events.format", "event log does not begin with a Spec ID event", 0);
+	struct rd spec = rd_take(in, size);
+
+	if (!span_eq(rd_bytes(&spec, 16), span_of("Spec ID Event03", 16)))
+		return fault_set(f, "events.format", "event log is not in the crypto-agile format", 32);
+	rd_bytes(&spec, 8); // platform class, versions, uintn size
+	uint32_t n = rd_le32(&spec);
+
+	for (uint32_t i = 0; i < n && !spec.bad; i++) {
+		uint16_t alg = rd_le16(&spec), len = rd_le16(&spec);
+
+		if (!spec.bad && digest_size(alg) && digest_size(alg) != len)
+			return fault_set(f, "events.format", "Spec ID event names a digest of another size",
+					 i);
+	}
+	rd_bytes(&spec, rd_u8(&spec));
+	return spec.bad ? fault_set(f, "events.format", "truncated Spec ID event", 32) : 0;
+}
+
+// 1: a record, 0: the end, -1: malformed.
+static int read_record(struct record *r, struct rd *in, uint16_t alg, size_t at, struct fault *f)
+{
+	*r = (struct record){ 0 };
+	if (rd_left(in) < 4)
+		return 0;
+	r->index = rd_le32(in);
+	if (r->index == log_end)
+		return 0;
+	r->type = rd_le32(in);
+	r->digests = rd_le32(in);
+	if (!in->bad && r->digests > DIGESTS_MAX)
+		return fault_set(f, "events.format", "event has too many digests", at);
+	for (uint32_t i = 0; i < r->digests && !in->bad; i++) {
+		uint16_t a = rd_le16(in);
+		struct span d = rd_bytes(in, digest_size(a));
+
+		if (!in->bad && !d.n)
+			return fault_set(f, "events.format", "event has a digest of an unknown kind", at);
+		if (a == alg) {
+			if (r->digest.n)
+				return fault_set(f, "events.format", "event has two digests of one kind", at);
+			r->digest = d;
+		}
+	}
+	uint32_t size = rd_le32(in);
+
+	if (!in->bad && size > PIECE_MAX)
+		return fault_set(f, "events.format", "event data is too large", at);
+	r->data = rd_bytes(in, size);
+	return in->bad ? fault_set(f, "events.format", "truncated event", at) : 1;
+}
+
+static int append(struct eventlog *log, const struct record *r, uint32_t imr, size_t at, struct fault *f)
+{
+	if (log->n == log->cap || log->n == EVENTLOG_MAX)
+		return fault_set(f, "events.limit", "event log has too many events", at);
+	if (!r->digest.n)
+		return fault_set(f, "events.digest", "event has no digest of the bank in use", at);
+	log->e[log->n++] = (struct event){
+		.imr = imr, .type = r->type, .version = 1, .digest = r->digest, .payload = r->data
+	};
+	return 0;
+}
+
+int eventlog_read_ccel(struct eventlog *log, struct span bytes, struct fault *f)
+{
+	struct rd in = rd_span(bytes);
+	struct record r;
+	int more;
+
+	log->n = 0;
+	if (read_header(&in, f))
+		return -1;
+	for (size_t i = 0; (more = read_record(&r, &in, ALG_SHA384, i, f)) > 0; i++) {
+		if (r.index == 0) // GCP writes some that belong to no register
+			continue;
+		if (r.index > 4)
+			return fault_set(f, "events.imr", "event of a register that does not exist", i);
+		if (r.digests != 1)
+			return fault_set(f, "events.digest", "event does not have exactly one digest", i);
+		if (append(log, &r, r.index - 1, i, f))
+			return -1;
+	}
+	return more;
+}
+
+int eventlog_read_pcrs(struct eventlog *log, struct span bytes, uint16_t alg, struct fault *f)
+{
+	struct rd in = rd_span(bytes);
+	struct record r;
+	int more;
+
+	log->n = 0;
+	if (read_header(&in, f))
+		return -1;
+	for (size_t i = 0; (more = read_record(&r, &in, alg, i, f)) > 0; i++) {
+		if (r.type == EV_NO_ACTION)
+			continue;
+		if (r.index > 23)
+			return fault_set(f, "events.imr", "event of a PCR that does not exist", i);
+		if (append(log, &r, r.index, i, f))
+			return -1;
+	}
+	return more;
+}
+
+// UEFI's mapping of PCRs to registers; PCR 0 belongs to MRTD, PCR 10 is the kernel's own (IMA).
+static int register_of(uint32_t pcr)
+{
+	if (pcr == 1 || pcr == 7)
+		return 0;
+	if (pcr >= 2 && pcr <= 6)
+		return 1;
+	return pcr >= 8 && pcr <= 15 && pcr != 10 ? 2 : -1;
+}
+
+int eventlog_read_tpm(struct eventlog *log, struct span bytes, struct fault *f)
+{
+	size_t n = 0;
+
+	if (eventlog_read_pcrs(log, bytes, ALG_SHA384, f))
+		return -1;
+	for (size_t i = 0; i < log->n; i++) {
+		int imr = register_of(log->e[i].imr);
+
+		if (imr < 0)
+			continue;
+		log->e[n] = log->e[i];
+		log->e[n++].imr = (uint32_t)imr;
+	}
+	log->n = n;
+	return 0;
+}
