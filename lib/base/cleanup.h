@@ -39,7 +39,7 @@ static inline void cleanup_file(FILE *const *f)
 
 // The value of an owning pointer; the owner is left NULL.
 #define TAKE(p)                                                                                              \
-	({                                                                                                   \
+	__extension__({                                                                                      \
 		__auto_type take_ = (p);                                                                     \
 		(p) = NULL;                                                                                  \
 		take_;                                                                                       \

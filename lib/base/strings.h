@@ -14,6 +14,7 @@ bool str_bytes(const char *s, uint64_t *out);   // "512", "64K", "20M", "2G", "1
 bool str_starts(const char *s, const char *head);
 bool str_ends(const char *s, const char *tail);
 bool str_is_utf8(const void *p, size_t n);
+size_t str_utf8_next(const void *p, size_t n); // bytes of the first character, 0 when it is malformed
 
 // An owned string, NULL when out of memory.
 char *str_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "core/codec/buf.h"
 
-enum { CSR_SANS_MAX = 64, CSR_TEXT_MAX = 253, CSR_MAX = 10 * 1024 * 1024 + 64 * 1024 };
+enum { CSR_SANS_MAX = 128, CSR_TEXT_MAX = 253, CSR_MAX = 10 * 1024 * 1024 + 64 * 1024 };
 
 struct csr {
 	struct span pubkey; // SPKI DER

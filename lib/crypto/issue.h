@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "core/codec/buf.h"
 
-enum { CERT_SANS_MAX = 64, CERT_PEM_MAX = 16384 };
+enum { CERT_SANS_MAX = 128, CERT_SPKI_MAX = 1024, CERT_PEM_MAX = 64 * 1024 };
 
 enum cert_ext { // 1.3.6.1.4.1.62397.1.x
 	CERT_EXT_QUOTE = 1,
@@ -44,8 +44,9 @@ X509 *cert_issue(const struct cert_spec *spec, EVP_PKEY *subject_key, const stru
 
 // 1: found, `content` borrows from the certificate; 0: absent; -1: malformed or twice.
 int cert_ext(const X509 *c, enum cert_ext which, struct span *content, struct err *e);
-bool cert_usage_is(const X509 *c, const char *usage);           // e.g. "kms:rpc"
-int cert_spki(const X509 *c, struct span *spki, struct err *e); // the DER as in the certificate, borrowed
+bool cert_usage_is(const X509 *c, const char *usage); // e.g. "kms:rpc"
+int cert_spki(X509 *c, uint8_t spki[static CERT_SPKI_MAX], size_t *n,
+	      struct err *e); // DER SubjectPublicKeyInfo
 
 X509 *cert_from_pem(struct span pem, struct err *e);            // the first certificate
 X509 *cert_from_der(struct span der, struct err *e);            // no trailing bytes

@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "core/codec/buf.h"
 
-enum { K256_SCALAR = 32, K256_PUB = 33, K256_SIG = 65 };
+enum { K256_SCALAR = 32, K256_PUB = 33, K256_SIG = 65, K256_STATEMENT_MAX = 512 };
 
 int k256_new(uint8_t d[static K256_SCALAR], struct err *e);
 int k256_check(const uint8_t d[static K256_SCALAR], struct err *e); // refuses 0 and >= n
@@ -18,6 +18,7 @@ int k256_recover(const uint8_t digest[static 32], const uint8_t sig[static K256_
 		 uint8_t pub[static K256_PUB], struct err *e);
 
 // Keccak-256(prefix || ":" || app || msg): what every statement of a KMS about an app is made of.
-void k256_statement(const char *prefix, struct span app, struct span msg, uint8_t digest[static 32]);
+int k256_statement(const char *prefix, struct span app, struct span msg, uint8_t digest[static 32],
+		   struct err *e);
 int k256_sign(const uint8_t d[static K256_SCALAR], const char *prefix, struct span app, struct span msg,
 	      uint8_t sig[static K256_SIG], struct err *e);

@@ -36,7 +36,7 @@ SSL_AUTO(ssl_auto_sslctx, SSL_CTX, SSL_CTX_free)
 
 // The pointer, now the caller's; the local is NULL and frees nothing.
 #define TAKE_SSL(p)                                                                                          \
-	({                                                                                                   \
+	__extension__({                                                                                      \
 		__typeof__(p) take_ = (p);                                                                   \
 		(p) = NULL;                                                                                  \
 		take_;                                                                                       \

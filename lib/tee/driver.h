@@ -3,6 +3,7 @@
 // A driver is a table of functions over its own state. tee.c serialises the calls, so drivers hold no lock.
 // Test doubles are the real drivers pointed at other paths by the environment (spec 50 section 14.1).
 #pragma once
+#include <stdbool.h>
 #include "tee/tee.h"
 
 struct tee_driver {

@@ -9,25 +9,7 @@
 
 #define RUNTIME_DIR "/run/log/dstack"
 
-enum {
-	RUNTIME_EVENT_TYPE = 0x08000001,
-	RUNTIME_NAME_MAX = 256,
-	RUNTIME_PAYLOAD_MAX = 64 * 1024,
-	RUNTIME_EVENTS_MAX = 4096,
-};
-
-struct runtime_event {
-	char *name;
-	uint8_t *payload;
-	size_t n;
-	int version; // 1 or 2
-	uint8_t digest[TEE_DIGEST];
-};
-
-struct runtime_events {
-	struct runtime_event *v;
-	size_t n;
-};
+enum { RUNTIME_PAYLOAD_MAX = 64 * 1024, RUNTIME_LOG_MAX = 16 * 1024 * 1024 };
 
 // The folder in use: environment DSTACK_RUNTIME_LOG_DIR (tests), else RUNTIME_DIR.
 const char *runtime_dir(void);
@@ -40,10 +22,10 @@ int runtime_set_version(const char *dir, int version, struct err *e);
 int runtime_emit(struct tee *t, const char *dir, const char *name, const void *payload, size_t n,
 		 struct err *e);
 
-// All events logged so far, in order; none when the log does not exist yet. Freed by runtime_free.
-int runtime_read(const char *dir, struct runtime_events *out, struct err *e);
-void runtime_free(struct runtime_events *events);
+// All runtime events logged so far, in order; none when there is no log yet. Freed by tee_log_free.
+int runtime_read(const char *dir, struct tee_log *out, struct err *e);
 
-// SHA-384 over the event's preimage (version 1 or 2).
-int runtime_digest(int version, const char *name, const void *payload, size_t n,
-		   uint8_t out[static TEE_DIGEST], struct err *e);
+// The firmware's events and the runtime events: what GetQuote shows and an envelope carries. The last
+// out->log.n - *runtime_at ones are the runtime events.
+int runtime_all_events(struct tee *t, const char *dir, struct tee_log *out, size_t *runtime_at,
+		       struct err *e);

@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
-#include "core/codec/buf.h"
+#include "core/attest/eventlog.h"
 
 enum {
-	TEE_DIGEST = 48,               // SHA-384
-	TEE_REPORT_DATA = 64,          // a quote's report_data
-	TEE_QUOTE_MAX = 16384,         // larger answers are refused
-	TEE_BOOT_LOG_MAX = 1024 * 1024 // the same for the firmware's log
+	TEE_DIGEST = EVENT_DIGEST,      // SHA-384
+	TEE_REPORT_DATA = 64,           // a quote's report_data
+	TEE_QUOTE_MAX = 16384,          // larger answers are refused
+	TEE_BOOT_LOG_MAX = 1024 * 1024, // the same for the firmware's log
 };
 
 struct tee_quote {
@@ -23,21 +23,11 @@ struct tee_quote {
 	uint8_t bytes[TEE_QUOTE_MAX];
 };
 
-// One event of the firmware's log as verifiers see it (spec 50 section 5.2): `imr` 0-2 is the RTMR it went
-// to, `name` is "" but for the ACPI tables' events (acpi-loader, acpi-rsdp, acpi-tables; with a TPM
-// acpi-tpmlog before the last). Payload and name live as long as the log.
-struct tee_event {
-	uint32_t imr;
-	uint32_t type;
-	uint8_t digest[TEE_DIGEST];
-	const char *name;
-	struct span payload;
-};
-
+// Events and the memory that their spans point into. ACPI DATA events are named (eventlog_name_acpi).
 struct tee_log {
-	struct tee_event *events;
-	size_t n;
-	uint8_t *raw; // what the spans point into
+	struct eventlog log;
+	uint8_t *raw;
+	uint8_t *text; // decoded names and payloads
 };
 
 struct tee;

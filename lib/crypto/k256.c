@@ -1,0 +1,117 @@
+#include "crypto/k256.h"
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <secp256k1.h>
+#include <secp256k1_recovery.h>
+#include <string.h>
+
+#include "core/hash/keccak.h"
+#include "crypto/ssl.h"
+
+static void free_ctx(secp256k1_context **c)
+{
+	secp256k1_context_destroy(*c);
+}
+
+#define auto_ctx __attribute__((cleanup(free_ctx)))
+
+// Signing contexts are blinded with fresh randomness, against side channels (secp256k1.h).
+static secp256k1_context *new_ctx(struct err *e)
+{
+	auto_ctx secp256k1_context *c = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
+	uint8_t seed[32];
+
+	if (!c || RAND_priv_bytes(seed, sizeof seed) != 1 || !secp256k1_context_randomize(c, seed)) {
+		err_ssl(e, ERR_SYSTEM, "prepare secp256k1");
+		return NULL;
+	}
+	OPENSSL_cleanse(seed, sizeof seed);
+	return TAKE_SSL(c);
+}
+
+int k256_check(const uint8_t d[static K256_SCALAR], struct err *e)
+{
+	if (!secp256k1_ec_seckey_verify(secp256k1_context_static, d))
+		return err_code(e, ERR_INPUT, "key.scalar",
+				"secp256k1 scalar is zero or not below the order of the group");
+	return 0;
+}
+
+int k256_new(uint8_t d[static K256_SCALAR], struct err *e)
+{
+	if (RAND_priv_bytes(d, K256_SCALAR) != 1)
+		return err_ssl(e, ERR_SYSTEM, "make a secp256k1 key");
+	return k256_check(d, e);
+}
+
+int k256_public(const uint8_t d[static K256_SCALAR], uint8_t pub[static K256_PUB], struct err *e)
+{
+	auto_ctx secp256k1_context *c = new_ctx(e);
+	secp256k1_pubkey q;
+	size_t n = K256_PUB;
+
+	if (!c || k256_check(d, e))
+		return -1;
+	if (!secp256k1_ec_pubkey_create(c, &q, d))
+		return err_set(e, ERR_BUG, "secp256k1 public key of a valid scalar");
+	secp256k1_ec_pubkey_serialize(c, pub, &n, &q, SECP256K1_EC_COMPRESSED);
+	return 0;
+}
+
+int k256_sign_digest(const uint8_t d[static K256_SCALAR], const uint8_t digest[static 32],
+		     uint8_t sig[static K256_SIG], struct err *e)
+{
+	auto_ctx secp256k1_context *c = new_ctx(e);
+	secp256k1_ecdsa_recoverable_signature s;
+	int recid = 0;
+
+	if (!c || k256_check(d, e))
+		return -1;
+	if (!secp256k1_ecdsa_sign_recoverable(c, &s, digest, d, secp256k1_nonce_function_rfc6979, NULL))
+		return err_set(e, ERR_BUG, "secp256k1 signature with a valid scalar");
+	secp256k1_ecdsa_recoverable_signature_serialize_compact(c, sig, &recid, &s);
+	sig[64] = (uint8_t)recid;
+	return 0;
+}
+
+int k256_recover(const uint8_t digest[static 32], const uint8_t sig[static K256_SIG],
+		 uint8_t pub[static K256_PUB], struct err *e)
+{
+	auto_ctx secp256k1_context *c = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
+	secp256k1_ecdsa_recoverable_signature s;
+	secp256k1_pubkey q;
+	size_t n = K256_PUB;
+
+	if (!c)
+		return err_set(e, ERR_SYSTEM, "prepare secp256k1");
+	if (sig[64] > 3 || !secp256k1_ecdsa_recoverable_signature_parse_compact(c, &s, sig, sig[64]) ||
+	    !secp256k1_ecdsa_recover(c, &q, &s, digest))
+		return err_set(e, ERR_UNTRUSTED, "no key recovers from the secp256k1 signature");
+	secp256k1_ec_pubkey_serialize(c, pub, &n, &q, SECP256K1_EC_COMPRESSED);
+	return 0;
+}
+
+int k256_statement(const char *prefix, struct span app, struct span msg, uint8_t digest[static 32],
+		   struct err *e)
+{
+	uint8_t text[K256_STATEMENT_MAX];
+	struct wr w = wr_to(text, sizeof text);
+
+	wr_str(&w, prefix);
+	wr_u8(&w, ':');
+	wr_span(&w, app);
+	wr_span(&w, msg);
+	if (w.bad)
+		return err_set(e, ERR_INPUT, "statement of %zu bytes is too long", w.n);
+	keccak256(text, w.n, digest);
+	return 0;
+}
+
+int k256_sign(const uint8_t d[static K256_SCALAR], const char *prefix, struct span app, struct span msg,
+	      uint8_t sig[static K256_SIG], struct err *e)
+{
+	uint8_t digest[32];
+
+	return k256_statement(prefix, app, msg, digest, e) ? -1 : k256_sign_digest(d, digest, sig, e);
+}

@@ -1,0 +1,314 @@
+#include "tee/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/sb.h"
+#include "base/strings.h"
+#include "core/codec/json.h"
+
+#define LOG_FILE     "runtime_events.log"
+#define VERSION_FILE "runtime_event_version"
+#define LOCK_FILE    "runtime_event.lock"
+#define INTENT_FILE  "runtime_event.intent"
+
+enum { INTENT_MAX = 2 * RUNTIME_PAYLOAD_MAX };
+
+const char *runtime_dir(void)
+{
+	const char *dir = getenv("DSTACK_RUNTIME_LOG_DIR");
+
+	return dir && *dir ? dir : RUNTIME_DIR;
+}
+
+static int open_dir(const char *dir, struct err *e)
+{
+	if (file_mkdirs(dir, 0755, e))
+		return -1;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_errno(e, "open %s", dir) : fd;
+}
+
+static int lock(int dirfd, struct err *e)
+{
+	int fd = openat(dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_errno(e, "open %s", LOCK_FILE);
+	while (flock(fd, LOCK_EX))
+		if (errno != EINTR) {
+			err_errno(e, "lock %s", LOCK_FILE);
+			close(fd);
+			return -1;
+		}
+	return fd;
+}
+
+// A whole file; *out is NULL when it does not exist.
+static int slurp(int dirfd, const char *name, size_t cap, char **out, size_t *n, struct err *e)
+{
+	*out = NULL;
+	*n = 0;
+	if (faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT)
+		return 0;
+	return file_read_at(dirfd, name, cap, out, n, e);
+}
+
+static int put_file(int dirfd, const char *name, int flags, const void *p, size_t n, struct err *e)
+{
+	auto_close int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+
+	if (fd < 0 || write(fd, p, n) != (ssize_t)n || fsync(fd))
+		return err_errno(e, "write %s", name);
+	return 0;
+}
+
+static int read_version(int dirfd, struct err *e)
+{
+	auto_free char *text = NULL;
+	size_t n;
+
+	if (slurp(dirfd, VERSION_FILE, 16, &text, &n, e))
+		return -1;
+	if (!n)
+		return err_code(e, ERR_INPUT, "runtime.version_unset",
+				"the event log version is not set yet");
+	if (n > 2 || (n == 2 && text[1] != '\n') || (text[0] != '1' && text[0] != '2'))
+		return err_code(e, ERR_SYSTEM, "runtime.version", "%s is damaged", VERSION_FILE);
+	return text[0] - '0';
+}
+
+int runtime_set_version(const char *dir, int version, struct err *e)
+{
+	struct err why;
+	char text = (char)('0' + version);
+
+	if (version != 1 && version != 2)
+		return err_code(e, ERR_INPUT, "runtime.version", "event_log_version must be 1 or 2, not %d",
+				version);
+	auto_close int dirfd = open_dir(dir, e);
+	if (dirfd < 0)
+		return -1;
+	auto_close int held = lock(dirfd, e);
+	if (held < 0)
+		return -1;
+	int now = read_version(dirfd, &why);
+	if (now == version)
+		return 0;
+	if (now > 0)
+		return err_code(e, ERR_DENIED, "runtime.version",
+				"event log version is %d for this boot: restart the CVM to change it", now);
+	if (strcmp(why.code, "runtime.version_unset")) {
+		*e = why;
+		return -1;
+	}
+	return put_file(dirfd, VERSION_FILE, O_EXCL, &text, 1, e);
+}
+
+static int append_line(int dirfd, struct span line, struct err *e)
+{
+	auto_free char *text = str_format("%.*s\n", (int)line.n, (const char *)line.p);
+
+	return text ? put_file(dirfd, LOG_FILE, O_APPEND, text, line.n + 1, e)
+		    : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+// After a crash between register and log, finish or forget what the intent record says: the register before
+// and after, and the line that belongs into the log once the register is there.
+static int repair(struct tee *t, int dirfd, struct err *e)
+{
+	auto_free char *bytes = NULL;
+	uint8_t now[TEE_DIGEST];
+	size_t n;
+
+	if (slurp(dirfd, INTENT_FILE, INTENT_MAX, &bytes, &n, e))
+		return -1;
+	if (!bytes)
+		return 0;
+	struct rd r = rd_from(bytes, n);
+	struct span before = rd_bytes(&r, TEE_DIGEST), after = rd_bytes(&r, TEE_DIGEST);
+	struct span line = rd_bytes(&r, rd_left(&r));
+	if (!r.bad && line.n) { // else it was cut off before the register was touched
+		if (tee_rtmr3(t, now, e))
+			return -1;
+		if (span_eq(after, span_of(now, sizeof now))) {
+			if (append_line(dirfd, line, e))
+				return -1;
+		} else if (!span_eq(before, span_of(now, sizeof now))) {
+			return err_code(e, ERR_SYSTEM, "runtime.out_of_step",
+					"RTMR3 and the runtime event log disagree: restart the CVM");
+		}
+	}
+	return unlinkat(dirfd, INTENT_FILE, 0) ? err_errno(e, "remove %s", INTENT_FILE) : 0;
+}
+
+static int write_intent(struct tee *t, int dirfd, const uint8_t digest[static TEE_DIGEST], struct span line,
+			struct err *e)
+{
+	auto_free uint8_t *bytes = malloc(INTENT_MAX);
+	uint8_t before[TEE_DIGEST], after[TEE_DIGEST];
+	struct wr w = wr_to(bytes, bytes ? INTENT_MAX : 0);
+
+	if (tee_rtmr3(t, before, e))
+		return -1;
+	memcpy(after, before, sizeof after);
+	register_extend(after, digest);
+	wr_put(&w, before, sizeof before);
+	wr_put(&w, after, sizeof after);
+	wr_span(&w, line);
+	return w.bad ? err_set(e, ERR_SYSTEM, "runtime event is too large")
+		     : put_file(dirfd, INTENT_FILE, O_TRUNC, bytes, w.n, e);
+}
+
+static void write_line(struct sb *b, const struct event *ev)
+{
+	sb_str(b, "{\"event\":");
+	sb_json_str_n(b, ev->name.p, ev->name.n);
+	sb_str(b, ",\"payload\":\"");
+	sb_base64(b, ev->payload.p, ev->payload.n);
+	sb_str(b, ev->version == 2 ? "\",\"version\":2}" : "\"}");
+}
+
+static int emit_locked(struct tee *t, int dirfd, const char *name, struct span payload, struct err *e)
+{
+	uint8_t digest[TEE_DIGEST];
+	struct fault f = { 0 };
+	auto_sb line = { .max = INTENT_MAX };
+	int version = read_version(dirfd, e);
+
+	if (version < 0)
+		return -1;
+	struct event ev = event_runtime(span_str(name), payload, (uint8_t)version);
+	if (event_name_check(ev.name, ev.version, &f) || event_digest(digest, &ev, &f))
+		return err_code(e, ERR_INPUT, "runtime.name", "%s", f.text);
+	if (payload.n > RUNTIME_PAYLOAD_MAX)
+		return err_code(e, ERR_INPUT, "runtime.too_large", "payload of %zu bytes", payload.n);
+	write_line(&line, &ev);
+	struct span text = span_of(line.p, line.n);
+	if (line.bad)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	if (repair(t, dirfd, e) || write_intent(t, dirfd, digest, text, e) || tee_extend(t, digest, e) ||
+	    append_line(dirfd, text, e))
+		return -1;
+	return unlinkat(dirfd, INTENT_FILE, 0) ? err_errno(e, "remove %s", INTENT_FILE) : 0;
+}
+
+int runtime_emit(struct tee *t, const char *dir, const char *name, const void *payload, size_t n,
+		 struct err *e)
+{
+	auto_close int dirfd = open_dir(dir, e);
+	auto_close int held = dirfd < 0 ? -1 : lock(dirfd, e);
+
+	if (held < 0 || emit_locked(t, dirfd, name, span_of(payload, n), e))
+		return err_wrap(e, "runtime event %s", name);
+	return 0;
+}
+
+// Strict base64 of whole groups; -1 when it is not.
+static int decode_base64(struct span in, uint8_t *out, size_t *n)
+{
+	size_t pad = 0;
+
+	*n = 0;
+	if (in.n % 4 || in.n > INT_MAX)
+		return -1;
+	if (!in.n)
+		return 0;
+	while (pad < 2 && in.p[in.n - 1 - pad] == '=')
+		pad++;
+	if (memchr(in.p, '=', in.n - pad) || EVP_DecodeBlock(out, in.p, (int)in.n) != (int)(in.n / 4 * 3))
+		return -1;
+	*n = in.n / 4 * 3 - pad;
+	return 0;
+}
+
+// One line; names and payloads go to `w`, which never needs more room than the lines have.
+static int read_line(struct span line, struct wr *w, struct event *out)
+{
+	struct json obj, name, payload, version;
+	uint64_t v = 1;
+	size_t namen, n;
+	struct span b64;
+
+	if (json_parse(&obj, line, NULL) || !json_get(obj, "event", &name) ||
+	    !json_get(obj, "payload", &payload) || json_plain(payload, &b64) ||
+	    json_string(name, w->p + w->n, w->cap - w->n, &namen))
+		return -1;
+	struct span as_name = span_of(w->p + w->n, namen);
+	w->n += namen;
+	if (json_get(obj, "version", &version) && (json_u64(version, 2, &v) || v < 1))
+		return -1;
+	if (b64.n > w->cap - w->n || decode_base64(b64, w->p + w->n, &n))
+		return -1;
+	*out = event_runtime(as_name, span_of(w->p + w->n, n), (uint8_t)v);
+	w->n += n;
+	return 0;
+}
+
+static int read_lines(struct span text, struct tee_log *out, struct err *e)
+{
+	struct wr w = wr_to(malloc(text.n + 1), text.n + 1);
+
+	out->raw = w.p;
+	while (text.n && w.p) {
+		const uint8_t *end = memchr(text.p, '\n', text.n);
+		size_t len = end ? (size_t)(end - text.p) : 0;
+
+		if (out->log.n == out->log.cap || !end ||
+		    read_line(span_of(text.p, len), &w, &out->log.e[out->log.n]))
+			return err_code(e, ERR_SYSTEM, "runtime.log",
+					"runtime event log: line %zu is damaged", out->log.n + 1);
+		out->log.n++;
+		text = span_sub(text, len + 1, text.n - len - 1);
+	}
+	return w.p ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+int runtime_read(const char *dir, struct tee_log *out, struct err *e)
+{
+	auto_free char *text = NULL;
+	size_t n = 0;
+	auto_close int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*out = (struct tee_log){ 0 };
+	if (dirfd < 0)
+		return errno == ENOENT ? 0 : err_errno(e, "open %s", dir);
+	out->log.e = calloc(EVENTLOG_MAX, sizeof *out->log.e);
+	out->log.cap = out->log.e ? EVENTLOG_MAX : 0;
+	if (slurp(dirfd, LOG_FILE, RUNTIME_LOG_MAX, &text, &n, e) || read_lines(span_of(text, n), out, e)) {
+		tee_log_free(out);
+		return -1;
+	}
+	return 0;
+}
+
+int runtime_all_events(struct tee *t, const char *dir, struct tee_log *out, size_t *runtime_at, struct err *e)
+{
+	struct tee_log runtime;
+
+	if (tee_boot_log(t, out, e))
+		return -1;
+	if (runtime_read(dir, &runtime, e)) {
+		tee_log_free(out);
+		return -1;
+	}
+	*runtime_at = out->log.n;
+	bool fits = runtime.log.n <= out->log.cap - out->log.n;
+	for (size_t i = 0; fits && i < runtime.log.n; i++)
+		out->log.e[out->log.n++] = runtime.log.e[i];
+	out->text = TAKE(runtime.raw);
+	tee_log_free(&runtime);
+	if (!fits) {
+		tee_log_free(out);
+		return err_code(e, ERR_SYSTEM, "runtime.log", "more events than a log may have");
+	}
+	return 0;
+}
