@@ -1,0 +1,142 @@
+#include "compose.h"
+
+#include <ctype.h>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/codec/json.h"
+
+static bool is_name(const char *s, size_t n)
+{
+	if (n == 0 || n > COMPOSE_KEY_MAX || isdigit((unsigned char)s[0]))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)s[i]) && s[i] != '_')
+			return false;
+	return true;
+}
+
+int env_add(struct env_list *envs, const char *text, struct err *e)
+{
+	size_t n = strcspn(text, "=");
+	char *key = strndup(text, n);
+	const char *value = text[n] ? text + n + 1 : key ? getenv(key) : NULL;
+
+	if (!key || !is_name(key, n))
+		err_set(e, ERR_INPUT, "'%.*s' is not a variable's name", (int)n, text);
+	else if (!value)
+		err_set(e, ERR_INPUT, "no value for %s: give %s=VALUE or set it in this shell", key, key);
+	else if (envs->n == COMPOSE_ENVS_MAX)
+		err_set(e, ERR_INPUT, "more than %d variables", COMPOSE_ENVS_MAX);
+	else {
+		for (size_t i = 0; i < envs->n; i++) {
+			if (strcmp(envs->at[i].key, key) == 0) {
+				free(key);
+				return err_set(e, ERR_INPUT, "%s is given twice", envs->at[i].key);
+			}
+		}
+		envs->at[envs->n++] = (struct env_var){ key, strdup(value) };
+		return 0;
+	}
+	free(key);
+	return -1;
+}
+
+int env_add_file(struct env_list *envs, const char *path, struct err *e)
+{
+	FILE *f = fopen(path, "re");
+	char *line = NULL;
+	size_t cap = 0;
+	int status = 0;
+
+	if (!f)
+		return err_errno(e, "open %s", path);
+	for (ssize_t n; status == 0 && (n = getline(&line, &cap, f)) >= 0;) {
+		line[strcspn(line, "\r\n")] = 0;
+		char *p = line + strspn(line, " \t");
+		if (*p && *p != '#' && (status = env_add(envs, p, e)))
+			err_wrap(e, "%s", path);
+	}
+	if (line)
+		OPENSSL_cleanse(line, cap);
+	free(line);
+	fclose(f);
+	return status;
+}
+
+void env_free(struct env_list *envs)
+{
+	for (size_t i = 0; i < envs->n; i++) {
+		if (envs->at[i].value)
+			OPENSSL_cleanse(envs->at[i].value, strlen(envs->at[i].value));
+		free(envs->at[i].key);
+		free(envs->at[i].value);
+	}
+	envs->n = 0;
+}
+
+static void write_env(struct wr *w, const struct env_list *envs)
+{
+	wr_str(w, "{\"env\":[");
+	for (size_t i = 0; i < envs->n; i++) {
+		wr_str(w, i ? ",{\"key\":" : "{\"key\":");
+		wr_json(w, span_str(envs->at[i].key));
+		wr_str(w, ",\"value\":");
+		wr_json(w, span_str(envs->at[i].value));
+		wr_str(w, "}");
+	}
+	wr_str(w, "]}");
+}
+
+int env_json(const struct env_list *envs, uint8_t **out, size_t *n, struct err *e)
+{
+	struct wr size = wr_to(NULL, 0);
+
+	write_env(&size, envs);
+	*n = size.n;
+	if (!(*out = malloc(size.n)))
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	struct wr w = wr_to(*out, size.n);
+	write_env(&w, envs);
+	return 0;
+}
+
+static void write_compose(struct wr *w, const char *name, struct span docker_compose, const struct env_list *envs)
+{
+	wr_str(w, "{\"manifest_version\":2,\"name\":");
+	wr_json(w, span_str(name));
+	wr_str(w, ",\"runner\":\"docker-compose\",\"docker_compose_file\":");
+	wr_json(w, docker_compose);
+	wr_str(w, ",\"kms_enabled\":true,\"gateway_enabled\":true,\"local_key_provider_enabled\":false,\"key_provider_id\":\"\","
+	          "\"public_logs\":true,\"public_sysinfo\":true,\"allowed_envs\":[");
+	for (size_t i = 0; i < envs->n; i++) {
+		wr_str(w, i ? "," : "");
+		wr_json(w, span_str(envs->at[i].key));
+	}
+	wr_str(w, "],\"no_instance_id\":false,\"secure_time\":false,\"storage_fs\":\"ext4\"}");
+}
+
+int compose_make(struct compose *out, const char *name, struct span docker_compose, const struct env_list *envs,
+                 struct err *e)
+{
+	struct wr size = wr_to(NULL, 0);
+
+	write_compose(&size, name, docker_compose, envs);
+	out->n = size.n;
+	if (!(out->text = malloc(size.n + 1)))
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	struct wr w = wr_to(out->text, size.n);
+	write_compose(&w, name, docker_compose, envs);
+	out->text[out->n] = 0;
+	SHA256((const uint8_t *)out->text, out->n, out->hash);
+	return 0;
+}
+
+void compose_free(struct compose *c)
+{
+	free(c->text);
+	c->text = NULL;
+}
