@@ -104,14 +104,16 @@ int env_json(const struct env_list *envs, uint8_t **out, size_t *n, struct err *
 	return 0;
 }
 
-static void write_compose(struct wr *w, const char *name, struct span docker_compose, const struct env_list *envs)
+static void write_compose(struct wr *w, const char *name, struct span docker_compose,
+			  const struct env_list *envs)
 {
 	wr_str(w, "{\"manifest_version\":2,\"name\":");
 	wr_json(w, span_str(name));
 	wr_str(w, ",\"runner\":\"docker-compose\",\"docker_compose_file\":");
 	wr_json(w, docker_compose);
-	wr_str(w, ",\"kms_enabled\":true,\"gateway_enabled\":true,\"local_key_provider_enabled\":false,\"key_provider_id\":\"\","
-	          "\"public_logs\":true,\"public_sysinfo\":true,\"allowed_envs\":[");
+	wr_str(w, ",\"kms_enabled\":true,\"gateway_enabled\":true,\"local_key_provider_enabled\":false,\"key_"
+		  "provider_id\":\"\","
+		  "\"public_logs\":true,\"public_sysinfo\":true,\"allowed_envs\":[");
 	for (size_t i = 0; i < envs->n; i++) {
 		wr_str(w, i ? "," : "");
 		wr_json(w, span_str(envs->at[i].key));
@@ -119,8 +121,8 @@ static void write_compose(struct wr *w, const char *name, struct span docker_com
 	wr_str(w, "],\"no_instance_id\":false,\"secure_time\":false,\"storage_fs\":\"ext4\"}");
 }
 
-int compose_make(struct compose *out, const char *name, struct span docker_compose, const struct env_list *envs,
-                 struct err *e)
+int compose_make(struct compose *out, const char *name, struct span docker_compose,
+		 const struct env_list *envs, struct err *e)
 {
 	struct wr size = wr_to(NULL, 0);
 

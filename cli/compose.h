@@ -1,8 +1,8 @@
 // compose - app-compose.json: the measured description of an app, made from a docker-compose file.
 //
-// The bytes written here are the app's identity: SHA-256 of them is the compose hash, its first 20 bytes the app
-// id. Same inputs give the same bytes. Key order is that of upstream's CLI (spec 40 section 19). The compose file
-// itself stays opaque text.
+// The bytes written here are the app's identity: SHA-256 of them is the compose hash, its first 20 bytes the
+// app id. Same inputs give the same bytes. Key order is that of upstream's CLI (spec 40 section 19). The
+// compose file itself stays opaque text.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -21,11 +21,13 @@ struct env_list {
 	size_t n;
 };
 
-// "KEY=VALUE", or "KEY" for the value this process has. ERR_INPUT for names that no shell variable may have, or twice.
+// "KEY=VALUE", or "KEY" for the value this process has. ERR_INPUT for names that no shell variable may have,
+// or twice.
 int env_add(struct env_list *envs, const char *text, struct err *e);
 int env_add_file(struct env_list *envs, const char *path, struct err *e); // lines of KEY=VALUE, # comments
 void env_free(struct env_list *envs);                                     // wipes the values
-int env_json(const struct env_list *envs, uint8_t **out, size_t *n, struct err *e); // {"env":[{"key","value"}...]}
+int env_json(const struct env_list *envs, uint8_t **out, size_t *n,
+	     struct err *e); // {"env":[{"key","value"}...]}
 
 struct compose {
 	char *text; // app-compose.json, NUL-terminated
@@ -33,6 +35,6 @@ struct compose {
 	uint8_t hash[32];
 };
 
-int compose_make(struct compose *out, const char *name, struct span docker_compose, const struct env_list *envs,
-                 struct err *e);
+int compose_make(struct compose *out, const char *name, struct span docker_compose,
+		 const struct env_list *envs, struct err *e);
 void compose_free(struct compose *c);

@@ -8,15 +8,18 @@
 static const struct config_key keys[] = {
 	{ "vmm", CONFIG_STRING, .doc = "the VMM's RPC: unix:/path or http(s)://host:port" },
 	{ "kms", CONFIG_STRING, .doc = "the KMS's RPC: https://host:port" },
-	{ "kms_root", CONFIG_STRING, .doc = "PEM file of the KMS root CA: pins the KMS and the key provider" },
+	{ "kms_root", CONFIG_STRING,
+	  .doc = "PEM file of the KMS root CA: pins the KMS and the key provider" },
 	{ "policy", CONFIG_STRING, .doc = "the KMS's policy file, when this machine has it" },
 	{ "domain", CONFIG_STRING, .doc = "the gateway's base domain" },
-	{ "gateway_port", CONFIG_INT, .def = "443", .doc = "the gateway's HTTPS port", .min = 1, .max = 65535 },
+	{ "gateway_port", CONFIG_INT, .def = "443", .doc = "the gateway's HTTPS port", .min = 1,
+	  .max = 65535 },
 	{ "gateway_address", CONFIG_STRING, .doc = "host:port to connect to instead of what DNS says" },
 	{ "gateway_ca", CONFIG_STRING, .doc = "PEM file of the CA of the gateway's certificate" },
 	{ "images", CONFIG_STRING, .doc = "folder of guest images that `verify` may compare with" },
 	{ "pccs", CONFIG_STRING, .doc = "collateral server (default: Intel's)" },
-	{ "development_root", CONFIG_STRING, .doc = "root of the software TEE; claims that rest on it are marked" },
+	{ "development_root", CONFIG_STRING,
+	  .doc = "root of the software TEE; claims that rest on it are marked" },
 	{ "registry", CONFIG_STRING, .doc = "the local image registry, for examples" },
 };
 static const char *const files[] = { "kms_root", "policy", "gateway_ca", "images", "development_root" };
@@ -25,7 +28,8 @@ static bool has_config(const char *dir)
 {
 	char path[PATH_MAX];
 
-	return snprintf(path, sizeof path, "%s/config.toml", dir) < (int)sizeof path && access(path, R_OK) == 0;
+	return snprintf(path, sizeof path, "%s/config.toml", dir) < (int)sizeof path &&
+	       access(path, R_OK) == 0;
 }
 
 // .dstack here or in the nearest folder above, as git finds its own.
@@ -61,7 +65,9 @@ int context_open(struct context *c, const char *dir, struct err *e)
 	}
 	if (!has_config(c->dir))
 		return err_code(e, ERR_ABSENT, "cli.no_stack",
-		                "no stack: %s has no config.toml; run `dstack up` (or `make run`), or set DSTACK_HOME", c->dir);
+				"no stack: %s has no config.toml; run `dstack up` (or `make run`), or set "
+				"DSTACK_HOME",
+				c->dir);
 	snprintf(path, sizeof path, "%s/config.toml", c->dir);
 	c->config = config_read(path, keys, sizeof keys / sizeof *keys, e);
 	return c->config ? 0 : -1;

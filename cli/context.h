@@ -1,7 +1,7 @@
 // context - which stack this command talks to: addresses, roots and folders from its config.toml.
 //
-// Looked up as --dir, $DSTACK_HOME, .dstack/ in this folder or the nearest one above, else /etc/dstack. Written by
-// `dstack up`, or by hand for a remote host. Paths in it are absolute or relative to it.
+// Looked up as --dir, $DSTACK_HOME, .dstack/ in this folder or the nearest one above, else /etc/dstack.
+// Written by `dstack up`, or by hand for a remote host. Paths in it are absolute or relative to it.
 #pragma once
 #include <limits.h>
 
@@ -17,7 +17,8 @@ struct context {
 int context_open(struct context *c, const char *dir, struct err *e);
 void context_close(struct context *c);
 
-// The value of a key of config.toml ("vmm", "kms", "kms_root", "policy", "domain", "gateway_address", "gateway_ca", "images", "pccs",
-// "development_root", "registry"), "" when unset; files are made absolute. Valid until context_close.
+// The value of a key of config.toml ("vmm", "kms", "kms_root", "policy", "domain", "gateway_address",
+// "gateway_ca", "images", "pccs", "development_root", "registry"), "" when unset; files are made absolute.
+// Valid until context_close.
 const char *context_get(struct context *c, const char *key);
 int context_port(struct context *c); // the gateway's HTTPS port

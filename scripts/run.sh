@@ -50,7 +50,7 @@ stage "hello's image" examples/hello/build.sh build/hello "$registry"
 
 secret_file=.dstack/hello.env
 [ -s $secret_file ] || (umask 077 && echo "SECRET=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')" >$secret_file)
-$dstack deploy build/hello/compose.yaml --name hello --env-file $secret_file --wait --reuse || exit
+$dstack deploy build/hello/compose.yaml --name hello --env-file $secret_file --wait --if-absent --replace || exit
 
 app=$($dstack ls --json | jq -r '.vms[] | select(.name == "hello") | .app_id' | head -n 1)
 domain=$(sed -n 's/^domain = "\(.*\)"/\1/p' .dstack/config.toml)

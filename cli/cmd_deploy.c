@@ -1,0 +1,311 @@
+// deploy - from a compose file to a running confidential VM: measured description, policy, sealed
+// environment, VM.
+#include "command.h"
+
+#include <getopt.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/sb.h"
+#include "base/secret.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "compose.h"
+#include "crypto/appkeys.h"
+#include "crypto/seal.h"
+#include "kms.pb-c.h"
+#include "policy/policy.h"
+#include "rpc/pbjson.h"
+#include "vms.h"
+
+struct deploy {
+	struct vms vms;
+	struct compose compose;
+	struct env_list envs;
+	const char *file, *image;
+	char name[64];
+	uint64_t vcpus, memory, disk;
+	bool json, wait, no_allow, replace, if_absent;
+};
+
+static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
+{
+	static const struct option options[] = {
+		{ "env", required_argument, NULL, 'e' },
+		{ "env-file", required_argument, NULL, 'E' },
+		{ "name", required_argument, NULL, 'N' },
+		{ "image", required_argument, NULL, 'I' },
+		{ "vcpus", required_argument, NULL, 'C' },
+		{ "memory", required_argument, NULL, 'M' },
+		{ "disk", required_argument, NULL, 'D' },
+		{ "no-allow", no_argument, NULL, 'A' },
+		{ "replace", no_argument, NULL, 'R' },
+		{ "if-absent", no_argument, NULL, 'P' },
+		{ "wait", no_argument, NULL, 'w' },
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 },
+	};
+
+	d->vcpus = 1, d->memory = 1024, d->disk = 2;
+	for (int c; (c = getopt_long(argc, argv, "e:", options, NULL)) != -1;) {
+		bool good = true;
+		switch (c) {
+		case 'e':
+			good = env_add(&d->envs, optarg, e) == 0;
+			break;
+		case 'E':
+			good = env_add_file(&d->envs, optarg, e) == 0;
+			break;
+		case 'N':
+			snprintf(d->name, sizeof d->name, "%s", optarg);
+			break;
+		case 'I':
+			d->image = optarg;
+			break;
+		case 'C':
+			good = str_uint(optarg, 1, 512, &d->vcpus);
+			break;
+		case 'M':
+			good = str_uint(optarg, 256, 1 << 22, &d->memory);
+			break;
+		case 'D':
+			good = str_uint(optarg, 1, 1 << 16, &d->disk);
+			break;
+		case 'A':
+			d->no_allow = true;
+			break;
+		case 'R':
+			d->replace = true;
+			break;
+		case 'P':
+			d->if_absent = true;
+			break;
+		case 'w':
+			d->wait = true;
+			break;
+		case 'j':
+			d->json = true;
+			break;
+		default:
+			return err_set(e, ERR_INPUT, "see dstack deploy --help");
+		}
+		if (!good && c != 'e' && c != 'E')
+			return err_set(e, ERR_INPUT,
+				       "'%s' is no possible value here; see dstack deploy --help", optarg);
+		if (!good)
+			return -1;
+	}
+	if (optind + 1 != argc)
+		return err_set(e, ERR_INPUT, "dstack deploy wants one compose file");
+	d->file = argv[optind];
+	return 0;
+}
+
+// As docker compose does: the folder's name.
+static void default_name(struct deploy *d)
+{
+	auto_free char *path = realpath(d->file, NULL);
+
+	if (!*d->name && path)
+		snprintf(d->name, sizeof d->name, "%s", basename(dirname(path)));
+}
+
+static int load_compose(struct deploy *d, struct err *e)
+{
+	auto_free char *text = NULL;
+	size_t n;
+
+	if (file_read(d->file, COMPOSE_FILE_MAX, &text, &n, e))
+		return err_wrap(e, "compose file");
+	default_name(d);
+	return compose_make(&d->compose, d->name, span_of(text, n), &d->envs, e);
+}
+
+static int allow(struct deploy *d, struct err *e)
+{
+	const char *policy = context_get(&d->vms.ctx, "policy");
+
+	if (d->no_allow || !*policy)
+		return 0;
+	if (policy_file_allow(policy, STR_HEX(d->compose.hash, APP_ID), STR_HEX(d->compose.hash, 32), e))
+		return err_wrap(e, "allow the app in %s", policy);
+	return 0;
+}
+
+// The KMS's key for this app, pinned to the KMS's root certificate and signed by its root key.
+static int env_key(struct deploy *d, struct env_key *key, struct err *e)
+{
+	struct vms *v = &d->vms;
+	Kms__AppId in = KMS__APP_ID__INIT;
+	Kms__GetMetaResponse *meta;
+	Kms__PublicKeyResponse *answer;
+	char url[512];
+
+	snprintf(url, sizeof url, "%s/prpc", context_get(&v->ctx, "kms"));
+	auto_rpc_client *kms = rpc_client_new(
+		url,
+		&(struct rpc_client_opts){ .timeout_s = 20, .ca_file = context_get(&v->ctx, "kms_root") }, e);
+	in.app_id = pb_bytes(v->arena, d->compose.hash, APP_ID);
+	if (!kms ||
+	    rpc_client_call(kms, "GetMeta", NULL, &kms__get_meta_response__descriptor, v->arena,
+			    (void **)&meta, e) ||
+	    rpc_client_call(kms, "GetAppEnvEncryptPubKey", &in.base, &kms__public_key_response__descriptor,
+			    v->arena, (void **)&answer, e))
+		return err_wrap(e, "ask the KMS for the app's key");
+	if (meta->k256_pubkey.len != 33 || answer->public_key.len != 32 || answer->signature_v1.len != 65 ||
+	    answer->signature.len != 65)
+		return err_code(e, ERR_UNTRUSTED, "kms.env_key_form",
+				"the KMS's answer has keys of a wrong length");
+	memcpy(key->pub, answer->public_key.data, 32);
+	memcpy(key->sig, answer->signature.data, 65);
+	memcpy(key->sig_v1, answer->signature_v1.data, 65);
+	return appkeys_env_check(key, d->compose.hash, answer->timestamp, time_now(), meta->k256_pubkey.data,
+				 e);
+}
+
+static int seal_env(struct deploy *d, ProtobufCBinaryData *out, struct err *e)
+{
+	struct env_key key;
+	uint8_t *plain = NULL;
+	size_t n = 0;
+
+	if (d->envs.n == 0)
+		return 0;
+	if (env_key(d, &key, e) || env_json(&d->envs, &plain, &n, e))
+		return -1;
+	out->len = n + SEAL_OVERHEAD;
+	out->data = arena_alloc(d->vms.arena, out->len);
+	int status = out->data ? seal_encrypt(key.pub, span_of(plain, n), out->data, e)
+			       : err_set(e, ERR_SYSTEM, "out of memory");
+	secret_wipe(plain, n);
+	free(plain);
+	return status;
+}
+
+// The newest image the VMM offers, by version order of the names.
+static int pick_image(struct deploy *d, struct err *e)
+{
+	Vmm__ImageListResponse *list;
+
+	if (d->image)
+		return 0;
+	if (rpc_client_call(d->vms.rpc, "ListImages", NULL, &vmm__image_list_response__descriptor,
+			    d->vms.arena, (void **)&list, e))
+		return -1;
+	for (size_t i = 0; i < list->n_images; i++)
+		if (!d->image || strverscmp(list->images[i]->name, d->image) > 0)
+			d->image = list->images[i]->name;
+	return d->image ? 0
+			: err_code(e, ERR_ABSENT, "cli.no_image",
+				   "the VMM has no guest image; see dstack up --image");
+}
+
+static int create(struct deploy *d, char **id, struct err *e)
+{
+	Vmm__VmConfiguration in = VMM__VM_CONFIGURATION__INIT;
+	Vmm__Id *answer;
+
+	if (pick_image(d, e) || seal_env(d, &in.encrypted_env, e))
+		return -1;
+	in.name = d->name;
+	in.image = arena_str(d->vms.arena, d->image);
+	in.compose_file = d->compose.text;
+	in.vcpu = (uint32_t)d->vcpus;
+	in.memory = (uint32_t)d->memory;
+	in.disk_size = (uint32_t)d->disk;
+	in.user_config = arena_str(d->vms.arena, "");
+	if (rpc_client_call(d->vms.rpc, "CreateVm", &in.base, &vmm__id__descriptor, d->vms.arena,
+			    (void **)&answer, e))
+		return err_wrap(e, "create the VM");
+	*id = answer->id;
+	return 0;
+}
+
+// A VM of this name: NULL when there is none.
+static int existing(struct deploy *d, Vmm__VmInfo **out, struct err *e)
+{
+	Vmm__StatusResponse *all;
+
+	*out = NULL;
+	if (vms_list(&d->vms, &all, e))
+		return -1;
+	for (size_t i = 0; i < all->n_vms; i++)
+		if (strcmp(all->vms[i]->name, d->name) == 0 && strcmp(all->vms[i]->status, "removing") != 0)
+			*out = all->vms[i];
+	return 0;
+}
+
+// What to do with a VM of the same name. *id is set when it is to stay.
+static int settle_name(struct deploy *d, char **id, struct err *e)
+{
+	Vmm__VmInfo *old;
+
+	if (existing(d, &old, e))
+		return -1;
+	if (!old)
+		return 0;
+	bool same = old->configuration && strcmp(old->configuration->compose_file, d->compose.text) == 0;
+	if (d->if_absent && same) {
+		*id = old->id;
+		return strcmp(old->status, "running") == 0 ? 0 : vms_do(&d->vms, "StartVm", old->id, e);
+	}
+	if (!d->replace)
+		return err_code(
+			e, ERR_DENIED, "cli.name_taken",
+			"a VM named '%s' exists (%s): choose --name, or --replace to remove it and its disk",
+			d->name, old->id);
+	if (strcmp(old->status, "stopped") != 0 && vms_do(&d->vms, "StopVm", old->id, e))
+		return -1;
+	return vms_do(&d->vms, "RemoveVm", old->id, e);
+}
+
+// Kept for `verify --compose`: the exact bytes whose hash is the app's identity.
+static int keep_compose(struct deploy *d, struct err *e)
+{
+	char path[PATH_MAX + 128];
+
+	snprintf(path, sizeof path, "%s/apps", d->vms.ctx.dir);
+	if (file_mkdirs(path, 0700, e))
+		return -1;
+	snprintf(path, sizeof path, "%s/apps/%s.json", d->vms.ctx.dir, d->name);
+	return file_write(path, 0600, d->compose.text, d->compose.n, e);
+}
+
+static void report(struct deploy *d, const char *id)
+{
+	const char *app = STR_HEX(d->compose.hash, APP_ID), *domain = context_get(&d->vms.ctx, "domain");
+	int port = context_port(&d->vms.ctx);
+
+	if (d->json) {
+		printf("{\"ok\":true,\"id\":\"%s\",\"app_id\":\"%s\",\"compose_hash\":\"%s\",\"name\":\"%s\"}"
+		       "\n",
+		       id, app, STR_HEX(d->compose.hash, 32), d->name);
+		return;
+	}
+	printf("%s  app %s\n", id, app);
+	if (*domain)
+		printf("port P of the app: https://%s-P.%s:%d/ (TLS ends in the gateway), "
+		       "https://%s-Ps.%s:%d/ (in the CVM)\n",
+		       app, domain, port, app, domain, port);
+}
+
+int cmd_deploy(int argc, char **argv)
+{
+	struct err e;
+	struct deploy d = { 0 };
+	char *id = NULL;
+	int status = read_options(&d, argc, argv, &e) || vms_open(&d.vms, &e) || load_compose(&d, &e) ||
+		     keep_compose(&d, &e) || settle_name(&d, &id, &e) || allow(&d, &e) ||
+		     (!id && create(&d, &id, &e)) || (d.wait && vms_wait(&d.vms, id, d.json, &e));
+
+	if (!status)
+		report(&d, id);
+	vms_close(&d.vms);
+	compose_free(&d.compose);
+	env_free(&d.envs);
+	return status ? command_fail(&e, d.json) : 0;
+}

@@ -1,0 +1,54 @@
+// explain - what a stable reason code means and what to do about it.
+#include "command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/verify/reason.h"
+#include "out.h"
+
+static void print(const struct reason_text *r, bool json)
+{
+	if (!json) {
+		printf("%s: %s\n  means:   %s\n  to do:   %s\n", r->code, r->text, r->why, r->todo);
+		return;
+	}
+	fputs("{\"code\":", stdout);
+	out_json_text(stdout, r->code);
+	fputs(",\"text\":", stdout);
+	out_json_text(stdout, r->text);
+	fputs(",\"means\":", stdout);
+	out_json_text(stdout, r->why);
+	fputs(",\"todo\":", stdout);
+	out_json_text(stdout, r->todo);
+	puts("}");
+}
+
+int cmd_explain(int argc, char **argv)
+{
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
+	bool json = false;
+	struct err e;
+
+	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		if (c != 'j')
+			return 2;
+		json = true;
+	}
+	if (optind + 1 != argc) {
+		const struct reason_text *all;
+		size_t n = reason_list(&all);
+		for (size_t i = 0; i < n; i++)
+			print(&all[i], json);
+		return 0;
+	}
+	const struct reason_text *r = reason_find(span_str(argv[optind]));
+	if (r) {
+		print(r, json);
+		return 0;
+	}
+	err_code(&e, ERR_ABSENT, "cli.no_such_code", "no reason code '%s'; dstack explain lists all",
+		 argv[optind]);
+	return command_fail(&e, json);
+}
