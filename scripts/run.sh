@@ -4,11 +4,12 @@
 # Harmless to run again: what is built, running or deployed stays.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export DSTACK_HOME=$PWD/.dstack
+export DSTACK_HOME=${DSTACK_HOME:-$PWD/.dstack} # another folder and DSTACK_PORT_BASE give a second stack
+home=$DSTACK_HOME
 dstack=build/bin/dstack
-log=.dstack/log/run.log
-mkdir -p .dstack/log
-chmod 700 .dstack
+log=$home/log/run.log
+mkdir -p "$home/log"
+chmod 700 "$home"
 : >"$log"
 began=$SECONDS
 
@@ -44,27 +45,27 @@ stage() # stage TEXT COMMAND…: live line on a terminal, one line in a pipe; th
 stage "build" scripts/build.sh build
 stage "guest image (first time: packages of Debian 13)" scripts/image.sh
 grep -h '^os: lock' "$log" >&2 || true
-stage "local stack: PKI, registry, KMS, gateway, VMM" $dstack up --dir .dstack --image .cache/image
-registry=$(sed -n 's/^registry = "\(.*\)"/\1/p' .dstack/config.toml)
+stage "local stack: PKI, registry, KMS, gateway, VMM" $dstack up --dir "$home" --image .cache/image --port-base "${DSTACK_PORT_BASE:-17500}"
+registry=$(sed -n 's/^registry = "\(.*\)"/\1/p' "$home/config.toml")
 stage "hello's image" examples/hello/build.sh build/hello "$registry"
 
-secret_file=.dstack/hello.env
-[ -s $secret_file ] || (umask 077 && echo "SECRET=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')" >$secret_file)
-$dstack deploy build/hello/compose.yaml --name hello --env-file $secret_file --wait --if-absent --replace || exit
+secret_file=$home/hello.env
+[ -s "$secret_file" ] || (umask 077 && echo "SECRET=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')" >"$secret_file")
+$dstack deploy build/hello/compose.yaml --name hello --env-file "$secret_file" --wait --if-absent --replace || exit
 
 app=$($dstack ls --json | jq -r '.vms[] | select(.name == "hello") | .app_id' | head -n 1)
-domain=$(sed -n 's/^domain = "\(.*\)"/\1/p' .dstack/config.toml)
-port=$(sed -n 's/^gateway_port = \(.*\)/\1/p' .dstack/config.toml)
+domain=$(sed -n 's/^domain = "\(.*\)"/\1/p' "$home/config.toml")
+port=$(sed -n 's/^gateway_port = \(.*\)/\1/p' "$home/config.toml")
 plain=https://$app-8080.$domain:$port/
 attested=https://$app-8443s.$domain:$port/
-answer=$(curl -sS --max-time 20 --cacert .dstack/gateway/tls/ca.pem --resolve "$app-8080.$domain:$port:127.0.0.1" "$plain")
+answer=$(curl -sS --max-time 20 --cacert "$home"/gateway/tls/ca.pem --resolve "$app-8080.$domain:$port:127.0.0.1" "$plain")
 status=$?
 printf '\n  app, TLS ends in the gateway     %s\n  app, TLS ends inside the CVM     %s\n\n%s\n\n' "$plain" "$attested" "$answer"
-expected=$(cut -d= -f2 $secret_file | tr -d '\n' | sha256sum | cut -d' ' -f1)
+expected=$(cut -d= -f2 "$secret_file" | tr -d '\n' | sha256sum | cut -d' ' -f1)
 if [ $status -ne 0 ] || ! grep -q "secret_sha256: $expected" <<<"$answer"; then
 	echo "the app did not answer with the hash of its secret" >&2
 	exit 1
 fi
-$dstack verify "$attested" --compose .dstack/apps/hello.json || exit
+$dstack verify "$attested" --compose "$home/apps/hello.json" || exit
 printf '\nready after %d s. Next: %s ls | logs hello -f | deploy FILE -e KEY=VALUE; make down stops it all.\n' \
 	$((SECONDS - began)) "$dstack"
