@@ -45,7 +45,7 @@ struct secret *secret_from_hex(const char *hex, size_t n)
 	struct secret *s = secret_new(n / 2);
 	size_t len;
 
-	if (s && hex_decode(s->b, s->n, hex, n, &len)) {
+	if (s && hex_read(s->b, s->n, hex, n, &len)) {
 		secret_free(s);
 		return NULL;
 	}

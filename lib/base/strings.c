@@ -194,7 +194,7 @@ static unsigned digit(uint8_t c)
 	return (is_num & num) | (is_alpha & alpha) | (~(is_num | is_alpha) & 0x10u);
 }
 
-int hex_decode(void *out, size_t cap, const char *s, size_t n, size_t *len)
+int hex_read(void *out, size_t cap, const char *s, size_t n, size_t *len)
 {
 	uint8_t *o = out;
 	unsigned bad = 0;
@@ -213,7 +213,7 @@ int hex_decode(void *out, size_t cap, const char *s, size_t n, size_t *len)
 bool hex_exact(void *out, size_t want, const char *s)
 {
 	size_t n;
-	return strlen(s) == 2 * want && !hex_decode(out, want, s, 2 * want, &n);
+	return strlen(s) == 2 * want && !hex_read(out, want, s, 2 * want, &n);
 }
 
 char *hex_dup(const void *p, size_t n)

@@ -28,7 +28,7 @@ void octet_string_write(struct wr *out, struct span payload);
 int octet_string_read(struct span *payload, struct span der, struct fault *f);
 
 // Body of a certificate signing request; the ECDSA signature over these bytes travels beside it.
-enum { CSR_NAMES_MAX = 64 };
+enum { CSR_NAMES_MAX = 128 };
 struct csr {
 	int version;        // 1 or 2
 	struct span pubkey; // DER SubjectPublicKeyInfo
