@@ -11,7 +11,7 @@ packages=(
 	protobuf-c-compiler libsqlite3-dev libmnl-dev libseccomp-dev libcap-ng-dev libcryptsetup-dev libcmocka-dev
 	zlib1g-dev
 	# guest image
-	mmdebstrap erofs-utils cryptsetup-bin dosfstools mtools xz-utils zstd cpio python3
+	erofs-utils cryptsetup-bin fdisk kmod binutils dosfstools mtools xz-utils zstd cpio python3
 	# machines and networks
 	qemu-system-x86 qemu-utils swtpm swtpm-tools wireguard-go iproute2 procps
 	# the local stack, tests and benchmarks
