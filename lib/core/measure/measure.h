@@ -103,6 +103,8 @@ struct measured {
 // size.
 int measure_expect(struct measured *out, const struct measurement_tdx *m, const uint8_t kernel[MEASURE_LEN],
 		   const struct vm_config *c, const struct eventlog *log, struct fault *f);
+// The kernel digest of measurement.tdx.cbor holds for this memory size (2 GiB, or 2.75 GiB and more).
+bool measure_memory_ok(const struct vm_config *c);
 // First event of register i in which the log differs from what is expected, said in words; "" when the log
 // has no events of that register. Empty return: no difference.
 void measure_explain(struct wr *out, const struct expect *want, uint32_t imr, const struct eventlog *log);
