@@ -4,7 +4,7 @@
 // can be read from a quote that did not verify. Holds the trust anchors (Intel's root is compiled in, others
 // are added and mark every verdict `development`) and a small cache of proofs: "this signature over this
 // message by this key holds", keyed by SHA-256. Verdicts are never cached: time, revocation and policy are
-// applied on each call. An engine is not shared between threads.
+// applied on each call. An engine is not shared between threads. It is about 400 KiB and does not grow.
 #pragma once
 #include "base/err.h"
 #include "core/attest/dcap.h"
@@ -13,17 +13,24 @@ struct engine;
 
 MUST_USE struct engine *engine_new(struct err *e); // trusts Intel's SGX root only
 void engine_free(struct engine *g);
-// Trust one more root (DER), as a development root. With `only`, Intel's root is dropped.
-MUST_USE int engine_add_development(struct engine *g, struct span der, bool only, struct err *e);
+// Trust one more root (DER): as a development root, unless it is Intel's own.
+MUST_USE int engine_add_root(struct engine *g, struct span der, struct err *e);
+// The same, and no other. For `dstack quote verify --root`.
+MUST_USE int engine_only_root(struct engine *g, struct span der, struct err *e);
 bool engine_has_development(const struct engine *g);
 
-// 0: the quote is genuine at `in->now` and `out` says what it attests. -1: class ERR_UNTRUSTED (or ERR_INPUT
-// for what cannot be read), `code` one of core/verify/reason.h. With several anchors each is tried.
+// 0: the quote is genuine at `in->now` and `out` says what it attests. -1: `code` is one of
+// core/verify/reason.h, the class ERR_UNTRUSTED, or ERR_INPUT for collateral that cannot be read. With
+// several anchors each is tried and the refusal that came furthest is reported.
 MUST_USE int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_result *out,
 			 struct err *e);
 
 // ECDSA P-256 over SHA-256 for callers that hold raw keys and signatures: true when it holds. Not cached.
-bool engine_p256(const uint8_t key[static 64], struct span msg, const uint8_t sig[static 64]);
+bool engine_p256(struct engine *g, const uint8_t key[static 64], struct span msg,
+		 const uint8_t sig[static 64]);
+
+// Forget all proofs (for benchmarks).
+void engine_forget(struct engine *g);
 
 struct engine_stats {
 	uint64_t verified, cached; // signature checks run, and answered from the cache

@@ -1,0 +1,280 @@
+#include "crypto/engine.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/intel_root.h"
+
+enum { ANCHORS = 4, ANCHOR_MAX = 4096, KEYS = 16, SETS = 256, WAYS = 4, DER_SIG_MAX = 72, DIGEST = 32 };
+
+struct trusted {
+	enum anchor anchor;
+	size_t n;
+	uint8_t der[ANCHOR_MAX];
+};
+
+// A key that has verified something, ready for the next time.
+struct key {
+	uint8_t raw[64];
+	EVP_PKEY *pkey;
+	EVP_PKEY_CTX *ctx;
+};
+
+struct engine {
+	size_t anchors;
+	struct trusted anchor[ANCHORS];
+	EVP_MD *sha256;
+	EVP_MD_CTX *md;
+	EVP_PKEY_CTX *maker; // makes public keys from bytes
+	struct key key[KEYS];
+	size_t next_key;
+	uint8_t proof[SETS][WAYS][DIGEST]; // all zero: none
+	uint8_t next_way[SETS];
+	struct engine_stats stats;
+	struct dcap work;
+};
+
+struct engine *engine_new(struct err *e)
+{
+	struct engine *g = calloc(1, sizeof *g);
+
+	if (!g) {
+		err_set(e, ERR_SYSTEM, "out of memory");
+		return NULL;
+	}
+	g->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	g->md = EVP_MD_CTX_new();
+	g->maker = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	if (!g->sha256 || !g->md || !g->maker || EVP_PKEY_fromdata_init(g->maker) != 1 ||
+	    engine_only_root(g, intel_root(), e)) {
+		err_set(e, ERR_SYSTEM, "OpenSSL lacks SHA-256 or P-256");
+		engine_free(g);
+		return NULL;
+	}
+	return g;
+}
+
+static void drop_key(struct key *k)
+{
+	EVP_PKEY_CTX_free(k->ctx);
+	EVP_PKEY_free(k->pkey);
+	*k = (struct key){ 0 };
+}
+
+void engine_free(struct engine *g)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; i < KEYS; i++)
+		drop_key(&g->key[i]);
+	EVP_PKEY_CTX_free(g->maker);
+	EVP_MD_CTX_free(g->md);
+	EVP_MD_free(g->sha256);
+	free(g);
+}
+
+int engine_add_root(struct engine *g, struct span der, struct err *e)
+{
+	struct trusted *t = &g->anchor[g->anchors];
+
+	if (g->anchors == ANCHORS)
+		return err_code(e, ERR_INPUT, "root.format", "more than %d trusted roots", ANCHORS);
+	if (!der.n || der.n > ANCHOR_MAX)
+		return err_code(e, ERR_INPUT, "root.format", "a root certificate of %zu bytes", der.n);
+	t->anchor = span_eq(der, intel_root()) ? ANCHOR_INTEL : ANCHOR_DEVELOPMENT;
+	t->n = der.n;
+	memcpy(t->der, der.p, der.n);
+	g->anchors++;
+	return 0;
+}
+
+int engine_only_root(struct engine *g, struct span der, struct err *e)
+{
+	g->anchors = 0;
+	return engine_add_root(g, der, e);
+}
+
+bool engine_has_development(const struct engine *g)
+{
+	for (size_t i = 0; i < g->anchors; i++)
+		if (g->anchor[i].anchor == ANCHOR_DEVELOPMENT)
+			return true;
+	return false;
+}
+
+// ---- one signature
+
+static bool digest_of(struct engine *g, const struct span *part, size_t parts, uint8_t out[DIGEST])
+{
+	bool ok = EVP_DigestInit_ex2(g->md, g->sha256, NULL) == 1;
+
+	for (size_t i = 0; i < parts; i++)
+		ok = ok && EVP_DigestUpdate(g->md, part[i].p, part[i].n) == 1;
+	return ok && EVP_DigestFinal_ex(g->md, out, NULL) == 1;
+}
+
+static void put_integer(struct wr *w, const uint8_t v[32])
+{
+	size_t skip = 0;
+
+	while (skip < 31 && !v[skip])
+		skip++;
+	bool pad = v[skip] & 0x80;
+	wr_u8(w, 0x02);
+	wr_u8(w, (uint8_t)(32 - skip + pad));
+	if (pad)
+		wr_u8(w, 0);
+	wr_put(w, v + skip, 32 - skip);
+}
+
+static size_t der_signature(const uint8_t raw[64], uint8_t out[DER_SIG_MAX])
+{
+	uint8_t body[DER_SIG_MAX];
+	struct wr in = wr_to(body, sizeof body), w = wr_to(out, DER_SIG_MAX);
+
+	put_integer(&in, raw);
+	put_integer(&in, raw + 32);
+	wr_u8(&w, 0x30);
+	wr_u8(&w, (uint8_t)in.n);
+	wr_put(&w, body, in.n);
+	return w.n;
+}
+
+static bool make_key(struct engine *g, const uint8_t raw[64], struct key *k)
+{
+	char group[] = "prime256v1";
+	uint8_t point[65] = { 4 };
+
+	memcpy(k->raw, raw, 64);
+	memcpy(point + 1, raw, 64);
+	OSSL_PARAM param[] = { OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+			       OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point,
+								 sizeof point),
+			       OSSL_PARAM_construct_end() };
+	if (EVP_PKEY_fromdata(g->maker, &k->pkey, EVP_PKEY_PUBLIC_KEY, param) != 1)
+		return false;
+	k->ctx = EVP_PKEY_CTX_new(k->pkey, NULL);
+	return k->ctx && EVP_PKEY_verify_init(k->ctx) == 1;
+}
+
+static struct key *known_key(struct engine *g, const uint8_t raw[64])
+{
+	for (size_t i = 0; i < KEYS; i++)
+		if (g->key[i].ctx && !memcmp(g->key[i].raw, raw, 64))
+			return &g->key[i];
+	return NULL;
+}
+
+static bool verify_digest(struct engine *g, const uint8_t raw[64], const uint8_t digest[DIGEST],
+			  const uint8_t sig[64])
+{
+	struct key fresh = { 0 }, *k = known_key(g, raw);
+	uint8_t der[DER_SIG_MAX];
+	size_t n = der_signature(sig, der);
+	bool ok = k || make_key(g, raw, &fresh);
+
+	g->stats.verified++;
+	ok = ok && EVP_PKEY_verify(k ? k->ctx : fresh.ctx, der, n, digest, DIGEST) == 1;
+	if (ok && !k) {
+		k = &g->key[g->next_key++ % KEYS];
+		drop_key(k);
+		*k = fresh;
+	} else if (!k) {
+		drop_key(&fresh);
+	}
+	return ok;
+}
+
+bool engine_p256(struct engine *g, const uint8_t key[static 64], struct span msg,
+		 const uint8_t sig[static 64])
+{
+	uint8_t digest[DIGEST];
+
+	return digest_of(g, &msg, 1, digest) && verify_digest(g, key, digest, sig);
+}
+
+static bool run_check(struct engine *g, const struct dcap_check *c)
+{
+	static const uint8_t none[DIGEST];
+	uint8_t message[DIGEST], id[DIGEST];
+	struct span parts[3] = { span_of(c->key, 64), span_of(c->sig, 64), span_of(message, DIGEST) };
+
+	if (!digest_of(g, &c->msg, 1, message) || !digest_of(g, parts, 3, id) || !memcmp(id, none, DIGEST))
+		return false;
+	uint8_t(*set)[DIGEST] = g->proof[id[0]];
+	for (size_t i = 0; i < WAYS; i++)
+		if (!memcmp(set[i], id, DIGEST)) {
+			g->stats.cached++;
+			return true;
+		}
+	if (!verify_digest(g, c->key, message, c->sig))
+		return false;
+	memcpy(set[g->next_way[id[0]]++ % WAYS], id, DIGEST);
+	return true;
+}
+
+void engine_forget(struct engine *g)
+{
+	memset(g->proof, 0, sizeof g->proof);
+	for (size_t i = 0; i < KEYS; i++)
+		drop_key(&g->key[i]);
+}
+
+struct engine_stats engine_stats(const struct engine *g)
+{
+	return g->stats;
+}
+
+// ---- a quote
+
+// Checks in the order of their reasons, to the first that fails: what follows cannot change the reason any
+// more.
+static uint32_t run_checks(struct engine *g)
+{
+	const struct dcap *d = &g->work;
+	uint32_t passed = 0, done = 0;
+
+	for (size_t left = d->checks; left; left--) {
+		size_t next = DCAP_CHECKS;
+		for (size_t i = 0; i < d->checks; i++)
+			if (!(done >> i & 1) &&
+			    (next == DCAP_CHECKS || d->check[i].reason < d->check[next].reason))
+				next = i;
+		done |= 1u << next;
+		if (d->reason != R_OK && d->check[next].reason > d->reason)
+			break;
+		if (!run_check(g, &d->check[next]))
+			break;
+		passed |= 1u << next;
+	}
+	return passed;
+}
+
+static enum err_class class_of(enum reason r)
+{
+	return r == R_COLLATERAL_FORMAT || r == R_ROOT_FORMAT ? ERR_INPUT : ERR_UNTRUSTED;
+}
+
+int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_result *out, struct err *e)
+{
+	enum reason furthest = R_OK;
+	char text[300];
+
+	for (size_t i = 0; i < g->anchors; i++) {
+		const struct trusted *t = &g->anchor[i];
+		dcap_begin(&g->work, in, span_of(t->der, t->n), t->anchor);
+		enum reason why = dcap_finish(&g->work, run_checks(g), out);
+		if (why == R_OK)
+			return 0;
+		if (i && why <= furthest)
+			continue;
+		furthest = why;
+		dcap_explain(&g->work, why, text, sizeof text);
+		err_code(e, class_of(why), reason_text(why)->code, "%s", text);
+	}
+	return -1;
+}
