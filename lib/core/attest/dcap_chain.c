@@ -7,6 +7,14 @@
 #include "core/codec/pem.h"
 #include "core/codec/utc.h"
 
+// A chain may bring the root; another one of its name is told apart here, for a clear reason. The signatures
+// would fail in any case.
+static int is_other_root(const struct dcap_job *j, const struct x509 *c)
+{
+	return span_eq(c->subject, c->issuer) && span_eq(c->subject, j->root.subject) &&
+	       !span_eq(span_of(c->key, 64), span_of(j->root.key, 64));
+}
+
 int dcap_chain(struct dcap_job *j, struct span pem, struct chain *out)
 {
 	struct dcap *d = j->d;
@@ -19,6 +27,8 @@ int dcap_chain(struct dcap_job *j, struct span pem, struct chain *out)
 		if (out->n == CHAIN_MAX || x509_parse(&out->cert[out->n++], span_of(d->arena + d->used, n)))
 			return -1;
 		d->used += n;
+		if (is_other_root(j, &out->cert[out->n - 1]))
+			return dcap_fail(j, R_ROOT_OTHER, 0, 0);
 	}
 	return more;
 }

@@ -83,6 +83,11 @@ static const struct reason_text table[R_COUNT] = {
 		"The anchor is outside its validity at the time of the verification.",
 		"Check the clock (or --at). A development root that has expired must be made anew.",
 	},
+	[R_ROOT_OTHER] = {
+		"root.not_trusted", "Failed to verify certificate chain: the evidence is under another root",
+		"The evidence brings a root certificate of the trusted root's name with another key.",
+		"If it is from a development machine, its root must be configured. Otherwise trust nothing of it.",
+	},
 	[R_CRL_FORMAT] = {
 		"crl.format", "Failed to verify certificate chain: malformed CRL",
 		"A revocation list is missing or not a DER CRL of Intel's form.",
