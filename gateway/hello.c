@@ -95,7 +95,8 @@ static int whole_message(struct rd all, char *name, struct err *e)
 	struct rd r = all;
 
 	if (rd_left(&r) && rd_u8(&r) != CLIENT_HELLO)
-		return err_code(e, ERR_INPUT, "hello.malformed", "handshake does not begin with a ClientHello");
+		return err_code(e, ERR_INPUT, "hello.malformed",
+				"handshake does not begin with a ClientHello");
 	size_t size = (size_t)rd_u8(&r) << 16;
 	size += HANDSHAKE_HEAD + (size_t)rd_be16(&r);
 	if (!r.bad && size > RECORD_MAX)

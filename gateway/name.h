@@ -4,6 +4,7 @@
 // HTTP/2 to the app, `s` passes the bytes through. Pure; the name comes from strangers. spec 30 section 1.3.
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
 
