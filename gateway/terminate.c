@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "base/cleanup.h"
 #include "crypto/ssl.h"
 #include "reactor.h"
 
@@ -107,7 +108,7 @@ SSL_CTX *terminate_context(const char *cert_file, const char *key_file, bool h2,
 				      SSL_MODE_RELEASE_BUFFERS);
 	if (h2)
 		SSL_CTX_set_alpn_select_cb(ctx, choose_h2, NULL);
-	return TAKE_SSL(ctx);
+	return TAKE(ctx);
 }
 
 void terminate_free(struct terminate *t)
