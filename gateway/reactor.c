@@ -26,17 +26,33 @@ static void seconds(struct reactor *r)
 	r->now = (uint32_t)t.tv_sec;
 }
 
-// Say why in TLS's own words, then end. What else the client sent is taken off the socket first: closing on
-// unread bytes would send a reset that may overtake the alert.
-static void refuse(struct reactor *r, struct conn *c, uint8_t alert)
+// What else the client sent is taken off the socket before it is closed: closing on unread bytes would send a
+// reset that may overtake our last words.
+static void last_words(struct reactor *r, struct conn *c, const void *p, size_t n)
 {
-	const uint8_t record[] = { 21, 3, 3, 0, 2, 2, alert };
-
-	if (send(c->fd[CLIENT], record, sizeof record, MSG_NOSIGNAL) == sizeof record) {
+	if (send(c->fd[CLIENT], p, n, MSG_NOSIGNAL) == (ssize_t)n) {
 		shutdown(c->fd[CLIENT], SHUT_WR);
 		recv(c->fd[CLIENT], NULL, DISCARD, MSG_TRUNC);
 	}
 	conn_end(r, c);
+}
+
+// Say why in TLS's own words, then end.
+static void refuse(struct reactor *r, struct conn *c, uint8_t alert)
+{
+	const uint8_t record[] = { 21, 3, 3, 0, 2, 2, alert };
+
+	last_words(r, c, record, sizeof record);
+}
+
+// Not TLS: a browser that was sent to the port without https can be told.
+static void refuse_plain(struct reactor *r, struct conn *c)
+{
+	static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+				     "Content-Length: 28\r\nConnection: close\r\n\r\n"
+				     "this port speaks HTTPS only\n";
+
+	last_words(r, c, answer, sizeof answer - 1);
 }
 
 uint32_t reactors_live(struct reactor *const *all, unsigned n, uint32_t instance)
@@ -203,7 +219,10 @@ static void on_hello(struct reactor *r, struct conn *c)
 	}
 	if (state != HELLO_DONE) {
 		count(&r->counters.refused_sni, 1);
-		refuse(r, c, ALERT_DECODE_ERROR);
+		if (r->buffer[0] >= 'A' && r->buffer[0] <= 'Z')
+			refuse_plain(r, c);
+		else
+			refuse(r, c, ALERT_DECODE_ERROR);
 		return;
 	}
 	f->flags |= FLOW_READY; // what follows the hello may have come with it

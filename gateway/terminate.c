@@ -261,11 +261,29 @@ static void enter(struct reactor *r, struct conn *c, enum conn_state state)
 	queue_add(r, conn_queue(r, c), c);
 }
 
+// No instance answered. Who speaks HTTP/1 is told so; anyone else sees the session end.
+static void no_instance(struct conn *c)
+{
+	static const char answer[] = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\n"
+				     "Content-Length: 43\r\nConnection: close\r\n\r\n"
+				     "the app does not answer on the given port.\n";
+	char head[4] = "";
+
+	ERR_clear_error();
+	if (SSL_peek(c->tls->ssl, head, sizeof head) == sizeof head &&
+	    (!memcmp(head, "GET ", 4) || !memcmp(head, "POST", 4) || !memcmp(head, "HEAD", 4) ||
+	     !memcmp(head, "PUT ", 4)))
+		SSL_write(c->tls->ssl, answer, sizeof answer - 1);
+	SSL_shutdown(c->tls->ssl);
+	shutdown(c->fd[CLIENT], SHUT_WR);
+	recv(c->fd[CLIENT], NULL, BUFFER_SIZE, MSG_TRUNC);
+}
+
 // The session stands, or the last instance did not answer.
 static int dial(struct reactor *r, struct conn *c)
 {
 	if (reactor_dial(r, c)) {
-		SSL_shutdown(c->tls->ssl);
+		no_instance(c);
 		return -1;
 	}
 	enter(r, c, CONN_TLS_DIAL);
