@@ -38,8 +38,10 @@ struct trust_expect {
 struct trust_result {
 	struct verdict verdict;
 	struct boot_info boot;
-	struct app_info app; // spans into boot; has_scripts not set
 };
+
+// What a certificate's app info extension says of a verified guest; spans into `b`.
+void trust_app_info(struct app_info *out, const struct boot_info *b);
 
 struct trust *trust_new(const struct trust_config *c, struct err *e);
 void trust_free(struct trust *t);

@@ -1,0 +1,32 @@
+// images - guest images on disk, found by identity: os_image_hash = SHA-256(sha256sum.txt) (spec 60 section
+// 1).
+//
+// A folder of image folders. Nothing in one is used before its hash is that of the manifest, and the
+// manifest's that of the identity asked for. What was computed is kept, so a second question costs no
+// reading. Files are read whole, bounded, links are not followed.
+#pragma once
+#include "base/err.h"
+#include "core/measure/measure.h"
+
+struct images;
+
+struct images *images_new(const char *dir, struct err *e); // NULL dir: no images
+void images_free(struct images *s);
+
+struct image_facts {
+	struct measurement_tdx m;
+	uint8_t kernel[MEASURE_LEN]; // for the memory size asked for
+	char version[64];
+	bool is_dev;
+};
+// ERR_ABSENT image.unknown: no such image here. ERR_UNTRUSTED: the folder's files are not those of its
+// manifest.
+int images_find(struct images *s, struct image_facts *out, const uint8_t os_image_hash[32], uint64_t memory,
+		struct err *e);
+
+// Everything of one folder that is to be measured, read from its files and metadata.json without a manifest:
+// for `dstack image measure`.
+int image_measure(const char *dir, struct measurement_tdx *out, struct err *e);
+
+// A fault of the core as an error.
+int err_fault(struct err *e, enum err_class c, const struct fault *f);
