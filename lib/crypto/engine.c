@@ -245,7 +245,7 @@ static uint32_t run_checks(struct engine *g)
 			    (next == DCAP_CHECKS || d->check[i].reason < d->check[next].reason))
 				next = i;
 		done |= 1u << next;
-		if (d->reason != R_OK && d->check[next].reason > d->reason)
+		if (d->reason != REASON_OK && d->check[next].reason > d->reason)
 			break;
 		if (!run_check(g, &d->check[next]))
 			break;
@@ -256,19 +256,19 @@ static uint32_t run_checks(struct engine *g)
 
 static enum err_class class_of(enum reason r)
 {
-	return r == R_COLLATERAL_FORMAT || r == R_ROOT_FORMAT ? ERR_INPUT : ERR_UNTRUSTED;
+	return r == REASON_COLLATERAL_FORMAT || r == REASON_ROOT_FORMAT ? ERR_INPUT : ERR_UNTRUSTED;
 }
 
 int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_result *out, struct err *e)
 {
-	enum reason furthest = R_OK;
+	enum reason furthest = REASON_OK;
 	char text[300];
 
 	for (size_t i = 0; i < g->anchors; i++) {
 		const struct trusted *t = &g->anchor[i];
 		dcap_begin(&g->work, in, span_of(t->der, t->n), t->anchor);
 		enum reason why = dcap_finish(&g->work, run_checks(g), out);
-		if (why == R_OK)
+		if (why == REASON_OK)
 			return 0;
 		if (i && why <= furthest)
 			continue;

@@ -30,7 +30,7 @@ int dcap_want(struct dcap_job *j, enum reason why, struct span msg, const uint8_
 		return 0;
 	}
 	if (d->checks == DCAP_CHECKS)
-		return dcap_fail(j, R_LIMIT, 0, 0);
+		return dcap_fail(j, REASON_LIMIT, 0, 0);
 	struct dcap_check *c = &d->check[d->checks++];
 	c->reason = why;
 	c->msg = msg;
@@ -61,12 +61,12 @@ static int read_quote(struct dcap_job *j)
 	if (why)
 		return dcap_fail(j, why, q->tee, 0);
 	if (q->qe_auth.n != 32)
-		return dcap_fail(j, R_QE_AUTH, 0, 0);
+		return dcap_fail(j, REASON_QE_AUTH, 0, 0);
 	r->version = q->version;
 	r->is_tdx = q->tee == QUOTE_TDX;
 	sgx_report_read(&j->qe, q->qe_report);
 	if (r->is_tdx ? quote_td(q, &r->td) : quote_sgx(q, &r->sgx))
-		return dcap_fail(j, R_QUOTE_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_QUOTE_FORMAT, 0, 0);
 	struct rd data = rd_span(quote_report_data(q)), user = rd_span(q->user_data);
 	rd_copy(&data, r->report_data, sizeof r->report_data);
 	rd_copy(&user, r->qe_id, sizeof r->qe_id);
@@ -81,9 +81,9 @@ static int qe_kind(struct dcap_job *j)
 
 	if (!json_get(j->qe_identity, "id", &id) || json_kind(id) != JSON_STRING ||
 	    !json_get(j->qe_identity, "version", &v) || json_u64(v, 255, &version))
-		return dcap_fail(j, R_QEID_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
 	if (!json_is(id, tdx ? "TD_QE" : "QE") || (version != 2 && !(tdx && version == 3)))
-		return dcap_fail(j, R_QEID_KIND, 0, 0);
+		return dcap_fail(j, REASON_QEID_KIND, 0, 0);
 	return 0;
 }
 
@@ -94,26 +94,26 @@ static int qe_policy(struct dcap_job *j)
 		const char *value, *mask;
 		size_t at, n;
 		enum reason why;
-	} field[2] = { { "miscselect", "miscselectMask", 16, 4, R_QE_MISC },
-		       { "attributes", "attributesMask", 48, 16, R_QE_ATTRIBUTES } };
+	} field[2] = { { "miscselect", "miscselectMask", 16, 4, REASON_QE_MISC },
+		       { "attributes", "attributesMask", 48, 16, REASON_QE_ATTRIBUTES } };
 	uint8_t signer[32], want[16], mask[16];
 	struct json v, m;
 	uint64_t product;
 
 	if (!json_get(j->qe_identity, "mrsigner", &v) || json_hex(v, signer, 32) ||
 	    !json_get(j->qe_identity, "isvprodid", &v) || json_u64(v, 0xffff, &product))
-		return dcap_fail(j, R_QEID_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
 	if (!span_eq(span_of(signer, 32), span_of(j->qe.mr_signer, 32)))
-		return dcap_fail(j, R_QE_SIGNER, 0, 0);
+		return dcap_fail(j, REASON_QE_SIGNER, 0, 0);
 	if (j->qe.attributes[0] & 2)
-		return dcap_fail(j, R_QE_DEBUG, 0, 0);
+		return dcap_fail(j, REASON_QE_DEBUG, 0, 0);
 	if (j->qe.isv_prod_id != product)
-		return dcap_fail(j, R_QE_PRODUCT, 0, 0);
+		return dcap_fail(j, REASON_QE_PRODUCT, 0, 0);
 	for (size_t f = 0; f < 2; f++) {
 		size_t n = field[f].n;
 		if (!json_get(j->qe_identity, field[f].value, &v) || json_hex(v, want, n) ||
 		    !json_get(j->qe_identity, field[f].mask, &m) || json_hex(m, mask, n))
-			return dcap_fail(j, R_QEID_FORMAT, 0, 0);
+			return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
 		for (size_t i = 0; i < n; i++)
 			if (want[i] & ~mask[i] ||
 			    (j->quote.qe_report.p[field[f].at + i] & mask[i]) != want[i])
@@ -129,17 +129,17 @@ int dcap_qe(struct dcap_job *j)
 	struct sha256 h;
 	uint8_t digest[64] = { 0 }; // the second half of the report data must be zero
 
-	if (dcap_want(j, R_QE_SIGNATURE, q->qe_report, j->leaf.key, q->qe_report_sig.p))
+	if (dcap_want(j, REASON_QE_SIGNATURE, q->qe_report, j->leaf.key, q->qe_report_sig.p))
 		return -1;
 	sha256_init(&h);
 	sha256_add(&h, q->att_key.p, q->att_key.n);
 	sha256_add(&h, q->qe_auth.p, q->qe_auth.n);
 	sha256_end(&h, digest);
 	if (!span_eq(span_of(digest, 64), span_of(j->qe.report_data, 64)))
-		return dcap_fail(j, R_QE_HASH, 0, 0);
+		return dcap_fail(j, REASON_QE_HASH, 0, 0);
 	if (qe_policy(j))
 		return -1;
-	return dcap_want(j, R_QUOTE_SIGNATURE, q->signed_part, q->att_key.p, q->sig.p);
+	return dcap_want(j, REASON_QUOTE_SIGNATURE, q->signed_part, q->att_key.p, q->sig.p);
 }
 
 static int td_attributes(struct dcap_job *j, const struct td_report *td)
@@ -153,14 +153,14 @@ static int td_attributes(struct dcap_job *j, const struct td_report *td)
 	}
 	// Bits 7:1, 27:8, 29 and 62:32 are reserved; PKS, KL and PERFMON are free.
 	if (a[0] & 0xfe || a[1] || a[2] || a[3] & 0x2f || a[4] || a[5] || a[6] || a[7] & 0x7f)
-		return dcap_fail(j, R_TD_RESERVED, 0, 0);
+		return dcap_fail(j, REASON_TD_RESERVED, 0, 0);
 	if (a[0] & 1 && !j->in->allow_debug)
-		return dcap_fail(j, R_TD_DEBUG, 0, 0);
+		return dcap_fail(j, REASON_TD_DEBUG, 0, 0);
 	if (!(a[3] & 0x10))
-		return dcap_fail(j, R_TD_SEPT, 0, 0);
+		return dcap_fail(j, REASON_TD_SEPT, 0, 0);
 	if (signer)
-		return dcap_fail(j, R_TD_SEAM_SIGNER, 0, 0);
-	return service && !j->in->allow_service_td ? dcap_fail(j, R_TD_SERVICE, 0, 0) : 0;
+		return dcap_fail(j, REASON_TD_SEAM_SIGNER, 0, 0);
+	return service && !j->in->allow_service_td ? dcap_fail(j, REASON_TD_SERVICE, 0, 0) : 0;
 }
 
 int dcap_attributes(struct dcap_job *j)
@@ -169,7 +169,7 @@ int dcap_attributes(struct dcap_job *j)
 
 	if (r->is_tdx)
 		return td_attributes(j, &r->td);
-	return r->sgx.attributes[0] & 2 && !j->in->allow_debug ? dcap_fail(j, R_SGX_DEBUG, 0, 0) : 0;
+	return r->sgx.attributes[0] & 2 && !j->in->allow_debug ? dcap_fail(j, REASON_SGX_DEBUG, 0, 0) : 0;
 }
 
 static int read_collateral(struct dcap_job *j)
@@ -177,9 +177,9 @@ static int read_collateral(struct dcap_job *j)
 	struct dcap *d = j->d;
 
 	if (j->in->collateral.n > DCAP_COLLATERAL_MAX)
-		return dcap_fail(j, R_LIMIT, 0, 0);
+		return dcap_fail(j, REASON_LIMIT, 0, 0);
 	if (collateral_parse(&j->col, j->in->collateral, d->arena, sizeof d->arena, &d->used))
-		return dcap_fail(j, R_COLLATERAL_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_COLLATERAL_FORMAT, 0, 0);
 	return 0;
 }
 
@@ -187,13 +187,15 @@ static int documents(struct dcap_job *j)
 {
 	const struct collateral *c = &j->col;
 	struct dcap_result *r = &j->d->result;
-	struct dcap_document tcb = { c->tcb_info,       c->tcb_info_signature, c->tcb_info_issuer_chain,
-				     R_TCB_FORMAT,      R_TCB_FUTURE,          R_TCB_EXPIRED,
-				     R_TCB_CHAIN_SHORT, R_TCB_CHAIN,           R_TCB_SIGNATURE };
+	struct dcap_document tcb = {
+		c->tcb_info,         c->tcb_info_signature, c->tcb_info_issuer_chain, REASON_TCB_FORMAT,
+		REASON_TCB_FUTURE,   REASON_TCB_EXPIRED,    REASON_TCB_CHAIN_SHORT,   REASON_TCB_CHAIN,
+		REASON_TCB_SIGNATURE
+	};
 	struct dcap_document qe = {
-		c->qe_identity,  c->qe_identity_signature, c->qe_identity_issuer_chain, R_QEID_FORMAT,
-		R_QEID_FUTURE,   R_QEID_EXPIRED,           R_QEID_CHAIN_SHORT,          R_QEID_CHAIN,
-		R_QEID_SIGNATURE
+		c->qe_identity,          c->qe_identity_signature, c->qe_identity_issuer_chain,
+		REASON_QEID_FORMAT,      REASON_QEID_FUTURE,       REASON_QEID_EXPIRED,
+		REASON_QEID_CHAIN_SHORT, REASON_QEID_CHAIN,        REASON_QEID_SIGNATURE
 	};
 
 	return dcap_signed(j, &tcb, &j->tcb_info, &r->tcb_eval) ||
@@ -206,7 +208,7 @@ void dcap_begin(struct dcap *d, const struct dcap_input *in, struct span root, e
 {
 	struct dcap_job j = { .d = d, .in = in };
 
-	d->reason = R_OK;
+	d->reason = REASON_OK;
 	d->arg[0] = d->arg[1] = 0;
 	d->checks = d->used = 0;
 	d->result = (struct dcap_result){ .anchor = anchor, .expires = UINT64_MAX };
@@ -224,11 +226,11 @@ enum reason dcap_finish(struct dcap *d, uint32_t passed, struct dcap_result *out
 	enum reason why = d->reason;
 
 	for (size_t i = 0; i < d->checks; i++)
-		if (!(passed >> i & 1) && (why == R_OK || d->check[i].reason < why))
+		if (!(passed >> i & 1) && (why == REASON_OK || d->check[i].reason < why))
 			why = d->check[i].reason;
 	if (why != d->reason)
 		d->arg[0] = d->arg[1] = 0;
-	if (why == R_OK)
+	if (why == REASON_OK)
 		*out = d->result;
 	else
 		*out = (struct dcap_result){ 0 };
@@ -248,10 +250,10 @@ enum reason dcap_platform(struct span bytes, struct dcap_platform *out)
 	if (why)
 		return why;
 	if (q.cert_type != QUOTE_CERT_PCK_CHAIN)
-		return R_PCK_TYPE;
+		return REASON_PCK_TYPE;
 	struct rd in = rd_span(q.cert_data);
 	if (pem_next(&in, der, sizeof der, &n) != 1 || x509_parse(&leaf, span_of(der, n)))
-		return R_PCK_CHAIN;
+		return REASON_PCK_CHAIN;
 	if ((why = pck_parse(&pck, &leaf)))
 		return why;
 	for (size_t i = 0; i < 6; i++)
@@ -262,5 +264,5 @@ enum reason dcap_platform(struct span bytes, struct dcap_platform *out)
 	for (size_t i = 0; i + sizeof word - 1 <= leaf.issuer.n; i++)
 		if (span_is(span_of(leaf.issuer.p + i, sizeof word - 1), word))
 			out->processor_ca = true;
-	return R_OK;
+	return REASON_OK;
 }

@@ -79,7 +79,7 @@ struct dcap {
 
 // `root`: DER of the pinned root. Always leaves a valid list of checks, also when the inputs are refused.
 void dcap_begin(struct dcap *d, const struct dcap_input *in, struct span root, enum anchor anchor);
-// Bit i of `passed`: check i holds. R_OK and the result copied out, or the reason.
+// Bit i of `passed`: check i holds. REASON_OK and the result copied out, or the reason.
 enum reason dcap_finish(struct dcap *d, uint32_t passed, struct dcap_result *out);
 // The sentence for the reason that dcap_finish gave, with its numbers; NUL-terminated.
 void dcap_explain(const struct dcap *d, enum reason r, char *out, size_t cap);
@@ -87,6 +87,9 @@ void dcap_explain(const struct dcap *d, enum reason r, char *out, size_t cap);
 const char *tcb_status_name(enum tcb_status s); // "UpToDate", ...
 // The claims every quote gives (quote, tcb, platform, attributes), added to a verdict.
 void dcap_claims(const struct dcap_result *r, struct verdict *v);
+// {"ok","status","advisory_ids","code","error","claims",..} of a closed verdict; `r` NULL when there is no
+// result.
+void dcap_json(struct wr *w, const struct dcap_result *r, const struct verdict *v);
 
 // What a client needs to know to fetch collateral: from the PCK certificate in the quote, unverified.
 struct dcap_platform {

@@ -28,7 +28,7 @@ int dcap_chain(struct dcap_job *j, struct span pem, struct chain *out)
 			return -1;
 		d->used += n;
 		if (is_other_root(j, &out->cert[out->n - 1]))
-			return dcap_fail(j, R_ROOT_OTHER, 0, 0);
+			return dcap_fail(j, REASON_ROOT_OTHER, 0, 0);
 	}
 	return more;
 }
@@ -54,9 +54,9 @@ static bool is_leaf(const struct dcap_job *j, const struct x509 *c, const char *
 static int read_crl(struct dcap_job *j, struct span der, struct x509_crl *crl)
 {
 	if (x509_crl_parse(crl, der))
-		return dcap_fail(j, R_CRL_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_CRL_FORMAT, 0, 0);
 	if (crl->this_update > j->in->now || j->in->now >= crl->next_update)
-		return dcap_fail(j, R_CRL_TIME, 0, 0);
+		return dcap_fail(j, REASON_CRL_TIME, 0, 0);
 	dcap_window(j, crl->this_update, crl->next_update - 1);
 	return 0;
 }
@@ -70,16 +70,16 @@ static int pck_crl(struct dcap_job *j)
 	if (read_crl(j, j->col.pck_crl, &j->pck_crl))
 		return -1;
 	if (dcap_chain(j, j->col.pck_crl_issuer_chain, &chain))
-		return dcap_fail(j, R_CRL_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_CRL_FORMAT, 0, 0);
 	while (i < chain.n && !span_eq(chain.cert[i].subject, j->pck_crl.issuer))
 		i++;
 	if (i == chain.n || !span_eq(chain.cert[i].issuer, j->root.subject) ||
 	    !is_authority(j, &chain.cert[i], 0) || !x509_name_has(&chain.cert[i], "CA"))
-		return dcap_fail(j, R_CRL_ISSUER, 0, 0);
+		return dcap_fail(j, REASON_CRL_ISSUER, 0, 0);
 	if (x509_crl_has(&j->root_crl, chain.cert[i].serial))
-		return dcap_fail(j, R_CERT_REVOKED, 0, 0);
-	return dcap_want(j, R_CRL_SIGNATURE, chain.cert[i].tbs, j->root.key, chain.cert[i].sig) ||
-			       dcap_want(j, R_CRL_SIGNATURE, j->pck_crl.tbs, chain.cert[i].key,
+		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
+	return dcap_want(j, REASON_CRL_SIGNATURE, chain.cert[i].tbs, j->root.key, chain.cert[i].sig) ||
+			       dcap_want(j, REASON_CRL_SIGNATURE, j->pck_crl.tbs, chain.cert[i].key,
 					 j->pck_crl.sig)
 		       ? -1
 		       : 0;
@@ -91,19 +91,19 @@ int dcap_roots(struct dcap_job *j, struct span root)
 
 	if (x509_parse(r, root) || !r->is_ca || !(r->usage & X509_CERT_SIGN) ||
 	    !x509_name_has(r, "SGX Root CA"))
-		return dcap_fail(j, R_ROOT_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_ROOT_FORMAT, 0, 0);
 	if (!in_time(j, r))
-		return dcap_fail(j, R_ROOT_TIME, 0, 0);
+		return dcap_fail(j, REASON_ROOT_TIME, 0, 0);
 	if (!is_authority(j, r, 0))
-		return dcap_fail(j, R_ROOT_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_ROOT_FORMAT, 0, 0);
 	if (read_crl(j, j->col.root_ca_crl, &j->root_crl))
 		return -1;
 	if (!span_eq(j->root_crl.issuer, r->subject))
-		return dcap_fail(j, R_CRL_ISSUER, 0, 0);
-	if (dcap_want(j, R_CRL_SIGNATURE, j->root_crl.tbs, r->key, j->root_crl.sig) || pck_crl(j))
+		return dcap_fail(j, REASON_CRL_ISSUER, 0, 0);
+	if (dcap_want(j, REASON_CRL_SIGNATURE, j->root_crl.tbs, r->key, j->root_crl.sig) || pck_crl(j))
 		return -1;
 	if (x509_crl_has(&j->root_crl, r->serial))
-		return dcap_fail(j, R_ROOT_REVOKED, 0, 0);
+		return dcap_fail(j, REASON_ROOT_REVOKED, 0, 0);
 	return 0;
 }
 
@@ -144,7 +144,7 @@ int dcap_signed(struct dcap_job *j, const struct dcap_document *doc, struct json
 	if (!is_leaf(j, leaf, "SGX TCB Signing") || !span_eq(leaf->issuer, j->root.subject))
 		return dcap_fail(j, doc->chain_bad, 0, 0);
 	if (x509_crl_has(&j->root_crl, leaf->serial))
-		return dcap_fail(j, R_CERT_REVOKED, 0, 0);
+		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
 	if (doc->sig.n != 64)
 		return dcap_fail(j, doc->signature, 0, 0);
 	dcap_window(j, leaf->not_before, leaf->not_after);
@@ -162,28 +162,28 @@ int dcap_pck(struct dcap_job *j)
 	enum reason why;
 
 	if (!pem.n && j->quote.cert_type != QUOTE_CERT_PCK_CHAIN)
-		return dcap_fail(j, R_PCK_TYPE, j->quote.cert_type, 0);
+		return dcap_fail(j, REASON_PCK_TYPE, j->quote.cert_type, 0);
 	if (dcap_chain(j, pem.n ? pem : j->quote.cert_data, &chain))
-		return dcap_fail(j, R_PCK_CHAIN, 0, 0);
+		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
 	if (chain.n < 2)
-		return dcap_fail(j, R_PCK_CHAIN_SHORT, 0, 0);
+		return dcap_fail(j, REASON_PCK_CHAIN_SHORT, 0, 0);
 	struct x509 *leaf = &chain.cert[0];
 	if (!is_leaf(j, leaf, "SGX PCK Certificate") || span_eq(leaf->issuer, j->root.subject))
-		return dcap_fail(j, R_PCK_CHAIN, 0, 0);
+		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
 	while (i < chain.n && !span_eq(chain.cert[i].subject, leaf->issuer))
 		i++;
 	if (i == chain.n)
-		return dcap_fail(j, R_PCK_CHAIN, 0, 0);
+		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
 	struct x509 *ca = &chain.cert[i];
 	// Unknown revocation status is refused: the list must be of this CA.
 	if (!is_authority(j, ca, 0) || !x509_name_has(ca, "CA") || !span_eq(ca->issuer, j->root.subject) ||
 	    !span_eq(j->pck_crl.issuer, ca->subject))
-		return dcap_fail(j, R_PCK_CHAIN, 0, 0);
+		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
 	if (x509_crl_has(&j->root_crl, ca->serial) || x509_crl_has(&j->pck_crl, leaf->serial))
-		return dcap_fail(j, R_CERT_REVOKED, 0, 0);
+		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
 	dcap_window(j, leaf->not_before, leaf->not_after);
-	if (dcap_want(j, R_PCK_CHAIN, leaf->tbs, ca->key, leaf->sig) ||
-	    dcap_want(j, R_PCK_CHAIN, ca->tbs, j->root.key, ca->sig))
+	if (dcap_want(j, REASON_PCK_CHAIN, leaf->tbs, ca->key, leaf->sig) ||
+	    dcap_want(j, REASON_PCK_CHAIN, ca->tbs, j->root.key, ca->sig))
 		return -1;
 	if ((why = pck_parse(&j->pck, leaf)))
 		return dcap_fail(j, why, 0, 0);

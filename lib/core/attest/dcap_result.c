@@ -1,5 +1,6 @@
 // What a verification has to say: names, sentences and claims.
 #include "core/attest/dcap.h"
+#include "core/codec/json.h"
 #include "core/codec/utc.h"
 
 const char *tcb_status_name(enum tcb_status s)
@@ -61,4 +62,37 @@ void dcap_claims(const struct dcap_result *r, struct verdict *v)
 	bool debug = r->is_tdx ? r->td.td_attributes[0] & 1 : r->sgx.attributes[0] & 2;
 	verdict_pass(v, "debug", span_str(debug ? "on (allowed)" : "off"), a);
 	verdict_pass_hex(v, "report_data", r->report_data, sizeof r->report_data, a);
+}
+
+static void wr_level(struct wr *w, const char *status, const char *ids, const struct tcb_level *l)
+{
+	wr_str(w, status);
+	wr_json(w, span_str(l ? tcb_status_name(l->status) : ""));
+	wr_str(w, ids);
+	for (size_t i = 0; l && i < l->n; i++) {
+		wr_str(w, i ? "," : "");
+		wr_json(w, span_str(l->advisory[i]));
+	}
+	wr_u8(w, ']');
+}
+
+void dcap_json(struct wr *w, const struct dcap_result *r, const struct verdict *v)
+{
+	wr_str(w, v->ok ? "{\"ok\":true" : "{\"ok\":false");
+	wr_level(w, ",\"status\":", ",\"advisory_ids\":[", r ? &r->tcb : NULL);
+	wr_str(w, ",\"code\":");
+	wr_json(w, span_str(v->code));
+	wr_str(w, ",\"error\":");
+	wr_json(w, span_str(v->error));
+	wr_str(w, ",\"claims\":");
+	verdict_claims_json(w, v);
+	wr_str(w, ",\"anchor\":");
+	wr_json(w, span_str(anchor_name(v->anchor)));
+	if (r) {
+		wr_level(w, ",\"platform_status\":{\"status\":", ",\"advisory_ids\":[", &r->platform);
+		wr_level(w, "},\"qe_status\":{\"status\":", ",\"advisory_ids\":[", &r->qe);
+		wr_str(w,
+		       r->relaunch_advised ? "},\"relaunch_advised\":true" : "},\"relaunch_advised\":false");
+	}
+	wr_u8(w, '}');
 }

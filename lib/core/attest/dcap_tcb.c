@@ -116,12 +116,12 @@ static int read_platform_level(struct json level, bool tdx, struct components *c
 	uint64_t pce;
 
 	if (!json_get(level, "tcb", &tcb) || !json_get(tcb, "sgxtcbcomponents", &v) ||
-	    read_components(v, c->sgx, R_TCB_COUNT_SGX, why) || get_number(tcb, "pcesvn", 0xffff, &pce))
+	    read_components(v, c->sgx, REASON_TCB_COUNT_SGX, why) || get_number(tcb, "pcesvn", 0xffff, &pce))
 		return -1;
 	c->pce[0] = (uint8_t)(pce >> 8);
 	c->pce[1] = (uint8_t)pce;
 	if (tdx &&
-	    (!json_get(tcb, "tdxtcbcomponents", &v) || read_components(v, c->tdx, R_TCB_COUNT_TDX, why)))
+	    (!json_get(tcb, "tdxtcbcomponents", &v) || read_components(v, c->tdx, REASON_TCB_COUNT_TDX, why)))
 		return -1;
 	return read_level(level, out);
 }
@@ -154,12 +154,12 @@ static int platform_levels(struct dcap_job *j, const struct svns *have, size_t s
 	struct json list, level;
 	struct components c = { 0 }, top[2] = { 0 };
 	struct tcb_level now;
-	enum reason why = R_TCB_FORMAT;
+	enum reason why = REASON_TCB_FORMAT;
 
 	for (size_t s = 0; s < sets; s++)
 		found[s] = false;
 	if (!get_array(j->tcb_info, "tcbLevels", &list))
-		return dcap_fail(j, R_TCB_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &level);) {
 		if (read_platform_level(level, have->tdx != NULL, &c, &now, &why))
 			return dcap_fail(j, why, 0, 0);
@@ -242,22 +242,22 @@ static int find_module(struct dcap_job *j, uint8_t version, struct module *m)
 
 	m->levels.text = (struct span){ 0 };
 	if (!json_get(j->tcb_info, "tdxModule", &v))
-		return dcap_fail(j, R_MODULE_MISSING, 0, 0);
+		return dcap_fail(j, REASON_MODULE_MISSING, 0, 0);
 	if (read_module(v, m))
-		return dcap_fail(j, R_TCB_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 	if (json_get(j->tcb_info, "tdxModuleIdentities", &list) && json_kind(list) != JSON_ARRAY)
-		return dcap_fail(j, R_TCB_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &v);) {
 		if (!json_get(v, "id", &id) || read_module(v, &each) ||
 		    isv_level(v, 255, 0, &unused, &least) < 0)
-			return dcap_fail(j, R_TCB_FORMAT, 0, 0);
+			return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 		if (!version || found || !is_module_id(id, version))
 			continue;
 		found = true;
 		*m = each;
 		m->levels = v;
 	}
-	return version && !found ? dcap_fail(j, R_MODULE_ID, version, 0) : 0;
+	return version && !found ? dcap_fail(j, REASON_MODULE_ID, version, 0) : 0;
 }
 
 // Merges the module's status into `status`. 0 also when the module has no identity.
@@ -271,19 +271,19 @@ static int module_level(struct dcap_job *j, const uint8_t *svn, struct tcb_level
 		return -1;
 	for (size_t i = 0; i < 48; i++)
 		if (j->d->result.td.mr_signer_seam[i] != m.signer[i])
-			return dcap_fail(j, R_MODULE_SIGNER, 0, 0);
+			return dcap_fail(j, REASON_MODULE_SIGNER, 0, 0);
 	for (size_t i = 0; i < 8; i++) {
 		uint8_t has = j->d->result.td.seam_attributes[i];
 		if ((has ^ m.attributes[i]) & m.mask[i])
-			return dcap_fail(j, R_MODULE_ATTRIBUTES, (uint32_t)i, 0);
+			return dcap_fail(j, REASON_MODULE_ATTRIBUTES, (uint32_t)i, 0);
 		if (has)
-			return dcap_fail(j, R_MODULE_OUTSIDE, 0, 0);
+			return dcap_fail(j, REASON_MODULE_OUTSIDE, 0, 0);
 	}
 	if (!m.levels.text.n)
 		return 0;
 	if (isv_level(m.levels, 255, svn[0], &level, &least) != 1)
-		return dcap_fail(j, R_MODULE_LEVEL, svn[0], 0);
-	return merge(status, &level) ? dcap_fail(j, R_LIMIT, 0, 0) : 0;
+		return dcap_fail(j, REASON_MODULE_LEVEL, svn[0], 0);
+	return merge(status, &level) ? dcap_fail(j, REASON_LIMIT, 0, 0) : 0;
 }
 
 // Step 15: the module was updated after this TD was launched; a new launch would do better. Asked of a module
@@ -319,17 +319,17 @@ static int check_kind(struct dcap_job *j)
 	if (get_hex(j->tcb_info, "fmspc", fmspc, 6) || get_hex(j->tcb_info, "pceId", pce_id, 2) ||
 	    !json_get(j->tcb_info, "id", &id) || get_number(j->tcb_info, "version", 255, &version) ||
 	    get_number(j->tcb_info, "tcbType", 255, &type))
-		return dcap_fail(j, R_TCB_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 	if (!span_eq(span_of(fmspc, 6), span_of(j->pck.fmspc, 6)))
-		return dcap_fail(j, R_FMSPC, 0, 0);
+		return dcap_fail(j, REASON_FMSPC, 0, 0);
 	if (!span_eq(span_of(pce_id, 2), span_of(j->pck.pce_id, 2)))
-		return dcap_fail(j, R_PCEID, 0, 0);
+		return dcap_fail(j, REASON_PCEID, 0, 0);
 	if (type)
-		return dcap_fail(j, R_TCB_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 	if (tdx && (version < 3 || !json_is(id, "TDX")))
-		return dcap_fail(j, R_KIND_TDX, 0, 0);
+		return dcap_fail(j, REASON_KIND_TDX, 0, 0);
 	if (!tdx && (version < 2 || !json_is(id, "SGX")))
-		return dcap_fail(j, R_KIND_SGX, 0, 0);
+		return dcap_fail(j, REASON_KIND_SGX, 0, 0);
 	return 0;
 }
 
@@ -341,10 +341,10 @@ static int qe_level(struct dcap_job *j)
 	int found = isv_level(j->qe_identity, 0xffff, j->qe.isv_svn, out, &least);
 
 	if (found < 0)
-		return dcap_fail(j, R_QEID_FORMAT, 0, 0);
+		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
 	if (!found && least == UINT64_MAX)
-		return dcap_fail(j, R_QE_NO_LEVELS, 0, 0);
-	return found ? 0 : dcap_fail(j, R_QE_LEVEL, j->qe.isv_svn, (uint32_t)least);
+		return dcap_fail(j, REASON_QE_NO_LEVELS, 0, 0);
+	return found ? 0 : dcap_fail(j, REASON_QE_LEVEL, j->qe.isv_svn, (uint32_t)least);
 }
 
 int dcap_tcb(struct dcap_job *j)
@@ -364,7 +364,7 @@ int dcap_tcb(struct dcap_job *j)
 	if (platform_levels(j, have, second ? 2 : 1, level, found))
 		return -1;
 	if (!found[0])
-		return dcap_fail(j, R_TCB_LEVEL, 0, 0);
+		return dcap_fail(j, REASON_TCB_LEVEL, 0, 0);
 	copy_level(&r->platform, &level[0]);
 	if (r->is_tdx && module_level(j, r->td.tee_tcb_svn, &r->platform))
 		return -1;
@@ -373,6 +373,6 @@ int dcap_tcb(struct dcap_job *j)
 		return -1;
 	copy_level(&r->tcb, &r->platform);
 	if (merge(&r->tcb, &r->qe))
-		return dcap_fail(j, R_LIMIT, 0, 0);
-	return r->tcb.status == TCB_REVOKED ? dcap_fail(j, R_TCB_REVOKED, 0, 0) : 0;
+		return dcap_fail(j, REASON_LIMIT, 0, 0);
+	return r->tcb.status == TCB_REVOKED ? dcap_fail(j, REASON_TCB_REVOKED, 0, 0) : 0;
 }

@@ -36,7 +36,7 @@ static enum reason octets(struct rd *r, uint8_t *out, size_t n, enum reason why)
 		return why;
 	for (size_t i = 0; i < n; i++)
 		out[i] = v.p[i];
-	return R_OK;
+	return REASON_OK;
 }
 
 static enum reason read_tcb(struct pck *p, struct rd *in)
@@ -44,18 +44,18 @@ static enum reason read_tcb(struct pck *p, struct rd *in)
 	struct rd list = der_enter(in, DER_SEQUENCE);
 	uint8_t component[16] = { 0 };
 	uint32_t seen = 0;
-	enum reason why = R_OK;
+	enum reason why = REASON_OK;
 
 	while (!list.bad && rd_left(&list)) {
 		struct rd item = der_enter(&list, DER_SEQUENCE);
 		unsigned part = part_of(der_take(&item, DER_OID), true);
 		if (item.bad || part < 1 || part > TCB_CPUSVN)
-			return R_PCK_EXT;
+			return REASON_PCK_EXT;
 		if (seen >> part & 1)
-			return R_PCK_EXT_TWICE;
+			return REASON_PCK_EXT_TWICE;
 		seen |= 1u << part;
 		if (part == TCB_CPUSVN)
-			why = octets(&item, p->cpu_svn, 16, R_PCK_CPUSVN);
+			why = octets(&item, p->cpu_svn, 16, REASON_PCK_CPUSVN);
 		else if (part == TCB_PCESVN)
 			p->pce_svn = (uint16_t)der_u32(&item, 0xffff);
 		else
@@ -64,35 +64,35 @@ static enum reason read_tcb(struct pck *p, struct rd *in)
 		if (why)
 			return why;
 		if (item.bad)
-			return part == TCB_PCESVN ? R_PCK_PCESVN : R_PCK_EXT;
+			return part == TCB_PCESVN ? REASON_PCK_PCESVN : REASON_PCK_EXT;
 	}
 	if (list.bad || seen != 0x7fffe)
-		return R_PCK_EXT;
-	return span_eq(span_of(component, 16), span_of(p->cpu_svn, 16)) ? R_OK : R_PCK_SVN_DIFFER;
+		return REASON_PCK_EXT;
+	return span_eq(span_of(component, 16), span_of(p->cpu_svn, 16)) ? REASON_OK : REASON_PCK_SVN_DIFFER;
 }
 
 static enum reason read_part(struct pck *p, unsigned part, struct rd *item)
 {
 	switch (part) {
 	case PART_PPID:
-		return octets(item, p->ppid, 16, R_PCK_EXT);
+		return octets(item, p->ppid, 16, REASON_PCK_EXT);
 	case PART_TCB:
 		return read_tcb(p, item);
 	case PART_PCEID:
-		return octets(item, p->pce_id, 2, R_PCK_EXT);
+		return octets(item, p->pce_id, 2, REASON_PCK_EXT);
 	case PART_FMSPC:
-		return octets(item, p->fmspc, 6, R_PCK_FMSPC);
+		return octets(item, p->fmspc, 6, REASON_PCK_FMSPC);
 	case PART_TYPE: {
 		struct span v = der_take(item, DER_ENUMERATED);
 		p->sgx_type = v.n == 1 ? v.p[0] : 0;
-		return v.n == 1 ? R_OK : R_PCK_EXT;
+		return v.n == 1 ? REASON_OK : REASON_PCK_EXT;
 	}
 	case PART_INSTANCE:
 		p->has_instance = true;
-		return octets(item, p->instance, 16, R_PCK_EXT);
+		return octets(item, p->instance, 16, REASON_PCK_EXT);
 	default:
 		der_take(item, DER_SEQUENCE);
-		return R_OK;
+		return REASON_OK;
 	}
 }
 
@@ -103,25 +103,25 @@ enum reason pck_parse(struct pck *p, const struct x509 *cert)
 
 	*p = (struct pck){ 0 };
 	if (!cert->sgx.p)
-		return R_PCK_EXT_MISSING;
+		return REASON_PCK_EXT_MISSING;
 	if (cert->sgx_twice)
-		return R_PCK_EXT_TWICE;
+		return REASON_PCK_EXT_TWICE;
 	der_end(&all);
 	while (!all.bad && !list.bad && rd_left(&list)) {
 		struct rd item = der_enter(&list, DER_SEQUENCE);
 		unsigned part = part_of(der_take(&item, DER_OID), false);
 		if (item.bad || part < 1 || part > PART_CONFIGURATION)
-			return R_PCK_EXT;
+			return REASON_PCK_EXT;
 		if (seen >> part & 1)
-			return R_PCK_EXT_TWICE;
+			return REASON_PCK_EXT_TWICE;
 		seen |= 1u << part;
 		enum reason why = read_part(p, part, &item);
 		if (why)
 			return why;
 		der_end(&item);
 		if (item.bad)
-			return R_PCK_EXT;
+			return REASON_PCK_EXT;
 	}
 	// PPID, TCB, PCEID, FMSPC and type are mandatory.
-	return all.bad || list.bad || (seen & 0x3e) != 0x3e ? R_PCK_EXT : R_OK;
+	return all.bad || list.bad || (seen & 0x3e) != 0x3e ? REASON_PCK_EXT : REASON_OK;
 }

@@ -15,18 +15,18 @@ static enum reason read_header(struct quote *q, struct rd *r)
 	q->vendor = rd_bytes(r, 16);
 	q->user_data = rd_bytes(r, 20);
 	if (r->bad)
-		return R_QUOTE_LENGTH;
+		return REASON_QUOTE_LENGTH;
 	if (q->version < 3 || q->version > 5)
-		return R_QUOTE_VERSION;
+		return REASON_QUOTE_VERSION;
 	if (q->tee != QUOTE_SGX && q->tee != QUOTE_TDX)
-		return R_QUOTE_TEE;
+		return REASON_QUOTE_TEE;
 	if (q->tee == QUOTE_SGX && q->version != 3)
-		return R_QUOTE_TEE_SGX;
+		return REASON_QUOTE_TEE_SGX;
 	if (q->tee == QUOTE_TDX && q->version == 3)
-		return R_QUOTE_TEE_TDX;
+		return REASON_QUOTE_TEE_TDX;
 	if (q->key_type != QUOTE_KEY_P256)
-		return R_QUOTE_KEY_TYPE;
-	return span_eq(q->vendor, span_of(intel, sizeof intel)) ? R_OK : R_QUOTE_VENDOR;
+		return REASON_QUOTE_KEY_TYPE;
+	return span_eq(q->vendor, span_of(intel, sizeof intel)) ? REASON_OK : REASON_QUOTE_VENDOR;
 }
 
 static enum reason read_body(struct quote *q, struct rd *r)
@@ -38,15 +38,15 @@ static enum reason read_body(struct quote *q, struct rd *r)
 		q->body_type = rd_le16(r);
 		uint32_t claimed = rd_le32(r);
 		if (r->bad)
-			return R_QUOTE_LENGTH;
+			return REASON_QUOTE_LENGTH;
 		if (q->body_type == BODY_TD15_EX && claimed == QUOTE_TD15_EX)
-			return R_QUOTE_BODY_EX;
+			return REASON_QUOTE_BODY_EX;
 		size = q->body_type == BODY_TD15 ? QUOTE_TD15 : QUOTE_TD10;
 		if ((q->body_type != BODY_TD10 && q->body_type != BODY_TD15) || claimed != size)
-			return R_QUOTE_BODY;
+			return REASON_QUOTE_BODY;
 	}
 	q->body = rd_bytes(r, size);
-	return r->bad ? R_QUOTE_LENGTH : R_OK;
+	return r->bad ? REASON_QUOTE_LENGTH : REASON_OK;
 }
 
 // The quoting enclave's part: exactly as long as what holds it.
@@ -58,8 +58,8 @@ static enum reason read_qe(struct quote *q, struct rd *r)
 	q->cert_type = rd_le16(r);
 	q->cert_data = rd_bytes(r, rd_le32(r));
 	if (r->bad)
-		return R_QUOTE_LENGTH;
-	return rd_left(r) ? R_QUOTE_AUTH : R_OK;
+		return REASON_QUOTE_LENGTH;
+	return rd_left(r) ? REASON_QUOTE_AUTH : REASON_OK;
 }
 
 enum reason quote_parse(struct quote *q, struct span bytes)
@@ -69,7 +69,7 @@ enum reason quote_parse(struct quote *q, struct span bytes)
 
 	*q = (struct quote){ 0 };
 	if (bytes.n > QUOTE_MAX)
-		return R_LIMIT;
+		return REASON_LIMIT;
 	if ((why = read_header(q, &r)) || (why = read_body(q, &r)))
 		return why;
 	q->signed_part = span_of(bytes.p, bytes.n - rd_left(&r));
@@ -77,15 +77,15 @@ enum reason quote_parse(struct quote *q, struct span bytes)
 	q->sig = rd_bytes(&auth, 64);
 	q->att_key = rd_bytes(&auth, 64);
 	if (auth.bad)
-		return R_QUOTE_LENGTH;
+		return REASON_QUOTE_LENGTH;
 	if (q->version == 3)
 		return read_qe(q, &auth);
 	uint16_t type = rd_le16(&auth);
 	struct rd part = rd_take(&auth, rd_le32(&auth));
 	if (auth.bad)
-		return R_QUOTE_LENGTH;
+		return REASON_QUOTE_LENGTH;
 	if (type != QUOTE_CERT_QE_REPORT || rd_left(&auth))
-		return R_QUOTE_AUTH;
+		return REASON_QUOTE_AUTH;
 	return read_qe(q, &part);
 }
 

@@ -1,384 +1,384 @@
 #include "core/verify/reason.h"
 
 // clang-format off
-static const struct reason_text table[R_COUNT] = {
-	[R_OK] = { "ok", "The evidence holds", "Every check passed.", "Nothing." },
-	[R_LIMIT] = {
+static const struct reason_text table[REASON_COUNT] = {
+	[REASON_OK] = { "ok", "The evidence holds", "Every check passed.", "Nothing." },
+	[REASON_LIMIT] = {
 		"evidence.too_large", "Data length exceeds maximum",
 		"The quote, its collateral or what they unpack to is larger than any genuine one.",
 		"Check that the right file was given. Genuine quotes have about 5 KB, collateral about 20 KB.",
 	},
-	[R_QUOTE_FORMAT] = {
+	[REASON_QUOTE_FORMAT] = {
 		"quote.format", "Failed to decode quote",
 		"The bytes are not laid out as a quote of the version they claim.",
 		"Pass the quote itself, raw or as hex, not a report, a certificate or an envelope around it.",
 	},
-	[R_QUOTE_LENGTH] = {
+	[REASON_QUOTE_LENGTH] = {
 		"quote.truncated", "Failed to decode quote: Not enough data to fill buffer",
 		"The quote ends before the parts it announces.",
 		"The quote was cut on its way. Fetch it again and compare the sizes.",
 	},
-	[R_QUOTE_VERSION] = {
+	[REASON_QUOTE_VERSION] = {
 		"quote.version", "Failed to decode quote: Unsupported quote version",
 		"Only quote versions 3 (SGX), 4 and 5 (TDX) exist for DCAP.",
 		"Check that the file is a quote and not another document.",
 	},
-	[R_QUOTE_TEE] = {
+	[REASON_QUOTE_TEE] = {
 		"quote.tee", "Failed to decode quote: Invalid TEE type (Unsupported TEE type: #)",
 		"The quote names a TEE that is neither SGX nor TDX.",
 		"Only evidence of SGX enclaves and TDX virtual machines can be verified here.",
 	},
-	[R_QUOTE_TEE_SGX] = {
+	[REASON_QUOTE_TEE_SGX] = {
 		"quote.tee", "SGX TEE quote must have version 3",
 		"An enclave report in a version 4 or 5 quote is not accepted, as upstream does not.",
 		"Ask for a version 3 quote.",
 	},
-	[R_QUOTE_TEE_TDX] = {
+	[REASON_QUOTE_TEE_TDX] = {
 		"quote.tee", "TDX TEE quote must have version 4 or 5",
 		"A TDX report cannot be in a version 3 quote.",
 		"The header was altered or the quoting software is broken.",
 	},
-	[R_QUOTE_BODY] = {
+	[REASON_QUOTE_BODY] = {
 		"quote.body", "Failed to decode quote: Unsupported body type",
 		"The report inside the quote has an unknown type, or a size that is not the type's.",
 		"Update this software if the platform is newer than it; otherwise the quote was altered.",
 	},
-	[R_QUOTE_BODY_EX] = {
+	[REASON_QUOTE_BODY_EX] = {
 		"quote.body_ex", "Failed to decode quote: Unsupported body type (TD 1.5 Ex)",
 		"The report is a TD 1.5 Ex report, whose rules are not settled.",
 		"Configure the platform to produce TD 1.5 reports.",
 	},
-	[R_QUOTE_KEY_TYPE] = {
+	[REASON_QUOTE_KEY_TYPE] = {
 		"quote.key_type", "Unsupported DCAP attestation key type",
 		"The quote is not signed with ECDSA P-256, the only type in use.",
 		"Use a quoting enclave with P-256 keys.",
 	},
-	[R_QUOTE_VENDOR] = {
+	[REASON_QUOTE_VENDOR] = {
 		"quote.vendor", "Unknown QE vendor ID",
 		"The quoting enclave is not Intel's.",
 		"Only Intel's quoting enclave is accepted. The header was altered or the quote comes from something else.",
 	},
-	[R_QUOTE_AUTH] = {
+	[REASON_QUOTE_AUTH] = {
 		"quote.auth", "Failed to decode quote: Unsupported auth data version",
 		"The signature data do not consist of exactly the parts they must have.",
 		"The quote was altered or made by broken software. Fetch it again.",
 	},
-	[R_QE_AUTH] = {
+	[REASON_QE_AUTH] = {
 		"quote.qe_auth", "Invalid QE auth data length",
 		"The quoting enclave's authentication data are not the 32 bytes of every genuine quote.",
 		"The quote was altered or not made by Intel's quoting enclave.",
 	},
-	[R_COLLATERAL_FORMAT] = {
+	[REASON_COLLATERAL_FORMAT] = {
 		"collateral.format", "Failed to decode quote collateral",
 		"The collateral is not a QuoteCollateralV3 JSON document with all its members.",
 		"Fetch the collateral again. A member may be missing, or a value may not be hex or PEM.",
 	},
-	[R_ROOT_FORMAT] = {
+	[REASON_ROOT_FORMAT] = {
 		"root.format", "The trusted root is not a certificate of an SGX root CA",
 		"The configured anchor cannot be used as one.",
 		"Give the DER file of the root certificate, such as the root.der of the development PKI.",
 	},
-	[R_ROOT_TIME] = {
+	[REASON_ROOT_TIME] = {
 		"root.time", "Certificate is expired or not yet valid: trusted root",
 		"The anchor is outside its validity at the time of the verification.",
 		"Check the clock (or --at). A development root that has expired must be made anew.",
 	},
-	[R_ROOT_OTHER] = {
+	[REASON_ROOT_OTHER] = {
 		"root.not_trusted", "Failed to verify certificate chain: the evidence is under another root",
 		"The evidence brings a root certificate of the trusted root's name with another key.",
 		"If it is from a development machine, its root must be configured. Otherwise trust nothing of it.",
 	},
-	[R_CRL_FORMAT] = {
+	[REASON_CRL_FORMAT] = {
 		"crl.format", "Failed to verify certificate chain: malformed CRL",
 		"A revocation list is missing or not a DER CRL of Intel's form.",
 		"Fetch the collateral again. A missing list is never taken as an empty one.",
 	},
-	[R_CRL_TIME] = {
+	[REASON_CRL_TIME] = {
 		"crl.time", "Failed to verify certificate chain: CRL is expired or not yet valid",
 		"A revocation list is outside its validity.",
 		"Fetch fresh collateral, and check the clock (or --at).",
 	},
-	[R_CRL_ISSUER] = {
+	[REASON_CRL_ISSUER] = {
 		"crl.issuer", "Failed to verify certificate chain: CRL of an unknown issuer",
 		"A revocation list was not issued by the CA whose certificates it should cover.",
 		"Fetch the collateral for the right CA (processor or platform) and the right root.",
 	},
-	[R_CRL_SIGNATURE] = {
+	[REASON_CRL_SIGNATURE] = {
 		"crl.signature", "Failed to verify certificate chain: invalid CRL signature",
 		"A revocation list is not signed by its CA, or its CA not by the trusted root.",
 		"If the evidence is from a development machine, its root must be configured. Otherwise the list is forged or damaged.",
 	},
-	[R_ROOT_REVOKED] = {
+	[REASON_ROOT_REVOKED] = {
 		"root.revoked", "Failed to verify certificate chain: the trusted root is revoked",
 		"The revocation list names the anchor itself.",
 		"Trust nothing under this root.",
 	},
-	[R_TCB_FORMAT] = {
+	[REASON_TCB_FORMAT] = {
 		"tcb_info.format", "Failed to decode TcbInfo",
 		"The TCB info lacks a required member or has one out of range.",
 		"Fetch the collateral again. The document must be version 3 as Intel serves it.",
 	},
-	[R_TCB_COUNT_SGX] = {
+	[REASON_TCB_COUNT_SGX] = {
 		"tcb_info.format", "Failed to decode TcbInfo: SGX component count mismatch",
 		"A TCB level does not list exactly 16 SGX components.",
 		"Fetch the collateral again.",
 	},
-	[R_TCB_COUNT_TDX] = {
+	[REASON_TCB_COUNT_TDX] = {
 		"tcb_info.format", "Failed to decode TcbInfo: TDX component count mismatch",
 		"A TCB level does not list exactly 16 TDX components.",
 		"Fetch the collateral again.",
 	},
-	[R_TCB_FUTURE] = {
+	[REASON_TCB_FUTURE] = {
 		"tcb_info.future", "TCBInfo issue date is in the future",
 		"The TCB info was issued after the time of this verification.",
 		"Check the clock (or --at).",
 	},
-	[R_TCB_EXPIRED] = {
+	[REASON_TCB_EXPIRED] = {
 		"tcb_info.expired", "TCBInfo expired",
 		"The TCB info's next update has passed.",
 		"Fetch fresh collateral, and check the clock (or --at).",
 	},
-	[R_TCB_CHAIN_SHORT] = {
+	[REASON_TCB_CHAIN_SHORT] = {
 		"tcb_info.chain", "Certificate chain is too short for TCB Info",
 		"The issuer chain of the TCB info holds no certificate.",
 		"Fetch the collateral again, with the issuer chain header.",
 	},
-	[R_TCB_CHAIN] = {
+	[REASON_TCB_CHAIN] = {
 		"tcb_info.chain", "Failed to verify certificate chain of TCB Info",
 		"The signer of the TCB info is not a valid TCB signing certificate under the trusted root.",
 		"If the evidence is from a development machine, its root must be configured. Otherwise fetch the collateral again.",
 	},
-	[R_TCB_SIGNATURE] = {
+	[REASON_TCB_SIGNATURE] = {
 		"tcb_info.signature", "Signature is invalid for tcb_info in quote_collateral",
 		"The TCB info is not what Intel signed.",
 		"The text must be kept byte for byte as received. If it was, it is forged or damaged.",
 	},
-	[R_QEID_FORMAT] = {
+	[REASON_QEID_FORMAT] = {
 		"qe_identity.format", "Failed to decode QeIdentity",
 		"The QE identity lacks a required member or has one out of range.",
 		"Fetch the collateral again.",
 	},
-	[R_QEID_FUTURE] = {
+	[REASON_QEID_FUTURE] = {
 		"qe_identity.future", "QE Identity issue date is in the future",
 		"The QE identity was issued after the time of this verification.",
 		"Check the clock (or --at).",
 	},
-	[R_QEID_EXPIRED] = {
+	[REASON_QEID_EXPIRED] = {
 		"qe_identity.expired", "QE Identity expired",
 		"The QE identity's next update has passed.",
 		"Fetch fresh collateral, and check the clock (or --at).",
 	},
-	[R_QEID_CHAIN_SHORT] = {
+	[REASON_QEID_CHAIN_SHORT] = {
 		"qe_identity.chain", "Certificate chain is too short for QE Identity",
 		"The issuer chain of the QE identity holds no certificate.",
 		"Fetch the collateral again, with the issuer chain header.",
 	},
-	[R_QEID_CHAIN] = {
+	[REASON_QEID_CHAIN] = {
 		"qe_identity.chain", "Failed to verify certificate chain of QE Identity",
 		"The signer of the QE identity is not a valid TCB signing certificate under the trusted root.",
 		"If the evidence is from a development machine, its root must be configured. Otherwise fetch the collateral again.",
 	},
-	[R_QEID_SIGNATURE] = {
+	[REASON_QEID_SIGNATURE] = {
 		"qe_identity.signature", "Signature is invalid for qe_identity in quote_collateral",
 		"The QE identity is not what Intel signed.",
 		"The text must be kept byte for byte as received. If it was, it is forged or damaged.",
 	},
-	[R_QEID_KIND] = {
+	[REASON_QEID_KIND] = {
 		"qe_identity.kind", "Unsupported QE Identity id/version for the quote TEE type",
 		"The identity is that of another quoting enclave than the quote's.",
 		"Fetch the QE identity for the TEE of the quote (TD_QE for TDX, QE for SGX).",
 	},
-	[R_PCK_TYPE] = {
+	[REASON_PCK_TYPE] = {
 		"pck.type", "Unsupported DCAP PCK cert format: #",
 		"The quote does not carry its PCK certificate chain and the collateral has none either.",
 		"Give collateral with pck_certificate_chain, or configure the platform to embed the chain.",
 	},
-	[R_PCK_CHAIN_SHORT] = {
+	[REASON_PCK_CHAIN_SHORT] = {
 		"pck.chain", "Certificate chain is too short in quote",
 		"The PCK certificate chain lacks the CA between leaf and root.",
 		"The chain must be leaf, PCK CA and (optionally) root.",
 	},
-	[R_PCK_CHAIN] = {
+	[REASON_PCK_CHAIN] = {
 		"pck.chain", "Failed to verify certificate chain of the PCK certificate",
 		"The PCK certificate is not a valid one under the trusted root.",
 		"If the evidence is from a development machine, its root must be configured. Otherwise the quote does not come from a genuine platform.",
 	},
-	[R_PCK_EXT_MISSING] = {
+	[REASON_PCK_EXT_MISSING] = {
 		"pck.extension", "Intel extension not found",
 		"The PCK certificate lacks the SGX extension that names the platform.",
 		"The certificate is no PCK certificate.",
 	},
-	[R_PCK_EXT_TWICE] = {
+	[REASON_PCK_EXT_TWICE] = {
 		"pck.extension", "Intel extension OID appears more than once",
 		"The SGX extension, or a part of it, is there twice.",
 		"The certificate is malformed, it must not be trusted.",
 	},
-	[R_PCK_EXT] = {
+	[REASON_PCK_EXT] = {
 		"pck.extension", "Malformed Intel extension",
 		"The SGX extension of the PCK certificate lacks a part or has a malformed one.",
 		"The certificate is malformed, it must not be trusted.",
 	},
-	[R_PCK_FMSPC] = {
+	[REASON_PCK_FMSPC] = {
 		"pck.extension", "Fmspc length mismatch",
 		"The FMSPC in the PCK certificate is not 6 bytes.",
 		"The certificate is malformed, it must not be trusted.",
 	},
-	[R_PCK_CPUSVN] = {
+	[REASON_PCK_CPUSVN] = {
 		"pck.extension", "CpuSvn length mismatch",
 		"The CPUSVN in the PCK certificate is not 16 bytes.",
 		"The certificate is malformed, it must not be trusted.",
 	},
-	[R_PCK_PCESVN] = {
+	[REASON_PCK_PCESVN] = {
 		"pck.extension", "PceSvn length mismatch",
 		"The PCESVN in the PCK certificate is no number of 0 to 65535.",
 		"The certificate is malformed, it must not be trusted.",
 	},
-	[R_PCK_SVN_DIFFER] = {
+	[REASON_PCK_SVN_DIFFER] = {
 		"pck.extension", "CPUSVN and its components differ",
 		"The PCK certificate states the CPU's security version twice, and differently.",
 		"The certificate is malformed, it must not be trusted.",
 	},
-	[R_CERT_REVOKED] = {
+	[REASON_CERT_REVOKED] = {
 		"cert.revoked", "Failed to verify certificate chain: certificate is revoked",
 		"A certificate of the evidence is on its CA's revocation list.",
 		"The platform's or signer's key is no longer trusted by Intel. Use another machine.",
 	},
-	[R_QE_SIGNATURE] = {
+	[REASON_QE_SIGNATURE] = {
 		"quote.qe_signature", "Signature is invalid for qe_report in quote",
 		"The platform's PCK key did not sign this quoting enclave.",
 		"The quote was altered, or its parts come from different machines.",
 	},
-	[R_QE_HASH] = {
+	[REASON_QE_HASH] = {
 		"quote.qe_hash", "QE report hash mismatch",
 		"The quoting enclave did not vouch for the key that signed the quote.",
 		"The attestation key or its data were replaced.",
 	},
-	[R_QE_SIGNER] = {
+	[REASON_QE_SIGNER] = {
 		"quote.qe_signer", "QE MRSIGNER mismatch",
 		"The quoting enclave was not signed by Intel's QE key.",
 		"The quote was made by another enclave.",
 	},
-	[R_QE_DEBUG] = {
+	[REASON_QE_DEBUG] = {
 		"quote.qe_debug", "QE report validation failed: Debug mode is enabled",
 		"The quoting enclave runs in debug mode: anyone on that machine can read its keys.",
 		"Use a machine with the production quoting enclave.",
 	},
-	[R_QE_PRODUCT] = {
+	[REASON_QE_PRODUCT] = {
 		"quote.qe_product", "QE ISVPRODID mismatch",
 		"The enclave is signed by Intel's QE key but is another product.",
 		"The quote was made by another enclave.",
 	},
-	[R_QE_MISC] = {
+	[REASON_QE_MISC] = {
 		"quote.qe_misc", "QE MISCSELECT mismatch",
 		"The quoting enclave's MISCSELECT is not what its identity demands.",
 		"The quote was made by another enclave.",
 	},
-	[R_QE_ATTRIBUTES] = {
+	[REASON_QE_ATTRIBUTES] = {
 		"quote.qe_attributes", "QE ATTRIBUTES mismatch at byte #",
 		"The quoting enclave's attributes are not what its identity demands.",
 		"The quote was made by another enclave, or one in another mode.",
 	},
-	[R_QE_LEVEL] = {
+	[REASON_QE_LEVEL] = {
 		"quote.qe_level", "QE ISVSVN # is below minimum required #",
 		"The quoting enclave is older than any version Intel still judges.",
 		"Update the quoting enclave on that machine.",
 	},
-	[R_QE_NO_LEVELS] = {
+	[REASON_QE_NO_LEVELS] = {
 		"qe_identity.format", "No TCB levels found in QE Identity",
 		"The QE identity has no levels to compare with.",
 		"Fetch the collateral again.",
 	},
-	[R_QUOTE_SIGNATURE] = {
+	[REASON_QUOTE_SIGNATURE] = {
 		"quote.signature", "ISV enclave report signature is invalid",
 		"The quote's content is not what the attestation key signed.",
 		"The quote was altered after it was made.",
 	},
-	[R_FMSPC] = {
+	[REASON_FMSPC] = {
 		"tcb_info.fmspc", "Fmspc mismatch",
 		"The TCB info is for another platform model than the quote's.",
 		"Fetch the TCB info for the FMSPC of the PCK certificate.",
 	},
-	[R_PCEID] = {
+	[REASON_PCEID] = {
 		"tcb_info.pceid", "PceId mismatch",
 		"The TCB info is for another provisioning enclave than the platform's.",
 		"Fetch the TCB info for the FMSPC and PCE id of the PCK certificate.",
 	},
-	[R_KIND_TDX] = {
+	[REASON_KIND_TDX] = {
 		"tcb_info.kind", "TDX quote with non-TDX TCB info in the collateral",
 		"The TCB info is for SGX or of a version without TDX.",
 		"Fetch the TDX TCB info (/tdx/certification/v4/tcb).",
 	},
-	[R_KIND_SGX] = {
+	[REASON_KIND_SGX] = {
 		"tcb_info.kind", "SGX quote with non-SGX TCB info in the collateral",
 		"The TCB info is for TDX or of an unknown version.",
 		"Fetch the SGX TCB info (/sgx/certification/v4/tcb).",
 	},
-	[R_TCB_LEVEL] = {
+	[REASON_TCB_LEVEL] = {
 		"tcb.no_level", "No matching TCB level found",
 		"The platform's security versions are below every level that Intel lists.",
 		"Update firmware, microcode and TDX module of that machine. If it was just updated, fetch its new PCK certificate.",
 	},
-	[R_MODULE_MISSING] = {
+	[REASON_MODULE_MISSING] = {
 		"tdx_module.missing", "TDX module identity check: TDX TCB Info is missing tdxModule field",
 		"The TCB info says nothing about TDX modules.",
 		"Fetch the TDX TCB info, version 3.",
 	},
-	[R_MODULE_ID] = {
+	[REASON_MODULE_ID] = {
 		"tdx_module.unknown", "TDX module identity check: No TDX module identity with id TDX_@",
 		"The TDX module has a version that Intel's TCB info does not know.",
 		"Fetch newer collateral, or update the module.",
 	},
-	[R_MODULE_SIGNER] = {
+	[REASON_MODULE_SIGNER] = {
 		"tdx_module.signer", "TDX module identity check: TDX module MRSIGNER mismatch",
 		"The TDX module was not signed by Intel.",
 		"Nothing this machine says can be trusted.",
 	},
-	[R_MODULE_ATTRIBUTES] = {
+	[REASON_MODULE_ATTRIBUTES] = {
 		"tdx_module.attributes", "TDX module identity check: TDX module SEAMATTRIBUTES mismatch at byte #",
 		"The TDX module runs with attributes that its identity does not allow.",
 		"Nothing this machine says can be trusted.",
 	},
-	[R_MODULE_OUTSIDE] = {
+	[REASON_MODULE_OUTSIDE] = {
 		"tdx_module.attributes", "TDX module identity check: TDX module SEAMATTRIBUTES bits set outside mask",
 		"The TDX module has attribute bits that must be zero.",
 		"Nothing this machine says can be trusted.",
 	},
-	[R_MODULE_LEVEL] = {
+	[REASON_MODULE_LEVEL] = {
 		"tdx_module.level", "TDX module identity check: TDX module ISVSVN # is below minimum",
 		"The TDX module is older than any version that Intel still judges.",
 		"Update the TDX module of that machine.",
 	},
-	[R_TCB_REVOKED] = {
+	[REASON_TCB_REVOKED] = {
 		"tcb.revoked", "TCB status is invalid: Revoked",
 		"Intel revoked the security version this platform runs.",
 		"Update the machine; until then its evidence is worthless.",
 	},
-	[R_TD_RESERVED] = {
+	[REASON_TD_RESERVED] = {
 		"td.reserved", "Reserved bits in TD attributes are set",
 		"The virtual machine runs in a mode that this software does not know.",
 		"Update this software if the mode is legitimate.",
 	},
-	[R_TD_DEBUG] = {
+	[REASON_TD_DEBUG] = {
 		"td.debug", "Debug mode is enabled (Debug mode is not allowed)",
 		"The virtual machine is a debug TD: its host can read and change its memory.",
 		"Start it without the debug attribute.",
 	},
-	[R_TD_SEPT] = {
+	[REASON_TD_SEPT] = {
 		"td.sept_ve", "SEPT_VE_DISABLE is not enabled",
 		"The host may inject faults into the virtual machine's memory accesses.",
 		"Start it with SEPT_VE_DISABLE (QEMU: sept-ve-disable=on).",
 	},
-	[R_TD_SEAM_SIGNER] = {
+	[REASON_TD_SEAM_SIGNER] = {
 		"td.seam_signer", "Invalid mr signer seam",
 		"The TDX module's signer is not Intel's (all zero).",
 		"Nothing this machine says can be trusted.",
 	},
-	[R_TD_SERVICE] = {
+	[REASON_TD_SERVICE] = {
 		"td.service", "Invalid MR service TD",
 		"A service TD is bound to the virtual machine and may act on it.",
 		"Start it without a service TD.",
 	},
-	[R_SGX_DEBUG] = {
+	[REASON_SGX_DEBUG] = {
 		"sgx.debug", "Debug mode is enabled",
 		"The enclave is a debug enclave: its host can read its memory.",
 		"Build and sign it for production.",
@@ -388,12 +388,12 @@ static const struct reason_text table[R_COUNT] = {
 
 const struct reason_text *reason_text(enum reason r)
 {
-	return &table[r < R_COUNT ? r : R_LIMIT];
+	return &table[r < REASON_COUNT ? r : REASON_LIMIT];
 }
 
 const struct reason_text *reason_find(struct span code)
 {
-	for (size_t i = 0; i < R_COUNT; i++)
+	for (size_t i = 0; i < REASON_COUNT; i++)
 		if (span_is(code, table[i].code))
 			return &table[i];
 	return NULL;
@@ -402,7 +402,7 @@ const struct reason_text *reason_find(struct span code)
 size_t reason_list(const struct reason_text **all)
 {
 	*all = table;
-	return R_COUNT;
+	return REASON_COUNT;
 }
 
 void wr_reason(struct wr *w, enum reason r, const uint32_t arg[static 2])

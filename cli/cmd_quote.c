@@ -1,0 +1,202 @@
+// quote - verify an SGX or TDX quote with its collateral, or show what one says.
+//
+//   dstack quote verify --quote FILE --collateral FILE --at UNIX [--root FILE.der] [--json]
+//   dstack quote show FILE [--json]
+// Quote files are raw or hex. Exit 0 accepted, 5 not trusted, 2 unreadable input.
+#include "command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/strings.h"
+#include "core/codec/hex.h"
+#include "crypto/engine.h"
+#include "quote_show.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+static int read_file(const char *path, uint8_t **out, size_t *n, struct err *e)
+{
+	auto_file FILE *f = fopen(path, "rb");
+	auto_free uint8_t *p = malloc(FILE_MAX);
+
+	if (!f || !p)
+		return err_code(e, ERR_INPUT, "input.unreadable", "cannot read %s", path);
+	*n = fread(p, 1, FILE_MAX, f);
+	if (ferror(f) || *n == FILE_MAX)
+		return err_code(e, ERR_INPUT, "input.unreadable", "%s is no file of less than 1 MiB", path);
+	*out = TAKE(p);
+	return 0;
+}
+
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+// A quote in hex text is decoded in place; anything else is left as it is.
+static struct span unhex(uint8_t *p, size_t n)
+{
+	struct span s = span_of(p, n);
+
+	while (s.n && is_blank(s.p[s.n - 1]))
+		s.n--;
+	if (s.n > 2 && s.p[0] == '0' && (s.p[1] == 'x' || s.p[1] == 'X'))
+		s = span_of(s.p + 2, s.n - 2);
+	if (!s.n || hex_decode(p, s.n / 2, s))
+		return span_of(p, n);
+	return span_of(p, s.n / 2);
+}
+
+static int read_quote(const char *path, uint8_t **out, struct span *quote, struct err *e)
+{
+	size_t n;
+
+	if (read_file(path, out, &n, e))
+		return -1;
+	if (!n)
+		return err_code(e, ERR_INPUT, "input.unreadable", "%s is empty", path);
+	*quote = unhex(*out, n);
+	return 0;
+}
+
+struct verify_args {
+	const char *quote, *collateral, *root, *at;
+	bool json;
+};
+
+static void print_verdict(const struct dcap_result *r, const struct verdict *v, bool json)
+{
+	static char text[64 * 1024];
+
+	if (json) {
+		struct wr w = wr_to(text, sizeof text);
+		dcap_json(&w, r, v);
+		printf("%.*s\n", (int)w.n, text);
+		return;
+	}
+	for (size_t i = 0; i < v->n; i++) {
+		const struct claim *c = &v->claim[i];
+		printf("%-4s %-12s %s%s%s%s\n", c->ok ? "ok" : "NO", c->name, c->value,
+		       *c->detail ? " (" : "", c->detail, *c->detail ? ")" : "");
+	}
+	if (v->ok)
+		printf("accepted, anchor: %s\n", anchor_name(v->anchor));
+	else
+		printf("not trusted: %s [%s]\n", v->error, v->code);
+}
+
+static int judge(struct engine *g, const struct dcap_input *in, bool json)
+{
+	static const char *const required[] = { "quote", "tcb", "collateral", NULL };
+	struct dcap_result r;
+	struct verdict v;
+	struct err e;
+
+	verdict_init(&v);
+	int rc = dcap_verify(g, in, &r, &e);
+	if (rc && e.class == ERR_INPUT)
+		return command_fail(&e, json);
+	if (rc)
+		verdict_fail(&v, "quote", span_str(""), ANCHOR_NONE, e.code, e.text);
+	else
+		dcap_claims(&r, &v);
+	verdict_close(&v, rc ? NULL : required);
+	print_verdict(rc ? NULL : &r, &v, json);
+	return v.ok ? 0 : err_exit(&(struct err){ .class = ERR_UNTRUSTED });
+}
+
+AUTO_DEFINE(struct engine *, engine_free)
+
+static int verify(const struct verify_args *a)
+{
+	auto_free uint8_t *quote = NULL, *collateral = NULL, *root = NULL;
+	struct dcap_input in = { .now = (uint64_t)time(NULL) };
+	struct err e;
+	size_t n;
+	AUTO(engine_free_auto) struct engine *g = engine_new(&e);
+
+	if (!g || read_quote(a->quote, &quote, &in.quote, &e) ||
+	    read_file(a->collateral, &collateral, &n, &e))
+		return command_fail(&e, a->json);
+	in.collateral = span_of(collateral, n);
+	if (a->at && !str_u64(a->at, &in.now)) {
+		err_code(&e, ERR_INPUT, "input.time", "--at %s is no Unix time", a->at);
+		return command_fail(&e, a->json);
+	}
+	if (a->root && (read_file(a->root, &root, &n, &e) || engine_only_root(g, span_of(root, n), &e)))
+		return command_fail(&e, a->json);
+	return judge(g, &in, a->json);
+}
+
+static int usage(void)
+{
+	fputs("usage: dstack quote verify --quote FILE --collateral FILE [--at UNIX] [--root FILE.der] "
+	      "[--json]\n"
+	      "       dstack quote show FILE [--json]\n",
+	      stderr);
+	return 2;
+}
+
+static int show(const char *path, bool json)
+{
+	auto_free uint8_t *bytes = NULL;
+	struct span s;
+	struct quote q;
+	struct err e;
+
+	if (read_quote(path, &bytes, &s, &e))
+		return command_fail(&e, json);
+	enum reason why = quote_parse(&q, s);
+	if (why) {
+		char text[200];
+		struct wr w = wr_to(text, sizeof text - 1);
+		wr_reason(&w, why, (uint32_t[2]){ q.tee, 0 });
+		err_code(&e, ERR_INPUT, reason_text(why)->code, "%.*s", (int)w.n, text);
+		return command_fail(&e, json);
+	}
+	quote_show(&q, json, stdout);
+	return 0;
+}
+
+int cmd_quote(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "quote", required_argument, NULL, 'q' }, { "collateral", required_argument, NULL, 'c' },
+		{ "at", required_argument, NULL, 'a' },    { "root", required_argument, NULL, 'r' },
+		{ "json", no_argument, NULL, 'j' },        { 0 },
+	};
+	struct verify_args a = { 0 };
+
+	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		switch (c) {
+		case 'q':
+			a.quote = optarg;
+			break;
+		case 'c':
+			a.collateral = optarg;
+			break;
+		case 'a':
+			a.at = optarg;
+			break;
+		case 'r':
+			a.root = optarg;
+			break;
+		case 'j':
+			a.json = true;
+			break;
+		default:
+			return usage();
+		}
+	}
+	const char *verb = optind < argc ? argv[optind] : "";
+	if (!strcmp(verb, "verify") && optind + 1 == argc && a.quote && a.collateral)
+		return verify(&a);
+	if (!strcmp(verb, "show") && optind + 2 == argc)
+		return show(argv[optind + 1], a.json);
+	return usage();
+}
