@@ -48,6 +48,7 @@ struct http_server {
 	size_t body_max;       // what `route` gives is capped by this
 	int idle_s, request_s; // between requests; from the first byte of a request to its last
 	int handler_s;         // for a handler that answers later
+	int too_large;         // status for a body over its cap, 0: 413
 	const char *headers;   // added to every reply: whole lines with CRLF, or NULL
 	void *arg;
 	// Called when the head is here, before the body: the body's cap for this request. NULL: body_max.
