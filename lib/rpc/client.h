@@ -20,9 +20,10 @@ struct rpc_client_opts {
 	size_t reply_max;                                   // 0: 16 MiB
 	int (*tls)(SSL_CTX *ctx, void *arg, struct err *e); // sets up the context of one connection
 	void *arg;
-	bool insecure;       // accept any server certificate (say so in your log)
-	const char *ca_file; // trust these roots (PEM) instead of the system's
-	const char *header;  // one more "Name: value", or NULL
+	const struct err *reason; // where the hook's verification leaves why it refused; may be NULL
+	bool insecure;            // accept any server certificate (say so in your log)
+	const char *ca_file;      // trust these roots (PEM) instead of the system's
+	const char *header;       // one more "Name: value", or NULL
 };
 
 // url: "https://host:port/prpc", "http://...", "unix:/run/x.sock" (+ ":/prpc" for a mount path),
@@ -43,8 +44,7 @@ int rpc_client_get(struct rpc_client *c, const char *path, struct arena *a, int 
 		   struct err *e);
 int rpc_client_post(struct rpc_client *c, const char *path, const char *type, struct span data,
 		    struct arena *a, int *status, struct span *body, struct err *e);
-// Name of a reply header of the last request, "" if absent (only X-App-Version, Request-ID and the PCCS chain
-// headers are kept).
+// A header of the last reply, "" if absent; valid until the next request.
 const char *rpc_client_header(const struct rpc_client *c, const char *name);
 // A streamed GET: `fn` gets each piece; a value other than 0 ends it. `timeout_s` is then between pieces.
 int rpc_client_stream(struct rpc_client *c, const char *path, int (*fn)(void *arg, const char *p, size_t n),

@@ -40,7 +40,7 @@ struct rpc_method {
 	size_t body_max; // 0: RPC_BODY_MAX
 };
 
-struct rpc_server *rpc_server_new(struct event_base *base); // NULL when out of memory
+struct rpc_server *rpc_server_new(struct event_base *base); // NULL when out of memory; ignores SIGPIPE
 void rpc_server_free(struct rpc_server *s);
 
 // Methods under `path` ("" for /Method, "/prpc"). `prefix` ("KMS.") may stand before the name, any number of
@@ -53,6 +53,9 @@ int rpc_server_raw(struct rpc_server *s, const char *path, void (*fn)(struct htt
 // Runs before every method, after decoding (authentication, evidence of the peer's certificate).
 void rpc_server_gate(struct rpc_server *s, int (*gate)(struct rpc_call *, void *arg, struct err *e),
 		     void *arg);
+// Texts of all errors go to the peer, not only those about its request: for listeners only administrators
+// reach.
+void rpc_server_show_errors(struct rpc_server *s);
 // "Name: value" added to every reply.
 int rpc_server_header(struct rpc_server *s, const char *line);
 void rpc_server_limits(struct rpc_server *s, size_t conns_max, int idle_s, int request_s, int handler_s);
