@@ -186,7 +186,7 @@ static int unicode(struct toml *t, char *out, size_t *at, int digits)
 	uint8_t b[4];
 	size_t n;
 
-	if (t->end - t->p < digits || hex_decode(b, 4, t->p, (size_t)digits, &n))
+	if (t->end - t->p < digits || hex_read(b, 4, t->p, (size_t)digits, &n))
 		return bad(t, "bad \\u escape");
 	for (size_t i = 0; i < n; i++)
 		c = c << 8 | b[i];

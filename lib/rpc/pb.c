@@ -104,7 +104,7 @@ int pb_from_hex(const ProtobufCFieldDescriptor *f, ProtobufCBinaryData *out, con
 	out->data = arena_alloc(a, n / 2 + 1);
 	if (!out->data)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (hex_decode(out->data, n / 2, s, n, &out->len))
+	if (hex_read(out->data, n / 2, s, n, &out->len))
 		return wrong(f, code, "must be hex of even length", e);
 	return 0;
 }

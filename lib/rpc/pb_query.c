@@ -13,7 +13,7 @@ static char *decoded(struct span s, size_t *n, struct arena *a)
 	for (size_t i = 0; out && i < s.n; i++) {
 		if (s.p[i] == '%') {
 			size_t one;
-			if (s.n - i < 3 || hex_decode(out + *n, 1, (const char *)s.p + i + 1, 2, &one))
+			if (s.n - i < 3 || hex_read(out + *n, 1, (const char *)s.p + i + 1, 2, &one))
 				return NULL;
 			i += 2;
 		} else {
