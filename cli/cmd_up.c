@@ -1,4 +1,5 @@
-// up, down - the local development stack: every service on this machine's loopback, everything under one folder.
+// up, down - the local development stack: every service on this machine's loopback, everything under one
+// folder.
 #include "command.h"
 
 #include <dirent.h>
@@ -60,8 +61,8 @@ static int read_options(struct up *u, int argc, char **argv, struct err *e)
 
 static int make_folders(struct up *u, struct err *e)
 {
-	static const char *const folders[] = { "", "/run", "/log", "/pki", "/kms", "/gateway", "/vmm", "/images", "/registry",
-		                               "/apps" };
+	static const char *const folders[] = { "",         "/run", "/log",    "/pki",      "/kms",
+					       "/gateway", "/vmm", "/images", "/registry", "/apps" };
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
@@ -70,13 +71,14 @@ static int make_folders(struct up *u, struct err *e)
 			return -1;
 	}
 	char *real = realpath(u->dir, path);
-	return real ? stackconf_init(&u->conf, real, (unsigned)u->port_base, e) : err_errno(e, "state folder %s", u->dir);
+	return real ? stackconf_init(&u->conf, real, (unsigned)u->port_base, e)
+		    : err_errno(e, "state folder %s", u->dir);
 }
 
 // An image is offered under a name that says which bytes it is: its version and the head of its digest.
 static int offer_image(struct up *u, const char *image, struct err *e)
 {
-	char real[PATH_MAX], path[PATH_MAX + 32], link_path[PATH_MAX + 64];
+	char real[PATH_MAX], path[PATH_MAX + 128], link_path[PATH_MAX + 64];
 	auto_free char *digest = NULL;
 	size_t n;
 
@@ -92,7 +94,8 @@ static int offer_image(struct up *u, const char *image, struct err *e)
 	if (stat(link_path, &s) == 0)
 		return 0;
 	// A copy, not a link: a VM that runs keeps its bytes when the image is built anew.
-	struct stack_service copy = { .name = "image", .argv = { "cp", "-a", "--reflink=auto", real, NULL, NULL } };
+	struct stack_service copy = { .name = "image",
+				      .argv = { "cp", "-a", "--reflink=auto", real, NULL, NULL } };
 	snprintf(path, sizeof path, "%s.new", link_path);
 	copy.argv[4] = path;
 	if (file_remove_tree(path, e) || stack_run(u->conf.dir, &copy, e))
@@ -110,7 +113,8 @@ static int start_all(struct up *u, struct progress *p, struct err *e)
 		progress_stage(p, "%s", step->service.name);
 		if (step->once && file_exists(step->once))
 			continue;
-		if (step->service.ready ? stack_start(u->conf.dir, &step->service, e) : stack_run(u->conf.dir, &step->service, e))
+		if (step->service.ready ? stack_start(u->conf.dir, &step->service, e)
+					: stack_run(u->conf.dir, &step->service, e))
 			return -1;
 	}
 	return 0;
@@ -150,12 +154,13 @@ static void stop_vms(const char *dir, bool json)
 	setenv("DSTACK_HOME", dir, 1);
 	if (vms_open(&v, &e) == 0 && vms_list(&v, &all, &e) == 0) {
 		for (size_t i = 0; i < all->n_vms; i++) {
-			if (strcmp(all->vms[i]->status, "running") != 0 && strcmp(all->vms[i]->status, "exited") != 0)
+			if (strcmp(all->vms[i]->status, "running") != 0 &&
+			    strcmp(all->vms[i]->status, "exited") != 0)
 				continue;
 			bool stopped = vms_do(&v, "StopVm", all->vms[i]->id, &e) == 0;
 			if (!json)
-				fprintf(stderr, "%s VM %s%s%s\n", stopped ? "stopped" : "could not stop", all->vms[i]->name,
-				        stopped ? "" : ": ", stopped ? "" : e.text);
+				fprintf(stderr, "%s VM %s%s%s\n", stopped ? "stopped" : "could not stop",
+					all->vms[i]->name, stopped ? "" : ": ", stopped ? "" : e.text);
 		}
 	}
 	vms_close(&v);

@@ -1,8 +1,8 @@
-// stackconf - what the local stack consists of: the services in the order of their start, their configurations
-// and the context that the commands read. The one place that knows every port.
+// stackconf - what the local stack consists of: the services in the order of their start, their
+// configurations and the context that the commands read. The one place that knows every port.
 //
-// All listen on the loopback. The configurations say insecure_development = true, because everything here rests
-// on the development root in pki/.
+// All listen on the loopback. The configurations say insecure_development = true, because everything here
+// rests on the development root in pki/.
 #pragma once
 #include <limits.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ struct stackconf {
 };
 
 int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, struct err *e);
-int stackconf_prepare(struct stackconf *c, struct err *e);       // writes the configurations that are not there yet
+int stackconf_prepare(struct stackconf *c, struct err *e); // writes the configurations that are not there yet
 int stackconf_write_context(struct stackconf *c, struct err *e); // config.toml
 
 extern const char *const stackconf_services[]; // names of those kept running, in the order of their start
