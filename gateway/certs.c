@@ -25,7 +25,7 @@ static X509 *read_cert(const char *path, struct err *e)
 
 static EVP_PKEY *read_key(const char *path, struct err *e)
 {
-	auto_secret struct secret *text = NULL;
+	auto_secret *text = NULL;
 
 	return file_read_secret(path, FILE_MAX, &text, e)
 		       ? NULL
@@ -83,7 +83,7 @@ static int make_leaf(const char *domain, const char *cert_path, const char *key_
 				  .not_before = now - DAY,
 				  .not_after = now + (int64_t)LEAF_DAYS * DAY };
 	struct cert_issuer by = { .cert = ca, .key = ca_key };
-	auto_sb struct sb chain = { 0 };
+	auto_sb chain = { 0 };
 
 	snprintf(name, sizeof name, "*.%s", domain);
 	auto_pkey EVP_PKEY *key = p256_new(e);

@@ -43,7 +43,7 @@ struct gateway {
 static int own_key(struct gateway *g, uint8_t key[static WG_KEY], struct err *e)
 {
 	char text[WG_KEY_TEXT + 1];
-	auto_secret struct secret *file = NULL;
+	auto_secret *file = NULL;
 	const char *path = g->settings.wg_key_file;
 	int r = 0;
 
@@ -247,7 +247,7 @@ static void health(struct http_conn *c, void *arg)
 static SSL_CTX *rpc_tls(const struct settings *s, struct err *e)
 {
 	auto_free char *cert = NULL, *ca = NULL;
-	auto_secret struct secret *key = NULL;
+	auto_secret *key = NULL;
 	size_t n_cert, n_ca;
 
 	if (file_read(s->rpc_cert, FILE_MAX, &cert, &n_cert, e) ||
@@ -275,6 +275,8 @@ static int start_rpc(struct gateway *g, const uint8_t public_key[static WG_KEY],
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	g->service.settings = s;
 	g->service.registry = &g->registry;
+	if (s->attestation)
+		return err_code(e, ERR_INPUT, "config.attestation", "attestation.enabled: not in this build");
 	wg_key_text(g->service.own_key, public_key);
 	EVP_Digest(public_key, WG_KEY, digest, NULL, EVP_sha256(), NULL);
 	memcpy(g->service.uuid, digest, sizeof g->service.uuid);

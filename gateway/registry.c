@@ -237,7 +237,7 @@ void registry_end(struct registry *g)
 }
 
 // One name space, two kinds of id: an instance may not be called like an app, nor the reverse.
-static bool ids_collide(struct registry *g, const struct claim *claim)
+static bool ids_collide(struct registry *g, const struct registrant *claim)
 {
 	for (size_t i = 0; i < g->n; i++) {
 		const struct route *r = &g->slots[i].route;
@@ -248,7 +248,7 @@ static bool ids_collide(struct registry *g, const struct claim *claim)
 	return memcmp(claim->app_id, claim->instance_id, ID_SIZE) == 0;
 }
 
-static int check_claim(struct registry *g, const struct claim *claim, const uint8_t *key,
+static int check_claim(struct registry *g, const struct registrant *claim, const uint8_t *key,
 		       const struct instance *was, struct err *e)
 {
 	static const uint8_t none[WG_KEY];
@@ -283,7 +283,7 @@ static int tell_wireguard(struct registry *g, const struct instance *now, const 
 	return wg_change_peers(g->wg, changes, n, e);
 }
 
-static int register_locked(struct registry *g, struct in_addr *ip, const struct claim *claim,
+static int register_locked(struct registry *g, struct in_addr *ip, const struct registrant *claim,
 			   const uint8_t key[static WG_KEY], const struct port_policy *policy, struct err *e)
 {
 	struct instance *slot = find(g, claim->instance_id), was = { 0 }, i = { 0 };
@@ -327,7 +327,7 @@ static int register_locked(struct registry *g, struct in_addr *ip, const struct 
 	return 0;
 }
 
-int registry_register(struct registry *g, struct in_addr *ip, const struct claim *claim,
+int registry_register(struct registry *g, struct in_addr *ip, const struct registrant *claim,
 		      const uint8_t key[static WG_KEY], const struct port_policy *policy, struct err *e)
 {
 	pthread_mutex_lock(&g->lock);

@@ -33,7 +33,7 @@ struct registry {
 };
 
 // What a registration is about, from the certificate.
-struct claim {
+struct registrant {
 	uint8_t app_id[ID_SIZE], instance_id[ID_SIZE], compose_hash[32];
 	uint64_t not_after; // of the certificate
 };
@@ -44,7 +44,7 @@ int registry_init(struct registry *g, const char *store_path, const struct regis
 		  unsigned n_reactors, struct err *e);
 void registry_end(struct registry *g);
 // Idempotent. Codes: register.id, register.app_mismatch, wg.key_taken, register.full.
-int registry_register(struct registry *g, struct in_addr *ip, const struct claim *claim,
+int registry_register(struct registry *g, struct in_addr *ip, const struct registrant *claim,
 		      const uint8_t key[static WG_KEY], const struct port_policy *policy, struct err *e);
 void registry_handshakes(struct registry *g); // read them from WireGuard
 void registry_tick(struct registry *g);       // leases, recycling, publication of what changed

@@ -22,7 +22,7 @@ static int take(void *out, size_t n, struct span from)
 	return 0;
 }
 
-int claim_read(struct claim *out, X509 *cert, struct err *e)
+int registrant_read(struct registrant *out, X509 *cert, struct err *e)
 {
 	uint8_t room[APP_INFO_SCRATCH];
 	struct wr scratch = wr_to(room, sizeof room);
@@ -31,7 +31,7 @@ int claim_read(struct claim *out, X509 *cert, struct err *e)
 	struct span content;
 	struct tm end = { 0 };
 
-	*out = (struct claim){ 0 };
+	*out = (struct registrant){ 0 };
 	int found = cert ? cert_ext(cert, CERT_EXT_APP_INFO, &content, e) : 0;
 	if (found < 0)
 		return -1;
@@ -57,7 +57,7 @@ int claim_read(struct claim *out, X509 *cert, struct err *e)
 }
 
 // Evidence that came with the certificate must hold and say what the issuer says.
-static int check_evidence(const struct service *s, X509 *cert, const struct claim *claim, struct err *e)
+static int check_evidence(const struct service *s, X509 *cert, const struct registrant *claim, struct err *e)
 {
 	struct span content;
 	struct trust_expect x = { .app_id = claim->app_id, .compose_hash = claim->compose_hash };
@@ -69,12 +69,12 @@ static int check_evidence(const struct service *s, X509 *cert, const struct clai
 		return -1;
 	if (!found && s->settings->attestation_required)
 		return err_code(e, ERR_DENIED, "ratls.no_evidence", "no attestation provided");
-	if (!found || !s->trust)
+	if (!found || !s->check)
 		return 0;
 	struct trust_result *result = calloc(1, sizeof *result);
 	if (!result)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	int r = trust_check_cert(s->trust, result, cert, &x, e);
+	int r = s->check(s->trust, result, cert, &x, e);
 	if (!r && (!result->boot.has_instance_id ||
 		   memcmp(result->boot.instance_id, claim->instance_id, ID_SIZE) != 0))
 		r = err_code(e, ERR_UNTRUSTED, "register.instance_id",
@@ -165,12 +165,12 @@ static int register_cvm(struct rpc_call *call, const void *request, void *reply,
 	struct service *s = rpc_arg(call);
 	const Gateway__RegisterCvmRequest *in = request;
 	X509 *cert = rpc_peer_cert(call);
-	struct claim claim;
+	struct registrant claim;
 	struct port_policy policy;
 	struct in_addr ip;
 	uint8_t key[WG_KEY];
 
-	if (claim_read(&claim, cert, e) || check_evidence(s, cert, &claim, e) ||
+	if (registrant_read(&claim, cert, e) || check_evidence(s, cert, &claim, e) ||
 	    policy_read(&policy, in->port_policy, e) || wg_key_parse(key, in->client_public_key, e) ||
 	    registry_register(s->registry, &ip, &claim, key, &policy, e)) {
 		log_warn("gateway", "registration refused code=%s peer=%s reason=%s", e->code,

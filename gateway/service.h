@@ -11,11 +11,14 @@
 struct service {
 	const struct settings *settings;
 	struct registry *registry;
-	struct trust *trust; // NULL: evidence is not looked at
+	// How evidence in a certificate is verified (trust_check_cert); NULL: it is not looked at.
+	int (*check)(struct trust *t, struct trust_result *out, X509 *cert, const struct trust_expect *x,
+		     struct err *e);
+	struct trust *trust;
 	char own_key[WG_KEY_TEXT];
 	uint8_t uuid[16]; // from the WireGuard key, so that it stays
 };
 
 int service_mount(struct service *s, struct rpc_server *main_server, struct rpc_server *admin, struct err *e);
 // Facts from a certificate whose chain was verified. Codes: register.no_certificate, register.app_info.
-int claim_read(struct claim *out, X509 *cert, struct err *e);
+int registrant_read(struct registrant *out, X509 *cert, struct err *e);
