@@ -7,12 +7,21 @@
 #include "core/codec/pem.h"
 #include "core/codec/utc.h"
 
-// A chain may bring the root; another one of its name is told apart here, for a clear reason. The signatures
-// would fail in any case.
-static int is_other_root(const struct dcap_job *j, const struct x509 *c)
+// A chain may bring the root; another one of its name is told apart here, for a clear reason.
+static bool is_other_root(const struct dcap_job *j, const struct x509 *c)
 {
 	return span_eq(c->subject, c->issuer) && span_eq(c->subject, j->root.subject) &&
-	       !span_eq(span_of(c->key, 64), span_of(j->root.key, 64));
+	       !span_eq(c->der, j->root.der);
+}
+
+// From the `from`th on there is nothing but `ca` (NULL: none) and the root: bytes that nobody checks have no
+// place.
+static bool is_exact(const struct dcap_job *j, const struct chain *c, size_t from, const struct x509 *ca)
+{
+	for (size_t i = from; i < c->n; i++)
+		if (!span_eq(c->cert[i].der, j->root.der) && !(ca && span_eq(c->cert[i].der, ca->der)))
+			return false;
+	return true;
 }
 
 int dcap_chain(struct dcap_job *j, struct span pem, struct chain *out)
@@ -74,7 +83,8 @@ static int pck_crl(struct dcap_job *j)
 	while (i < chain.n && !span_eq(chain.cert[i].subject, j->pck_crl.issuer))
 		i++;
 	if (i == chain.n || !span_eq(chain.cert[i].issuer, j->root.subject) ||
-	    !is_authority(j, &chain.cert[i], 0) || !x509_name_has(&chain.cert[i], "CA"))
+	    !is_authority(j, &chain.cert[i], 0) || !x509_name_has(&chain.cert[i], "CA") ||
+	    !is_exact(j, &chain, 0, &chain.cert[i]))
 		return dcap_fail(j, REASON_CRL_ISSUER, 0, 0);
 	if (x509_crl_has(&j->root_crl, chain.cert[i].serial))
 		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
@@ -141,7 +151,8 @@ int dcap_signed(struct dcap_job *j, const struct dcap_document *doc, struct json
 	if (!chain.n)
 		return dcap_fail(j, doc->chain_short, 0, 0);
 	struct x509 *leaf = &chain.cert[0];
-	if (!is_leaf(j, leaf, "SGX TCB Signing") || !span_eq(leaf->issuer, j->root.subject))
+	if (!is_leaf(j, leaf, "SGX TCB Signing") || !span_eq(leaf->issuer, j->root.subject) ||
+	    !is_exact(j, &chain, 1, NULL))
 		return dcap_fail(j, doc->chain_bad, 0, 0);
 	if (x509_crl_has(&j->root_crl, leaf->serial))
 		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
@@ -177,7 +188,7 @@ int dcap_pck(struct dcap_job *j)
 	struct x509 *ca = &chain.cert[i];
 	// Unknown revocation status is refused: the list must be of this CA.
 	if (!is_authority(j, ca, 0) || !x509_name_has(ca, "CA") || !span_eq(ca->issuer, j->root.subject) ||
-	    !span_eq(j->pck_crl.issuer, ca->subject))
+	    !span_eq(j->pck_crl.issuer, ca->subject) || !is_exact(j, &chain, 1, ca))
 		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
 	if (x509_crl_has(&j->root_crl, ca->serial) || x509_crl_has(&j->pck_crl, leaf->serial))
 		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);

@@ -85,7 +85,7 @@ static const struct reason_text table[REASON_COUNT] = {
 	},
 	[REASON_ROOT_OTHER] = {
 		"root.not_trusted", "Failed to verify certificate chain: the evidence is under another root",
-		"The evidence brings a root certificate of the trusted root's name with another key.",
+		"The evidence brings a root certificate of the trusted root's name that is another.",
 		"If it is from a development machine, its root must be configured. Otherwise trust nothing of it.",
 	},
 	[REASON_CRL_FORMAT] = {
