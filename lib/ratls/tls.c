@@ -193,26 +193,29 @@ static int set_hooks(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 	return 0;
 }
 
-SSL_CTX *tls_ctx_new(const struct tls_conf *c, struct err *e)
+int tls_ctx_setup(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 {
-	auto_sslctx SSL_CTX *ctx = SSL_CTX_new(c->is_server ? TLS_server_method() : TLS_client_method());
-
 	pthread_once(&once, make_indexes);
-	if (!ctx || ctx_index < 0 || ssl_index < 0 ||
-	    SSL_CTX_set_min_proto_version(ctx, c->allow_tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) != 1) {
-		err_ssl(e, ERR_SYSTEM, "make TLS context");
-		return NULL;
-	}
+	if (ctx_index < 0 || ssl_index < 0 ||
+	    SSL_CTX_set_min_proto_version(ctx, c->allow_tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) != 1)
+		return err_ssl(e, ERR_SYSTEM, "make TLS context");
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	if (set_hooks(ctx, c, e) || set_own(ctx, c, e) || set_peer(ctx, c, e)) {
-		err_wrap(e, "TLS");
+	return set_hooks(ctx, c, e) || set_own(ctx, c, e) || set_peer(ctx, c, e) ? err_wrap(e, "TLS") : 0;
+}
+
+SSL_CTX *tls_ctx_new(const struct tls_conf *c, struct err *e)
+{
+	auto_sslctx SSL_CTX *ctx = SSL_CTX_new(c->is_server ? TLS_server_method() : TLS_client_method());
+
+	if (!ctx) {
+		err_ssl(e, ERR_SYSTEM, "make TLS context");
 		return NULL;
 	}
-	return TAKE_SSL(ctx);
+	return tls_ctx_setup(ctx, c, e) ? NULL : TAKE_SSL(ctx);
 }
 
 const struct err *tls_peer_error(const SSL *ssl)

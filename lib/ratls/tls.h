@@ -33,6 +33,8 @@ struct tls_conf {
 };
 
 SSL_CTX *tls_ctx_new(const struct tls_conf *c, struct err *e);
+// The same for a context that exists, as in the hook of an RPC client (rpc/client.h).
+int tls_ctx_setup(SSL_CTX *ctx, const struct tls_conf *c, struct err *e);
 // Why the peer was refused in `ssl`'s handshake, or NULL. Codes: tls.peer_chain, tls.peer_usage, or of
 // `check`.
 const struct err *tls_peer_error(const SSL *ssl);
