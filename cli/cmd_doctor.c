@@ -66,7 +66,7 @@ static void check_kvm(struct finding *f)
 	bool hardware =
 		access("/sys/module/kvm_intel", F_OK) == 0 || access("/sys/module/kvm_amd", F_OK) == 0;
 
-	if (access("/dev/kvm", REASON_OK | W_OK) == 0 && hardware) {
+	if (access("/dev/kvm", R_OK | W_OK) == 0 && hardware) {
 		SAY(found, "/dev/kvm with a hardware module; the VMM still makes a short probe boot");
 		return;
 	}
@@ -97,7 +97,7 @@ static void check_tdx(struct finding *f)
 
 static void check_vsock(struct finding *f)
 {
-	if (access("/dev/vhost-vsock", REASON_OK | W_OK) == 0) {
+	if (access("/dev/vhost-vsock", R_OK | W_OK) == 0) {
 		SAY(found, "/dev/vhost-vsock");
 		return;
 	}
@@ -168,7 +168,7 @@ static void check_netns(struct finding *f)
 
 static void check_tun(struct finding *f)
 {
-	if (access("/dev/net/tun", REASON_OK | W_OK) == 0) {
+	if (access("/dev/net/tun", R_OK | W_OK) == 0) {
 		SAY(found, "/dev/net/tun");
 		return;
 	}

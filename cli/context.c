@@ -29,7 +29,7 @@ static bool has_config(const char *dir)
 	char path[PATH_MAX];
 
 	return snprintf(path, sizeof path, "%s/config.toml", dir) < (int)sizeof path &&
-	       access(path, REASON_OK) == 0;
+	       access(path, R_OK) == 0;
 }
 
 // .dstack here or in the nearest folder above, as git finds its own.

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/version.h"
 #include "out.h"
 
 struct command {
@@ -47,9 +48,7 @@ static const struct command commands[] = {
 	{ "start", "APP", "start a stopped VM", "  --wait           until its containers run\n  --json",
 	  cmd_start },
 	{ "rm", "APP", "remove a VM and its disks", "  --force          stop it first\n  --json", cmd_rm },
-	{ "verify", "URL|FILE", "check what code answers at a URL", NULL, cmd_verify },
 	{ "quote", "verify|show …", "verify or decode a quote", NULL, cmd_quote },
-	{ "events", "replay FILE", "replay an event log into registers", NULL, cmd_events },
 	{ "image", "measure DIR", "compute what an image measures to", NULL, cmd_image },
 	{ "explain", "CODE", "what a reason code means and what to do", "  --json", cmd_explain },
 	{ "doctor", "", "what this host lacks, and what is used instead", "  --json", cmd_doctor },
@@ -89,7 +88,7 @@ int main(int argc, char **argv)
 		return argc < 2 ? 2 : 0;
 	}
 	if (!strcmp(argv[1], "--version")) {
-		puts("dstack " DSTACK_VERSION);
+		printf("dstack %s %s\n", version_text, version_rev);
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

@@ -27,7 +27,7 @@ root=$work/root
 	fi
 done
 for program in "$@"; do
-	strip -o "$root/usr/bin/$program" "$bin/$program"
+	strip -R .note.gnu.build-id -o "$root/usr/bin/$program" "$bin/$program"
 	chmod 755 "$root/usr/bin/$program"
 done
 sed "s/@VERSION@/$version/" "$os/rootfs/usr/lib/os-release" >"$root/usr/lib/os-release"
@@ -51,7 +51,7 @@ dd if="$work/root.img" of="$work/disk" bs=1M seek=1 conv=notrunc,sparse status=n
 
 # Initramfs: dstack-init and its modules.
 mkdir -p "$work/initramfs"/{dev,proc,sys,run,root,lib}
-strip -o "$work/initramfs/init" "$bin/dstack-init"
+strip -R .note.gnu.build-id -o "$work/initramfs/init" "$bin/dstack-init"
 mv "$work/boot/modules" "$work/initramfs/lib/modules"
 /usr/bin/python3 "$os/cpio.py" "$work/initramfs" "$work/initramfs.cpio.gz"
 

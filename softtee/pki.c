@@ -14,7 +14,7 @@
 #include "base/sb.h"
 #include "base/strings.h"
 #include "crypto/ssl.h"
-#include "der.h"
+#include "asn.h"
 
 #define SGX     "1.2.840.113741.1.13.1"
 #define CRL_URL "http://127.0.0.1/sgx/certification/v4/rootcacrl"
@@ -39,172 +39,172 @@ static const char *const file_name[PKI_KEYS] = {
 	[PKI_TCB] = "tcb",   [PKI_ATT] = "attestation",
 };
 
-static void put_algorithm(struct der *d)
+static void put_algorithm(struct asn *d)
 {
-	size_t at = der_open(d, DER_SEQUENCE);
+	size_t at = asn_open(d, ASN_SEQUENCE);
 
-	der_oid(d, "1.2.840.10045.4.3.2");
-	der_close(d, at);
+	asn_oid(d, "1.2.840.10045.4.3.2");
+	asn_close(d, at);
 }
 
-static void put_attribute(struct der *d, const char *oid, int tag, const char *value)
+static void put_attribute(struct asn *d, const char *oid, int tag, const char *value)
 {
-	size_t set = der_open(d, DER_SET), seq = der_open(d, DER_SEQUENCE);
+	size_t set = asn_open(d, ASN_SET), seq = asn_open(d, ASN_SEQUENCE);
 
-	der_oid(d, oid);
-	der_text(d, tag, value);
-	der_close(d, seq);
-	der_close(d, set);
+	asn_oid(d, oid);
+	asn_text(d, tag, value);
+	asn_close(d, seq);
+	asn_close(d, set);
 }
 
-static void put_name(struct der *d, const char *cn)
+static void put_name(struct asn *d, const char *cn)
 {
-	size_t at = der_open(d, DER_SEQUENCE);
+	size_t at = asn_open(d, ASN_SEQUENCE);
 
-	put_attribute(d, "2.5.4.3", DER_UTF8, cn);
-	put_attribute(d, "2.5.4.10", DER_UTF8, "Intel Corporation");
-	put_attribute(d, "2.5.4.7", DER_UTF8, "Santa Clara");
-	put_attribute(d, "2.5.4.8", DER_UTF8, "CA");
-	put_attribute(d, "2.5.4.6", DER_PRINTABLE, "US");
-	der_close(d, at);
+	put_attribute(d, "2.5.4.3", ASN_UTF8, cn);
+	put_attribute(d, "2.5.4.10", ASN_UTF8, "Intel Corporation");
+	put_attribute(d, "2.5.4.7", ASN_UTF8, "Santa Clara");
+	put_attribute(d, "2.5.4.8", ASN_UTF8, "CA");
+	put_attribute(d, "2.5.4.6", ASN_PRINTABLE, "US");
+	asn_close(d, at);
 }
 
-static void put_key(struct der *d, const struct dev_key *k)
+static void put_key(struct asn *d, const struct dev_key *k)
 {
 	uint8_t point[1 + KEY_RAW] = { 4 };
-	size_t at = der_open(d, DER_SEQUENCE), alg = der_open(d, DER_SEQUENCE);
+	size_t at = asn_open(d, ASN_SEQUENCE), alg = asn_open(d, ASN_SEQUENCE);
 
 	memcpy(point + 1, k->pub, KEY_RAW);
-	der_oid(d, "1.2.840.10045.2.1");
-	der_oid(d, "1.2.840.10045.3.1.7");
-	der_close(d, alg);
-	der_bits(d, point, sizeof point);
-	der_close(d, at);
+	asn_oid(d, "1.2.840.10045.2.1");
+	asn_oid(d, "1.2.840.10045.3.1.7");
+	asn_close(d, alg);
+	asn_bits(d, point, sizeof point);
+	asn_close(d, at);
 }
 
-static void put_extension(struct der *d, const char *oid, bool critical, const struct der *value)
+static void put_extension(struct asn *d, const char *oid, bool critical, const struct asn *value)
 {
-	size_t at = der_open(d, DER_SEQUENCE);
+	size_t at = asn_open(d, ASN_SEQUENCE);
 
-	der_oid(d, oid);
+	asn_oid(d, oid);
 	if (critical)
-		der_bool(d, true);
-	der_value(d, DER_OCTETS, value->b, value->n);
-	der_close(d, at);
+		asn_bool(d, true);
+	asn_value(d, ASN_OCTETS, value->b, value->n);
+	asn_close(d, at);
 	d->bad |= value->bad;
 }
 
-static void put_authority(struct der *d, const struct dev_key *issuer)
+static void put_authority(struct asn *d, const struct dev_key *issuer)
 {
-	struct der v = { .n = 0 };
+	struct asn v = { .n = 0 };
 	uint8_t id[KEY_ID];
-	size_t at = der_open(&v, DER_SEQUENCE);
+	size_t at = asn_open(&v, ASN_SEQUENCE);
 
 	key_id(issuer, id);
-	der_value(&v, DER_CONTEXT_PLAIN | 0, id, sizeof id);
-	der_close(&v, at);
+	asn_value(&v, ASN_CONTEXT_PLAIN | 0, id, sizeof id);
+	asn_close(&v, at);
 	put_extension(d, "2.5.29.35", false, &v);
 }
 
-static void put_crl_point(struct der *d)
+static void put_crl_point(struct asn *d)
 {
-	struct der v = { .n = 0 };
-	size_t a = der_open(&v, DER_SEQUENCE), b = der_open(&v, DER_SEQUENCE);
-	size_t c = der_open(&v, DER_CONTEXT | 0), f = der_open(&v, DER_CONTEXT | 0);
+	struct asn v = { .n = 0 };
+	size_t a = asn_open(&v, ASN_SEQUENCE), b = asn_open(&v, ASN_SEQUENCE);
+	size_t c = asn_open(&v, ASN_CONTEXT | 0), f = asn_open(&v, ASN_CONTEXT | 0);
 
-	der_text(&v, DER_CONTEXT_PLAIN | 6, CRL_URL);
-	der_close(&v, f);
-	der_close(&v, c);
-	der_close(&v, b);
-	der_close(&v, a);
+	asn_text(&v, ASN_CONTEXT_PLAIN | 6, CRL_URL);
+	asn_close(&v, f);
+	asn_close(&v, c);
+	asn_close(&v, b);
+	asn_close(&v, a);
 	put_extension(d, "2.5.29.31", false, &v);
 }
 
 // RFC 5280 sections 4.2.1.2, 4.2.1.3, 4.2.1.9
-static void put_usage(struct der *d, const struct dev_key *subject, bool is_ca, unsigned path_len)
+static void put_usage(struct asn *d, const struct dev_key *subject, bool is_ca, unsigned path_len)
 {
-	struct der id = { .n = 0 }, usage = { .n = 0 }, basic = { .n = 0 };
+	struct asn id = { .n = 0 }, usage = { .n = 0 }, basic = { .n = 0 };
 	uint8_t kid[KEY_ID];
 
 	key_id(subject, kid);
-	der_value(&id, DER_OCTETS, kid, sizeof kid);
+	asn_value(&id, ASN_OCTETS, kid, sizeof kid);
 	put_extension(d, "2.5.29.14", false, &id);
 	// bit string with its unused bits first: keyCertSign cRLSign, or digitalSignature nonRepudiation
-	der_value(&usage, DER_BITS, is_ca ? "\x01\x06" : "\x06\xc0", 2);
+	asn_value(&usage, ASN_BITS, is_ca ? "\x01\x06" : "\x06\xc0", 2);
 	put_extension(d, "2.5.29.15", true, &usage);
-	size_t at = der_open(&basic, DER_SEQUENCE);
+	size_t at = asn_open(&basic, ASN_SEQUENCE);
 	if (is_ca) {
-		der_bool(&basic, true);
-		der_uint(&basic, path_len);
+		asn_bool(&basic, true);
+		asn_uint(&basic, path_len);
 	}
-	der_close(&basic, at);
+	asn_close(&basic, at);
 	put_extension(d, "2.5.29.19", true, &basic);
 }
 
-static void put_sgx_octets(struct der *d, const char *oid, const void *p, size_t n)
+static void put_sgx_octets(struct asn *d, const char *oid, const void *p, size_t n)
 {
-	size_t at = der_open(d, DER_SEQUENCE);
+	size_t at = asn_open(d, ASN_SEQUENCE);
 
-	der_oid(d, oid);
-	der_value(d, DER_OCTETS, p, n);
-	der_close(d, at);
+	asn_oid(d, oid);
+	asn_value(d, ASN_OCTETS, p, n);
+	asn_close(d, at);
 }
 
-static void put_sgx_tcb(struct der *d)
+static void put_sgx_tcb(struct asn *d)
 {
 	uint8_t cpu_svn[16];
 	char oid[48];
-	size_t at = der_open(d, DER_SEQUENCE);
+	size_t at = asn_open(d, ASN_SEQUENCE);
 
 	memset(cpu_svn, PKI_CPU_SVN, sizeof cpu_svn);
-	der_oid(d, SGX ".2");
-	size_t list = der_open(d, DER_SEQUENCE);
+	asn_oid(d, SGX ".2");
+	size_t list = asn_open(d, ASN_SEQUENCE);
 	for (int i = 1; i <= 17; i++) {
-		size_t one = der_open(d, DER_SEQUENCE);
+		size_t one = asn_open(d, ASN_SEQUENCE);
 
 		snprintf(oid, sizeof oid, SGX ".2.%d", i);
-		der_oid(d, oid);
-		der_uint(d, i == 17 ? PKI_PCE_SVN : PKI_CPU_SVN);
-		der_close(d, one);
+		asn_oid(d, oid);
+		asn_uint(d, i == 17 ? PKI_PCE_SVN : PKI_CPU_SVN);
+		asn_close(d, one);
 	}
 	put_sgx_octets(d, SGX ".2.18", cpu_svn, sizeof cpu_svn);
-	der_close(d, list);
-	der_close(d, at);
+	asn_close(d, list);
+	asn_close(d, at);
 }
 
-static void put_sgx_type(struct der *d)
+static void put_sgx_type(struct asn *d)
 {
-	size_t at = der_open(d, DER_SEQUENCE);
+	size_t at = asn_open(d, ASN_SEQUENCE);
 
-	der_oid(d, SGX ".5"); // SGX type: scalable
-	der_value(d, DER_ENUMERATED, "\x01", 1);
-	der_close(d, at);
+	asn_oid(d, SGX ".5"); // SGX type: scalable
+	asn_value(d, ASN_ENUMERATED, "\x01", 1);
+	asn_close(d, at);
 }
 
-static void put_sgx_configuration(struct der *d)
+static void put_sgx_configuration(struct asn *d)
 {
 	static const char *const flags[] = { SGX ".7.1", SGX ".7.2", SGX ".7.3" };
-	size_t at = der_open(d, DER_SEQUENCE);
+	size_t at = asn_open(d, ASN_SEQUENCE);
 
-	der_oid(d, SGX ".7");
-	size_t list = der_open(d, DER_SEQUENCE);
+	asn_oid(d, SGX ".7");
+	size_t list = asn_open(d, ASN_SEQUENCE);
 	for (size_t i = 0; i < 3; i++) {
-		size_t one = der_open(d, DER_SEQUENCE);
+		size_t one = asn_open(d, ASN_SEQUENCE);
 
-		der_oid(d, flags[i]);
-		der_bool(d, true);
-		der_close(d, one);
+		asn_oid(d, flags[i]);
+		asn_bool(d, true);
+		asn_close(d, one);
 	}
-	der_close(d, list);
-	der_close(d, at);
+	asn_close(d, list);
+	asn_close(d, at);
 }
 
 // Spec 50 section 1.4. PPID and platform instance are this PKI's own, from the root key's hash.
-static void put_sgx(struct der *d, const struct pki *p)
+static void put_sgx(struct asn *d, const struct pki *p)
 {
-	struct der v = { .n = 0 };
+	struct asn v = { .n = 0 };
 	uint8_t hash[32], fmspc[6], pceid[2] = { 0 };
-	size_t at = der_open(&v, DER_SEQUENCE);
+	size_t at = asn_open(&v, ASN_SEQUENCE);
 
 	SHA256(p->key[PKI_ROOT].pub, KEY_RAW, hash);
 	if (!hex_exact(fmspc, sizeof fmspc, PKI_FMSPC))
@@ -216,24 +216,24 @@ static void put_sgx(struct der *d, const struct pki *p)
 	put_sgx_type(&v);
 	put_sgx_octets(&v, SGX ".6", hash + 16, 16);
 	put_sgx_configuration(&v);
-	der_close(&v, at);
+	asn_close(&v, at);
 	put_extension(d, SGX, false, &v);
 }
 
 // The signed form of RFC 5280: SEQUENCE { tbs, algorithm, signature }.
-static int seal(struct der *tbs, const struct dev_key *by, uint8_t *out, size_t cap, size_t *n, struct err *e)
+static int seal(struct asn *tbs, const struct dev_key *by, uint8_t *out, size_t cap, size_t *n, struct err *e)
 {
-	struct der d = { .n = 0 };
+	struct asn d = { .n = 0 };
 	uint8_t sig[KEY_SIG_DER_MAX];
 	size_t sign;
 
 	if (tbs->bad || key_sign_der(by, tbs->b, tbs->n, sig, &sign, e))
 		return tbs->bad ? err_set(e, ERR_BUG, "certificate is too large") : -1;
-	size_t at = der_open(&d, DER_SEQUENCE);
-	der_raw(&d, tbs->b, tbs->n);
+	size_t at = asn_open(&d, ASN_SEQUENCE);
+	asn_raw(&d, tbs->b, tbs->n);
 	put_algorithm(&d);
-	der_bits(&d, sig, sign);
-	der_close(&d, at);
+	asn_bits(&d, sig, sign);
+	asn_close(&d, at);
 	if (d.bad || d.n > cap)
 		return err_set(e, ERR_BUG, "certificate is too large");
 	memcpy(out, d.b, d.n);
@@ -243,7 +243,7 @@ static int seal(struct der *tbs, const struct dev_key *by, uint8_t *out, size_t 
 
 static int make_cert(struct pki *p, enum pki_id id, int64_t now, struct err *e)
 {
-	struct der d = { .n = 0 };
+	struct asn d = { .n = 0 };
 	uint8_t serial[20];
 	const struct dev_key *issuer = &p->key[issuer_of[id]];
 	bool is_ca = id == PKI_ROOT || id == PKI_CA;
@@ -251,48 +251,48 @@ static int make_cert(struct pki *p, enum pki_id id, int64_t now, struct err *e)
 	if (RAND_bytes(serial, sizeof serial) != 1)
 		return err_ssl(e, ERR_SYSTEM, "serial number");
 	serial[0] = (serial[0] & 0x7F) | 0x10;
-	size_t tbs = der_open(&d, DER_SEQUENCE), version = der_open(&d, DER_CONTEXT | 0);
-	der_uint(&d, 2);
-	der_close(&d, version);
-	der_integer(&d, serial, sizeof serial);
+	size_t tbs = asn_open(&d, ASN_SEQUENCE), version = asn_open(&d, ASN_CONTEXT | 0);
+	asn_uint(&d, 2);
+	asn_close(&d, version);
+	asn_integer(&d, serial, sizeof serial);
 	put_algorithm(&d);
 	put_name(&d, common_name[issuer_of[id]]);
-	size_t validity = der_open(&d, DER_SEQUENCE);
-	der_time(&d, now - DAY);
-	der_time(&d, now + (int64_t)CERT_DAYS * DAY);
-	der_close(&d, validity);
+	size_t validity = asn_open(&d, ASN_SEQUENCE);
+	asn_time(&d, now - DAY);
+	asn_time(&d, now + (int64_t)CERT_DAYS * DAY);
+	asn_close(&d, validity);
 	put_name(&d, common_name[id]);
 	put_key(&d, &p->key[id]);
-	size_t context = der_open(&d, DER_CONTEXT | 3), list = der_open(&d, DER_SEQUENCE);
+	size_t context = asn_open(&d, ASN_CONTEXT | 3), list = asn_open(&d, ASN_SEQUENCE);
 	put_authority(&d, issuer);
 	put_crl_point(&d);
 	put_usage(&d, &p->key[id], is_ca, id == PKI_ROOT);
 	if (id == PKI_PCK)
 		put_sgx(&d, p);
-	der_close(&d, list);
-	der_close(&d, context);
-	der_close(&d, tbs);
+	asn_close(&d, list);
+	asn_close(&d, context);
+	asn_close(&d, tbs);
 	return seal(&d, issuer, p->cert[id].der, sizeof p->cert[id].der, &p->cert[id].n, e);
 }
 
 int pki_crl(const struct pki *p, enum pki_id issuer, int64_t now, uint8_t out[static PKI_CRL_MAX], size_t *n,
 	    struct err *e)
 {
-	struct der d = { .n = 0 }, number = { .n = 0 };
-	size_t tbs = der_open(&d, DER_SEQUENCE);
+	struct asn d = { .n = 0 }, number = { .n = 0 };
+	size_t tbs = asn_open(&d, ASN_SEQUENCE);
 
-	der_uint(&d, 1); // v2
+	asn_uint(&d, 1); // v2
 	put_algorithm(&d);
 	put_name(&d, common_name[issuer]);
-	der_time(&d, now - DAY);
-	der_time(&d, now + CRL_DAYS * DAY);
-	size_t context = der_open(&d, DER_CONTEXT | 0), list = der_open(&d, DER_SEQUENCE);
-	der_uint(&number, (uint64_t)now);
+	asn_time(&d, now - DAY);
+	asn_time(&d, now + CRL_DAYS * DAY);
+	size_t context = asn_open(&d, ASN_CONTEXT | 0), list = asn_open(&d, ASN_SEQUENCE);
+	asn_uint(&number, (uint64_t)now);
 	put_extension(&d, "2.5.29.20", false, &number);
 	put_authority(&d, &p->key[issuer]);
-	der_close(&d, list);
-	der_close(&d, context);
-	der_close(&d, tbs);
+	asn_close(&d, list);
+	asn_close(&d, context);
+	asn_close(&d, tbs);
 	return seal(&d, &p->key[issuer], out, PKI_CRL_MAX, n, e);
 }
 

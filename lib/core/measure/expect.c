@@ -188,11 +188,20 @@ static void say(struct wr *out, const struct expect_event *want, size_t i, const
 	wr_str(out, got ? want->hint : "the log ends early");
 }
 
+// A stripped log has no boot events but the ACPI ones: there is nothing to align then.
+static bool has_boot_events(const struct eventlog *log, uint32_t imr)
+{
+	for (size_t k = 0; k < log->n; k++)
+		if (log->e[k].imr == imr && !event_is_acpi(&log->e[k]))
+			return true;
+	return false;
+}
+
 void measure_explain(struct wr *out, const struct expect *want, uint32_t imr, const struct eventlog *log)
 {
 	size_t i = 0;
 
-	for (size_t k = 0; k < log->n; k++) {
+	for (size_t k = 0; has_boot_events(log, imr) && k < log->n; k++) {
 		const struct event *e = &log->e[k];
 
 		if (e->imr != imr)

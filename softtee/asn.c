@@ -1,13 +1,13 @@
-#include "der.h"
+#include "asn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-void der_raw(struct der *d, const void *p, size_t n)
+void asn_raw(struct asn *d, const void *p, size_t n)
 {
-	if (n > DER_CAP - d->n) {
+	if (n > ASN_CAP - d->n) {
 		d->bad = true;
 		return;
 	}
@@ -16,21 +16,21 @@ void der_raw(struct der *d, const void *p, size_t n)
 	d->n += n;
 }
 
-size_t der_open(struct der *d, int tag)
+size_t asn_open(struct asn *d, int tag)
 {
 	uint8_t t = (uint8_t)tag;
 
-	der_raw(d, &t, 1);
+	asn_raw(d, &t, 1);
 	return d->n;
 }
 
 // The length is known only now: make room for it in front of the content.
-void der_close(struct der *d, size_t at)
+void asn_close(struct asn *d, size_t at)
 {
 	uint8_t head[3];
 	size_t n = d->n - at, headn = n < 128 ? 1 : n < 256 ? 2 : 3;
 
-	if (d->bad || headn > DER_CAP - d->n) {
+	if (d->bad || headn > ASN_CAP - d->n) {
 		d->bad = true;
 		return;
 	}
@@ -49,22 +49,22 @@ void der_close(struct der *d, size_t at)
 	d->n += headn;
 }
 
-void der_value(struct der *d, int tag, const void *p, size_t n)
+void asn_value(struct asn *d, int tag, const void *p, size_t n)
 {
-	size_t at = der_open(d, tag);
+	size_t at = asn_open(d, tag);
 
-	der_raw(d, p, n);
-	der_close(d, at);
+	asn_raw(d, p, n);
+	asn_close(d, at);
 }
 
-void der_text(struct der *d, int tag, const char *s)
+void asn_text(struct asn *d, int tag, const char *s)
 {
-	der_value(d, tag, s, strlen(s));
+	asn_value(d, tag, s, strlen(s));
 }
 
-void der_oid(struct der *d, const char *dotted)
+void asn_oid(struct asn *d, const char *dotted)
 {
-	size_t at = der_open(d, DER_OID);
+	size_t at = asn_open(d, ASN_OID);
 	char *end;
 	unsigned long first = strtoul(dotted, &end, 10), arc = strtoul(end + 1, &end, 10) + first * 40;
 
@@ -75,52 +75,52 @@ void der_oid(struct der *d, const char *dotted)
 		digits[--n] = arc & 127;
 		while (arc >>= 7)
 			digits[--n] = (arc & 127) | 128;
-		der_raw(d, digits + n, sizeof digits - n);
+		asn_raw(d, digits + n, sizeof digits - n);
 		if (*end != '.')
 			break;
 		arc = strtoul(end + 1, &end, 10);
 	}
-	der_close(d, at);
+	asn_close(d, at);
 }
 
-void der_integer(struct der *d, const uint8_t *p, size_t n)
+void asn_integer(struct asn *d, const uint8_t *p, size_t n)
 {
-	size_t at = der_open(d, DER_INTEGER);
+	size_t at = asn_open(d, ASN_INTEGER);
 
 	while (n > 1 && *p == 0) {
 		p++;
 		n--;
 	}
 	if (*p & 0x80)
-		der_raw(d, "", 1);
-	der_raw(d, p, n);
-	der_close(d, at);
+		asn_raw(d, "", 1);
+	asn_raw(d, p, n);
+	asn_close(d, at);
 }
 
-void der_uint(struct der *d, uint64_t v)
+void asn_uint(struct asn *d, uint64_t v)
 {
 	uint8_t b[8];
 
 	for (int i = 0; i < 8; i++)
 		b[7 - i] = (uint8_t)(v >> 8 * i);
-	der_integer(d, b, sizeof b);
+	asn_integer(d, b, sizeof b);
 }
 
-void der_bits(struct der *d, const void *p, size_t n)
+void asn_bits(struct asn *d, const void *p, size_t n)
 {
-	size_t at = der_open(d, DER_BITS);
+	size_t at = asn_open(d, ASN_BITS);
 
-	der_raw(d, "", 1);
-	der_raw(d, p, n);
-	der_close(d, at);
+	asn_raw(d, "", 1);
+	asn_raw(d, p, n);
+	asn_close(d, at);
 }
 
-void der_bool(struct der *d, bool v)
+void asn_bool(struct asn *d, bool v)
 {
-	der_value(d, DER_BOOLEAN, v ? "\377" : "", 1);
+	asn_value(d, ASN_BOOLEAN, v ? "\377" : "", 1);
 }
 
-void der_time(struct der *d, int64_t t)
+void asn_time(struct asn *d, int64_t t)
 {
 	struct tm tm;
 	time_t at = (time_t)t;
@@ -134,5 +134,5 @@ void der_time(struct der *d, int64_t t)
 	int year = is_short ? tm.tm_year % 100 : tm.tm_year + 1900;
 	snprintf(text, sizeof text, is_short ? "%02d%02d%02d%02d%02d%02dZ" : "%04d%02d%02d%02d%02d%02dZ",
 		 year, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	der_text(d, is_short ? DER_UTCTIME : DER_GENERALIZED, text);
+	asn_text(d, is_short ? ASN_UTCTIME : ASN_GENERALIZED, text);
 }

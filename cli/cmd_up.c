@@ -1,0 +1,194 @@
+// up, down - the local development stack: every service on this machine's loopback, everything under one
+// folder.
+#include "command.h"
+
+#include <dirent.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/strings.h"
+#include "progress.h"
+#include "stack.h"
+#include "stackconf.h"
+#include "vms.h"
+
+enum { IMAGES_MAX = 16 };
+
+struct up {
+	struct stackconf conf;
+	const char *images[IMAGES_MAX];
+	size_t n_images;
+	uint64_t port_base;
+	const char *dir;
+	bool json;
+};
+
+static int read_options(struct up *u, int argc, char **argv, struct err *e)
+{
+	static const struct option options[] = {
+		{ "dir", required_argument, NULL, 'd' },
+		{ "image", required_argument, NULL, 'i' },
+		{ "port-base", required_argument, NULL, 'p' },
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 },
+	};
+
+	u->dir = getenv("DSTACK_HOME") ? getenv("DSTACK_HOME") : ".dstack";
+	u->port_base = STACK_PORT_BASE;
+	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		if (c == 'd')
+			u->dir = optarg;
+		else if (c == 'j')
+			u->json = true;
+		else if (c == 'i' && u->n_images < IMAGES_MAX)
+			u->images[u->n_images++] = optarg;
+		else if (c == 'p' && str_uint(optarg, 1024, 65000, &u->port_base))
+			continue;
+		else
+			return err_set(e, ERR_INPUT, "see dstack %s --help", argv[0]);
+	}
+	if (optind != argc)
+		return err_set(e, ERR_INPUT, "dstack %s takes no '%s'", argv[0], argv[optind]);
+	return 0;
+}
+
+static int make_folders(struct up *u, struct err *e)
+{
+	static const char *const folders[] = { "",         "/run", "/log",    "/pki",      "/kms",
+					       "/gateway", "/vmm", "/images", "/registry", "/apps" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		snprintf(path, sizeof path, "%s%s", u->dir, folders[i]);
+		if (file_mkdirs(path, 0700, e))
+			return -1;
+	}
+	char *real = realpath(u->dir, path);
+	return real ? stackconf_init(&u->conf, real, (unsigned)u->port_base, e)
+		    : err_errno(e, "state folder %s", u->dir);
+}
+
+// An image is offered under a name that says which bytes it is: its version and the head of its digest.
+static int offer_image(struct up *u, const char *image, struct err *e)
+{
+	char real[PATH_MAX], path[PATH_MAX + 128], link_path[PATH_MAX + 64];
+	auto_free char *digest = NULL;
+	size_t n;
+
+	if (!realpath(image, real))
+		return err_errno(e, "guest image %s", image);
+	snprintf(path, sizeof path, "%s/digest.txt", real);
+	if (file_read(path, 256, &digest, &n, e))
+		return err_wrap(e, "guest image %s", image);
+	if (n < 16)
+		return err_code(e, ERR_INPUT, "image.digest", "%s holds no digest", path);
+	snprintf(link_path, sizeof link_path, "%s/images/dstack-%.12s", u->conf.dir, digest);
+	struct stat s;
+	if (stat(link_path, &s) == 0)
+		return 0;
+	// A copy, not a link: a VM that runs keeps its bytes when the image is built anew.
+	struct stack_service copy = { .name = "image",
+				      .argv = { "cp", "-a", "--reflink=auto", real, NULL, NULL } };
+	snprintf(path, sizeof path, "%s.new", link_path);
+	copy.argv[4] = path;
+	if (file_remove_tree(path, e) || stack_run(u->conf.dir, &copy, e))
+		return -1;
+	return rename(path, link_path) ? err_errno(e, "keep image %s", link_path) : 0;
+}
+
+static int start_all(struct up *u, struct progress *p, struct err *e)
+{
+	progress_stage(p, "development PKI");
+	if (stackconf_prepare(&u->conf, e))
+		return -1;
+	for (size_t i = 0; i < u->conf.n; i++) {
+		const struct stack_step *step = &u->conf.step[i];
+		progress_stage(p, "%s", step->service.name);
+		if (step->once && file_exists(step->once))
+			continue;
+		if (step->service.ready ? stack_start(u->conf.dir, &step->service, e)
+					: stack_run(u->conf.dir, &step->service, e))
+			return -1;
+	}
+	return 0;
+}
+
+int cmd_up(int argc, char **argv)
+{
+	struct err e;
+	struct up u = { 0 };
+	struct progress p;
+	int status = read_options(&u, argc, argv, &e);
+
+	progress_init(&p, u.json);
+	status = status || make_folders(&u, &e);
+	for (size_t i = 0; !status && i < u.n_images; i++) {
+		progress_stage(&p, "guest image %s", u.images[i]);
+		status = offer_image(&u, u.images[i], &e);
+	}
+	status = status || start_all(&u, &p, &e) || stackconf_write_context(&u.conf, &e);
+	progress_end(&p, !status);
+	if (status)
+		return command_fail(&e, u.json);
+	if (u.json)
+		printf("{\"ok\":true,\"dir\":\"%s\"}\n", u.conf.dir);
+	else
+		printf("stack in %s: dstack ls, deploy, doctor\n", u.conf.dir);
+	return 0;
+}
+
+// VMs outlive their VMM, so they are stopped first, each asked and then told.
+static void stop_vms(const char *dir, bool json)
+{
+	struct err e;
+	struct vms v = { 0 };
+	Vmm__StatusResponse *all;
+
+	setenv("DSTACK_HOME", dir, 1);
+	if (vms_open(&v, &e) == 0 && vms_list(&v, &all, &e) == 0) {
+		for (size_t i = 0; i < all->n_vms; i++) {
+			if (strcmp(all->vms[i]->status, "running") != 0 &&
+			    strcmp(all->vms[i]->status, "exited") != 0)
+				continue;
+			bool stopped = vms_do(&v, "StopVm", all->vms[i]->id, &e) == 0;
+			if (!json)
+				fprintf(stderr, "%s VM %s%s%s\n", stopped ? "stopped" : "could not stop",
+					all->vms[i]->name, stopped ? "" : ": ", stopped ? "" : e.text);
+		}
+	}
+	vms_close(&v);
+}
+
+int cmd_down(int argc, char **argv)
+{
+	struct err e;
+	struct up u = { 0 };
+	char dir[PATH_MAX];
+	int status = read_options(&u, argc, argv, &e), failed = 0;
+
+	if (status || !realpath(u.dir, dir)) {
+		if (!status)
+			err_code(&e, ERR_ABSENT, "cli.no_stack", "no stack in %s", u.dir);
+		return command_fail(&e, u.json);
+	}
+	stop_vms(dir, u.json);
+	for (size_t i = stackconf_n_services; i-- > 0;) {
+		bool was = false;
+		if (stack_stop(dir, stackconf_services[i], &was, &e)) {
+			failed = 1;
+			command_fail(&e, false);
+		} else if (was && !u.json) {
+			fprintf(stderr, "stopped %s\n", stackconf_services[i]);
+		}
+	}
+	if (u.json)
+		printf("{\"ok\":%s}\n", failed ? "false" : "true");
+	return failed;
+}

@@ -1,0 +1,45 @@
+// stackconf - what the local stack consists of: the services in the order of their start, their
+// configurations and the context that the commands read. The one place that knows every port.
+//
+// All listen on the loopback. The configurations say insecure_development = true, because everything here
+// rests on the development root in pki/.
+#pragma once
+#include <limits.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "stack.h"
+
+enum {
+	STACK_PORT_BASE = 17500,
+	STACK_STEPS_MAX = 16,
+	// offsets from the base
+	PORT_REGISTRY = 0,
+	PORT_COLLATERAL = 1,
+	PORT_KMS = 2,
+	PORT_GATEWAY_RPC = 3,
+	PORT_WIREGUARD = 4,
+	PORT_VMM = 5,
+	PORT_GATEWAY = 6,
+};
+
+struct stack_step {
+	struct stack_service service; // ready: kept running; else run to its end
+	const char *once;             // skipped when this file exists
+};
+
+struct stackconf {
+	char dir[PATH_MAX - 256];
+	unsigned port;
+	struct stack_step step[STACK_STEPS_MAX];
+	size_t n;
+	char text[16384]; // the arguments above point in here
+	size_t used;
+};
+
+int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, struct err *e);
+int stackconf_prepare(struct stackconf *c, struct err *e); // writes the configurations that are not there yet
+int stackconf_write_context(struct stackconf *c, struct err *e); // config.toml
+
+extern const char *const stackconf_services[]; // names of those kept running, in the order of their start
+extern const size_t stackconf_n_services;

@@ -1,0 +1,233 @@
+#include "keyfiles.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "crypto/issue.h"
+#include "crypto/k256.h"
+#include "crypto/p256.h"
+#include "crypto/ssl.h"
+
+enum { FILE_MAX = 64 * 1024 };
+
+// rpc.crt is not among them: it is made at each start.
+static const char *const needed[] = { "root-ca.key", "root-ca.crt", "root-k256.key",
+				      "tmp-ca.key",  "tmp-ca.crt",  "rpc.key" };
+enum { N_NEEDED = sizeof needed / sizeof *needed };
+
+static char *path_in(const char *dir, const char *name, struct err *e)
+{
+	char *p = str_format("%s/%s", dir, name);
+
+	if (!p)
+		err_set(e, ERR_SYSTEM, "out of memory");
+	return p;
+}
+
+enum keyfiles_state keyfiles_state(const char *dir, struct err *e)
+{
+	const char *missing = NULL;
+	size_t have = 0;
+
+	for (size_t i = 0; i < N_NEEDED; i++) {
+		auto_free char *path = path_in(dir, needed[i], e);
+		struct stat st;
+		if (!path)
+			return KEYFILES_BAD;
+		if (!lstat(path, &st)) {
+			have++;
+		} else if (errno == ENOENT) {
+			missing = needed[i];
+		} else {
+			err_errno(e, "look for %s", path);
+			return KEYFILES_BAD;
+		}
+	}
+	if (have == N_NEEDED)
+		return KEYFILES_ALL;
+	if (!have)
+		return KEYFILES_NONE;
+	err_code(e, ERR_INPUT, "kms.partial_keys",
+		 "%s has %zu of %d key files, %s is missing: restore it, nothing is created beside existing "
+		 "keys",
+		 dir, have, N_NEEDED, missing);
+	return KEYFILES_BAD;
+}
+
+int keyfiles_read_secret(const char *dir, const char *name, struct secret **out, struct err *e)
+{
+	auto_free char *path = path_in(dir, name, e);
+
+	return path ? file_read_secret(path, FILE_MAX, out, e) : -1;
+}
+
+EVP_PKEY *keyfiles_read_key(const char *dir, const char *name, struct err *e)
+{
+	auto_secret *pem = NULL;
+
+	if (keyfiles_read_secret(dir, name, &pem, e))
+		return NULL;
+	EVP_PKEY *k = p256_from_pem(span_of(pem->b, pem->n), e);
+	if (!k)
+		err_wrap(e, "%s/%s", dir, name);
+	return k;
+}
+
+X509 *keyfiles_read_cert(const char *dir, const char *name, struct err *e)
+{
+	auto_free char *path = path_in(dir, name, e), *pem = NULL;
+	size_t n = 0;
+
+	if (!path || file_read(path, FILE_MAX, &pem, &n, e))
+		return NULL;
+	X509 *c = cert_from_pem(span_of(pem, n), e);
+	if (!c)
+		err_wrap(e, "%s", path);
+	return c;
+}
+
+int keyfiles_write_cert(const char *dir, const char *name, X509 *c, struct err *e)
+{
+	auto_free char *path = path_in(dir, name, e);
+	char pem[8192];
+
+	if (!path || cert_to_pem(c, pem, sizeof pem, e))
+		return -1;
+	return file_write_str(path, 0644, pem, e);
+}
+
+static int write_key(const char *dir, const char *name, const EVP_PKEY *k, struct err *e)
+{
+	auto_free char *path = path_in(dir, name, e);
+	char pem[P256_PEM_MAX];
+
+	if (!path || p256_to_pem(k, pem, e))
+		return -1;
+	int rc = file_write_str(path, 0600, pem, e);
+	OPENSSL_cleanse(pem, sizeof pem);
+	return rc;
+}
+
+static X509 *ca_cert(const char *cn, int path_len, EVP_PKEY *key, struct err *e)
+{
+	struct cert_issuer self = { .key = key };
+	struct cert_spec spec = {
+		.org = "Dstack",
+		.cn = cn,
+		.is_ca = true,
+		.path_len = path_len,
+		.not_before = KEYFILES_NOT_BEFORE,
+		.not_after = (int64_t)time_now() + 3650LL * 24 * 3600,
+	};
+
+	return cert_issue(&spec, key, &self, e);
+}
+
+X509 *keyfiles_root_cert(EVP_PKEY *key, struct err *e)
+{
+	return ca_cert("Dstack KMS CA", 1, key, e);
+}
+
+X509 *keyfiles_temp_ca_cert(EVP_PKEY *key, struct err *e)
+{
+	return ca_cert("Dstack Client Temp CA", 0, key, e);
+}
+
+static int create_ca(const char *dir, const char *key_name, const char *cert_name,
+		     X509 *(*make)(EVP_PKEY *, struct err *), struct err *e)
+{
+	auto_pkey EVP_PKEY *k = p256_new(e);
+	auto_x509 X509 *c = k ? make(k, e) : NULL;
+
+	if (!c || write_key(dir, key_name, k, e))
+		return -1;
+	return keyfiles_write_cert(dir, cert_name, c, e);
+}
+
+static int create_k256(const char *dir, struct err *e)
+{
+	auto_free char *path = path_in(dir, "root-k256.key", e);
+	uint8_t d[K256_SCALAR];
+
+	if (!path || k256_new(d, e))
+		return -1;
+	int rc = file_write(path, 0600, d, sizeof d, e);
+	OPENSSL_cleanse(d, sizeof d);
+	return rc;
+}
+
+static int create_rest(const char *dir, const char *domain, struct err *e)
+{
+	auto_free char *path = path_in(dir, "rpc-domain", e);
+	auto_pkey EVP_PKEY *rpc = path ? p256_new(e) : NULL;
+
+	if (!rpc || write_key(dir, "rpc.key", rpc, e))
+		return -1;
+	return file_write_str(path, 0644, domain, e);
+}
+
+static int sync_folder(const char *path, struct err *e)
+{
+	auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd))
+		return err_errno(e, "sync %s", path);
+	return 0;
+}
+
+static int parent_of(const char *dir, char **out, struct err *e)
+{
+	size_t n = strlen(dir);
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	while (n && dir[n - 1] != '/')
+		n--;
+	*out = n ? str_dup_n(dir, n) : strdup(".");
+	return *out ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+// rename(2) replaces an empty folder or none, and fails on anything else: the keys appear all at once, and
+// never over something that was there.
+static int put_in_place(const char *fresh, const char *dir, const char *parent, struct err *e)
+{
+	if (sync_folder(fresh, e))
+		return -1;
+	if (rename(fresh, dir)) {
+		if (errno == ENOTEMPTY || errno == EEXIST)
+			return err_code(e, ERR_INPUT, "kms.dir_not_empty",
+					"%s holds other files: keys are made in a folder of their own", dir);
+		return err_errno(e, "rename %s to %s", fresh, dir);
+	}
+	return sync_folder(parent, e);
+}
+
+int keyfiles_create(const char *dir, const char *domain, struct err *e)
+{
+	auto_free char *parent = NULL, *fresh = NULL;
+	struct err ignored;
+
+	if (parent_of(dir, &parent, e) || file_mkdirs(parent, 0755, e))
+		return -1;
+	fresh = path_in(parent, ".kms-new-XXXXXX", e);
+	if (!fresh)
+		return -1;
+	if (!mkdtemp(fresh)) // 0700
+		return err_errno(e, "make a folder in %s", parent);
+	if (create_ca(fresh, "root-ca.key", "root-ca.crt", keyfiles_root_cert, e) || create_k256(fresh, e) ||
+	    create_ca(fresh, "tmp-ca.key", "tmp-ca.crt", keyfiles_temp_ca_cert, e) ||
+	    create_rest(fresh, domain, e) || put_in_place(fresh, dir, parent, e)) {
+		if (file_remove_tree(fresh, &ignored))
+			return err_wrap(e, "(and %s stays behind)", fresh);
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,23 @@
+// keyfiles - the files of a KMS's key folder, one by one. Private to the keystore.
+//
+// Keys are 0600 and refused when others may read them; the rest is public.
+#pragma once
+#include <openssl/x509.h>
+
+#include "base/secret.h"
+
+enum keyfiles_state { KEYFILES_NONE, KEYFILES_ALL, KEYFILES_BAD };
+
+// Upstream's default, 1975-01-01: a guest may ask before its clock is right.
+enum { KEYFILES_NOT_BEFORE = 157766400 };
+
+// KEYFILES_BAD sets the error: kms.partial_keys names what is missing.
+enum keyfiles_state keyfiles_state(const char *dir, struct err *e);
+int keyfiles_create(const char *dir, const char *domain, struct err *e);
+
+int keyfiles_read_secret(const char *dir, const char *name, struct secret **out, struct err *e);
+EVP_PKEY *keyfiles_read_key(const char *dir, const char *name, struct err *e);
+X509 *keyfiles_read_cert(const char *dir, const char *name, struct err *e);
+int keyfiles_write_cert(const char *dir, const char *name, X509 *c, struct err *e);
+X509 *keyfiles_root_cert(EVP_PKEY *key, struct err *e);
+X509 *keyfiles_temp_ca_cert(EVP_PKEY *key, struct err *e);

@@ -1,0 +1,307 @@
+#include "service.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "base/version.h"
+#include "crypto/issue.h"
+#include "crypto/ssl.h"
+#include "kms.pb-c.h"
+#include "prpc.pb-c.h"
+#include "ratls/tls.h"
+
+enum { FILE_MAX = 64 * 1024 };
+
+static int read_file(const struct service *s, const char *name, char **out, struct err *e)
+{
+	auto_free char *path = str_format("%s/%s", s->config->keys.dir, name);
+	size_t n = 0;
+
+	return path ? file_read(path, FILE_MAX, out, &n, e) : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+static int read_public(struct service *s, struct err *e)
+{
+	auto_free char *key = str_format("%s/tmp-ca.key", s->config->keys.dir);
+	uint8_t spki[91];
+
+	if (!key || read_file(s, "root-ca.crt", &s->ca_pem, e) ||
+	    read_file(s, "tmp-ca.crt", &s->temp_ca_pem, e) ||
+	    file_read_secret(key, FILE_MAX, &s->temp_ca_key, e))
+		return -1;
+	s->temp_ca = cert_from_pem(span_str(s->temp_ca_pem), e);
+	return s->temp_ca ? keyproc_public(s->keys, spki, s->k256_pub, e) : -1;
+}
+
+static const char *or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e)
+{
+	struct trust_config trust = {
+		.pccs_url = or_null(c->pccs_url),
+		.cache_dir = or_null(c->cache_dir),
+		.image_dir = c->image_dir,
+		.development_root = or_null(c->development_root),
+		.insecure_development = c->insecure_development,
+	};
+
+	*s = (struct service){ .config = c, .keys = keys };
+	s->trust = trust_new(&trust, e);
+	s->policy = s->trust ? policy_file_new(c->policy_file, e) : NULL;
+	if (!s->policy || read_public(s, e)) {
+		service_free(s);
+		return -1;
+	}
+	return 0;
+}
+
+void service_free(struct service *s)
+{
+	trust_free(s->trust);
+	policy_free(s->policy);
+	free(s->ca_pem);
+	free(s->temp_ca_pem);
+	secret_free(s->temp_ca_key);
+	X509_free(s->temp_ca);
+	*s = (struct service){ 0 };
+}
+
+SSL_CTX *service_tls(const struct service *s, struct err *e)
+{
+	auto_free char *key_path = str_format("%s/rpc.key", s->config->keys.dir);
+	auto_free char *cert = NULL;
+	auto_secret *key = NULL;
+
+	if (!key_path || read_file(s, "rpc.crt", &cert, e) || file_read_secret(key_path, FILE_MAX, &key, e))
+		return NULL;
+	struct tls_conf conf = {
+		.is_server = true,
+		.cert_pem = span_str(cert),
+		.key_pem = span_of(key->b, key->n),
+		.roots_pem = span_str(s->temp_ca_pem),
+		.peer = TLS_PEER_OPTIONAL,
+	};
+	return tls_ctx_new(&conf, e);
+}
+
+static void count(struct service *s, bool failed)
+{
+	atomic_fetch_add(&s->attestations, 1);
+	if (failed)
+		atomic_fetch_add(&s->failures, 1);
+}
+
+static bool has_evidence(const X509 *cert)
+{
+	struct span content;
+	struct err e;
+
+	// A malformed or doubled extension counts: the check must see and refuse it.
+	return cert_ext(cert, CERT_EXT_ATTESTATION, &content, &e) ||
+	       cert_ext(cert, CERT_EXT_QUOTE, &content, &e);
+}
+
+static int check_cert(struct service *s, struct rpc_call *call, const char *vm_config, struct trust_result *r,
+		      struct err *e)
+{
+	struct trust_expect x = { .vm_config = span_str(vm_config) };
+	X509 *cert = rpc_peer_cert(call);
+
+	if (!cert || !has_evidence(cert))
+		return err_code(e, ERR_UNTRUSTED, "ratls.no_evidence",
+				"No attestation provided: the client certificate carries no evidence");
+	return trust_check_cert(s->trust, r, cert, &x, e);
+}
+
+// For methods that need no evidence: what is shown must hold all the same (spec 20 section 1.2).
+static int check_shown(struct service *s, struct rpc_call *call, struct err *e)
+{
+	X509 *cert = rpc_peer_cert(call);
+
+	if (!cert || !has_evidence(cert))
+		return 0;
+	struct trust_result *r = arena_alloc(rpc_arena(call), sizeof *r);
+	if (!r)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	return check_cert(s, call, "", r, e) ? err_wrap(e, "invalid quote") : 0;
+}
+
+int service_decide(struct service *s, struct trust_result *r, enum policy_kind kind, struct err *e)
+{
+	return policy_allow(s->policy, &r->boot, kind, e) ? err_wrap(e, "Boot denied") : 0;
+}
+
+static int fill_app_key(struct service *s, struct rpc_call *call, const struct boot_info *b,
+			Kms__AppKeyResponse *out, struct err *e)
+{
+	struct arena *a = rpc_arena(call);
+	struct span inst = span_of(b->instance_id, b->has_instance_id ? sizeof b->instance_id : 0);
+	char gateway[POLICY_GATEWAY_MAX];
+	struct app_keys keys;
+
+	if (keyproc_app(s->keys, b->app_id, inst, &keys, e))
+		return -1;
+	policy_gateway_app_id(s->policy, gateway);
+	out->ca_cert = s->ca_pem;
+	out->disk_crypt_key = pb_bytes(a, keys.disk, sizeof keys.disk);
+	out->env_crypt_key = pb_bytes(a, keys.env, sizeof keys.env);
+	out->k256_key = pb_bytes(a, keys.k256, sizeof keys.k256);
+	out->k256_signature = pb_bytes(a, keys.k256_sig, sizeof keys.k256_sig);
+	out->gateway_app_id = out->tproxy_app_id = arena_str(a, gateway);
+	out->os_image_hash = pb_bytes(a, b->os_image_hash, sizeof b->os_image_hash);
+	appkeys_wipe(&keys);
+	return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+}
+
+static int release(struct service *s, struct rpc_call *call, const Kms__GetAppKeyRequest *in,
+		   Kms__AppKeyResponse *out, struct err *e)
+{
+	struct trust_result *r = arena_alloc(rpc_arena(call), sizeof *r);
+
+	if (!r)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	if (check_cert(s, call, in->vm_config, r, e) || service_decide(s, r, POLICY_APP, e))
+		return err_wrap(e, "App not allowed");
+	if (fill_app_key(s, call, &r->boot, out, e))
+		return -1;
+	log_info("kms", "keys released app=%s instance=%s compose=%s anchor=%s", STR_HEX(r->boot.app_id, 20),
+		 STR_HEX(r->boot.instance_id, r->boot.has_instance_id ? 20 : 0),
+		 STR_HEX(r->boot.compose_hash, 32), r->boot.anchor);
+	return 0;
+}
+
+static int get_app_key(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	const Kms__GetAppKeyRequest *q = in;
+
+	if (q->api_version > 1)
+		return err_code(e, ERR_INPUT, "kms.api_version", "Unsupported API version: %u",
+				q->api_version);
+	int rc = release(s, call, q, out, e);
+	count(s, rc != 0);
+	if (rc)
+		log_warn("kms", "no keys for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
+			 STR_QZ(e->text));
+	return rc;
+}
+
+static int get_env_key(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	const Kms__AppId *q = in;
+	Kms__PublicKeyResponse *a = out;
+	struct env_key key;
+
+	if (check_shown(s, call, e))
+		return -1;
+	if (q->app_id.len != APP_ID)
+		return err_code(e, ERR_INPUT, "kms.app_id", "app_id must be 20 bytes");
+	a->timestamp = time_now();
+	if (keyproc_env(s->keys, q->app_id.data, a->timestamp, &key, e))
+		return -1;
+	a->public_key = pb_bytes(rpc_arena(call), key.pub, sizeof key.pub);
+	a->signature = pb_bytes(rpc_arena(call), key.sig, sizeof key.sig);
+	a->signature_v1 = pb_bytes(rpc_arena(call), key.sig_v1, sizeof key.sig_v1);
+	return arena_bad(rpc_arena(call)) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+}
+
+static int get_meta(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	Kms__GetMetaResponse *a = out;
+	char gateway[POLICY_GATEWAY_MAX];
+
+	(void)in;
+	if (check_shown(s, call, e))
+		return -1;
+	policy_gateway_app_id(s->policy, gateway);
+	a->ca_cert = s->ca_pem;
+	a->k256_pubkey = pb_bytes(rpc_arena(call), s->k256_pub, sizeof s->k256_pub);
+	a->is_dev = s->config->insecure_development;
+	if (*gateway) {
+		a->opt_gateway_app_id_case = KMS__GET_META_RESPONSE__OPT_GATEWAY_APP_ID_GATEWAY_APP_ID;
+		a->gateway_app_id = arena_str(rpc_arena(call), gateway);
+	}
+	return arena_bad(rpc_arena(call)) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+}
+
+static int get_temp_ca(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	Kms__GetTempCaCertResponse *a = out;
+
+	(void)in;
+	if (check_shown(s, call, e))
+		return -1;
+	a->temp_ca_cert = s->temp_ca_pem;
+	a->temp_ca_key = arena_dup(rpc_arena(call), s->temp_ca_key->b, s->temp_ca_key->n);
+	a->ca_cert = s->ca_pem;
+	return a->temp_ca_key ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+static int sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	int rc = service_sign_cert(call, in, out, e);
+
+	count(s, rc != 0);
+	if (rc)
+		log_warn("kms", "no certificate for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
+			 STR_QZ(e->text));
+	return rc;
+}
+
+static void health(struct http_conn *c, void *arg)
+{
+	(void)arg;
+	http_reply(c, 200, "text/plain", "OK", 2);
+}
+
+static void metrics(struct http_conn *c, void *arg)
+{
+	struct service *s = arg;
+	char text[512];
+	int n = snprintf(text, sizeof text,
+			 "# TYPE dstack_kms_attestation_requests_total counter\n"
+			 "dstack_kms_attestation_requests_total %lu\n"
+			 "# TYPE dstack_kms_attestation_failures_total counter\n"
+			 "dstack_kms_attestation_failures_total %lu\n",
+			 atomic_load(&s->attestations), atomic_load(&s->failures));
+
+	http_reply(c, 200, "text/plain; version=0.0.4", text, (size_t)n);
+}
+
+int service_mount(struct service *s, struct rpc_server *server, struct err *e)
+{
+	enum { BODY_MAX = 64 * 1024, CSR_BODY_MAX = 2 << 20 };
+	static const struct rpc_method methods[] = {
+		{ "GetAppKey", &kms__get_app_key_request__descriptor, &kms__app_key_response__descriptor,
+		  get_app_key, .worker = true, .body_max = BODY_MAX },
+		{ "GetAppEnvEncryptPubKey", &kms__app_id__descriptor, &kms__public_key_response__descriptor,
+		  get_env_key, .worker = true, .body_max = BODY_MAX },
+		{ "GetMeta", &prpc__empty__descriptor, &kms__get_meta_response__descriptor, get_meta,
+		  .worker = true, .body_max = BODY_MAX },
+		{ "GetTempCaCert", &prpc__empty__descriptor, &kms__get_temp_ca_cert_response__descriptor,
+		  get_temp_ca, .worker = true, .body_max = BODY_MAX },
+		{ "SignCert", &kms__sign_cert_request__descriptor, &kms__sign_cert_response__descriptor,
+		  sign_cert, .worker = true, .body_max = CSR_BODY_MAX },
+	};
+
+	if (rpc_server_mount(server, "/prpc", "KMS.", methods, sizeof methods / sizeof *methods, s) ||
+	    rpc_server_raw(server, "/health", health, s) || rpc_server_raw(server, "/metrics", metrics, s))
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	char header[64];
+	snprintf(header, sizeof header, "X-App-Version: %s", version_text);
+	if (rpc_server_header(server, header))
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	return 0;
+}

@@ -1,0 +1,33 @@
+// service - the KMS's methods: evidence in, keys out. Denies at the first no.
+//
+// Holds no root key: what needs one is asked of the key process. Methods run on the pool of lib/rpc;
+// everything here is read-only after service_init but the counters. spec 20 sections 1.4 and 2.6.
+#pragma once
+#include <stdatomic.h>
+
+#include "config.h"
+#include "keyproc.h"
+#include "policy/policy.h"
+#include "ratls/trust.h"
+#include "rpc/server.h"
+
+struct service {
+	const struct kms_config *config;
+	struct keyproc *keys;
+	struct trust *trust;
+	struct policy *policy;
+	char *ca_pem, *temp_ca_pem;
+	struct secret *temp_ca_key; // PEM; given to anyone who asks, so secret in name only
+	X509 *temp_ca;
+	uint8_t k256_pub[33];
+	atomic_ulong attestations, failures;
+};
+
+int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e);
+void service_free(struct service *s);
+SSL_CTX *service_tls(const struct service *s, struct err *e);
+int service_mount(struct service *s, struct rpc_server *server, struct err *e);
+
+// Shared by the methods. `why` is the evidence of a verified guest, allowed by policy.
+int service_decide(struct service *s, struct trust_result *r, enum policy_kind kind, struct err *e);
+int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e);

@@ -1,0 +1,252 @@
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "core/attest/certext.h"
+#include "core/attest/envelope.h"
+#include "crypto/csr.h"
+#include "crypto/issue.h"
+#include "crypto/p256.h"
+#include "crypto/ssl.h"
+#include "kms.pb-c.h"
+#include "ratls/images.h"
+#include "ratls/issue.h"
+#include "service.h"
+
+enum { TEXT_MAX = 253, APP_INFO_MAX = 8192, PEM_MAX = 1 << 20, EVENTS_MAX = 512 };
+static const int64_t day = 24 * 3600;
+
+// A text of the request for the certificate: UTF-8 without control characters, with a NUL behind.
+static int text_of(struct arena *a, struct span s, const char *what, char **out, struct err *e)
+{
+	bool ok = s.n <= TEXT_MAX && str_is_utf8(s.p, s.n);
+
+	for (size_t i = 0; ok && i < s.n; i++)
+		ok = s.p[i] >= 0x20 && s.p[i] != 0x7f;
+	if (!ok)
+		return err_code(e, ERR_INPUT, "csr.text",
+				"the request's %s is not plain text of at most %d bytes", what, TEXT_MAX);
+	*out = arena_dup(a, s.p, s.n);
+	return *out ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+// Names an app may ask for: any, but never one of the KMS itself (spec 70 KM-10).
+static int check_san(const struct service *s, const char *name, struct err *e)
+{
+	const char *rest = strncmp(name, "*.", 2) ? name : name + 2;
+	uint8_t a[16], b[16];
+
+	if (!kms_name_is_valid(rest) || (rest != name && !strchr(rest, '.')))
+		return err_code(e, ERR_INPUT, "csr.san", "%s is no DNS name and no IP address", STR_QZ(name));
+	for (size_t i = 0; i < s->config->keys.n_names; i++) {
+		const char *own = s->config->names[i];
+		bool same = !strcasecmp(own, name);
+		if (inet_pton(AF_INET6, own, a) == 1 && inet_pton(AF_INET6, name, b) == 1)
+			same = !memcmp(a, b, 16);
+		if (rest != name && strchr(own, '.'))
+			same |= !strcasecmp(strchr(own, '.') + 1, rest);
+		if (same)
+			return err_code(e, ERR_DENIED, "csr.san", "%s is a name of the KMS", STR_QZ(name));
+	}
+	return 0;
+}
+
+struct request {
+	struct csr csr;
+	struct cert_spec spec;
+	EVP_PKEY *key;
+	char *sans[CSR_NAMES_MAX];
+};
+
+static int read_texts(const struct service *s, struct arena *a, struct request *r, struct err *e)
+{
+	char *cn = NULL, *org = NULL;
+
+	if (text_of(a, r->csr.subject, "subject", &cn, e) ||
+	    (r->csr.has_org && text_of(a, r->csr.org, "organisation", &org, e)))
+		return -1;
+	r->spec.cn = cn;
+	r->spec.org = org;
+	for (size_t i = 0; i < r->csr.n_names; i++)
+		if (text_of(a, r->csr.names[i], "name", &r->sans[i], e) || check_san(s, r->sans[i], e))
+			return -1;
+	r->spec.sans = (const char *const *)r->sans;
+	r->spec.n_sans = r->csr.n_names;
+	return 0;
+}
+
+static int read_validity(const struct service *s, struct request *r, struct err *e)
+{
+	int64_t now = (int64_t)time_now(), longest = now + s->config->leaf_days * day;
+	const struct csr *c = &r->csr;
+
+	r->spec.not_before = now - day;
+	if (c->has_not_before && c->not_before > (uint64_t)r->spec.not_before)
+		r->spec.not_before = c->not_before < (uint64_t)longest ? (int64_t)c->not_before : longest;
+	r->spec.not_after = longest;
+	if (c->has_not_after && c->not_after < (uint64_t)longest)
+		r->spec.not_after = (int64_t)c->not_after;
+	if (r->spec.not_before >= r->spec.not_after)
+		return err_code(e, ERR_INPUT, "csr.validity", "the requested validity ends before it begins");
+	return 0;
+}
+
+static int read_request(const struct service *s, struct arena *a, const Kms__SignCertRequest *in,
+			struct request *r, struct err *e)
+{
+	struct span bytes = span_of(in->csr.data, in->csr.len),
+		    sig = span_of(in->signature.data, in->signature.len);
+	struct fault f = { 0 };
+
+	if (csr_read(&r->csr, bytes, (int)(in->api_version > 2 ? 0 : in->api_version), &f)) {
+		err_fault(e, ERR_INPUT, &f);
+		return err_wrap(e, "Failed to parse csr");
+	}
+	if (csr_verify(bytes, &r->csr, sig, e))
+		return -1;
+	r->key = p256_from_spki(r->csr.pubkey, e);
+	if (!r->key || read_texts(s, a, r, e) || read_validity(s, r, e))
+		return -1;
+	r->spec.server_auth = r->csr.server_auth;
+	r->spec.client_auth = r->csr.client_auth;
+	return 0;
+}
+
+static int check_evidence(struct service *s, const struct request *r, const char *vm_config, bool boottime,
+			  struct trust_result *out, struct err *e)
+{
+	uint8_t report_data[RATLS_REPORT_DATA];
+	struct trust_expect x = { .report_data = report_data,
+				  .vm_config = span_str(vm_config),
+				  .boottime = boottime };
+
+	ratls_report_data(r->csr.pubkey, report_data);
+	int rc = r->csr.version == 1 ? trust_check_quote(s->trust, out, r->csr.quote, r->csr.event_log, &x, e)
+				     : trust_check_envelope(s->trust, out, r->csr.attestation, &x, e);
+	return rc ? err_wrap(e, "Quote verification failed") : 0;
+}
+
+static int add_app_info(struct arena *a, struct request *r, const struct trust_result *full, struct err *e)
+{
+	uint8_t *p = arena_alloc(a, APP_INFO_MAX);
+	struct wr w = wr_to(p, p ? APP_INFO_MAX : 0);
+	struct app_info info;
+
+	trust_app_info(&info, &full->boot);
+	app_info_write(&w, &info);
+	if (w.bad)
+		return err_set(e, ERR_SYSTEM, "app info of %zu bytes is too large", w.n);
+	r->spec.app_info = span_of(p, w.n);
+	return 0;
+}
+
+// What a certificate carries of the evidence: stripped of what no verifier needs.
+static int add_evidence(struct arena *a, struct request *r, struct err *e)
+{
+	struct span in = r->csr.attestation;
+	uint8_t *room = arena_alloc(a, in.n + 1), *out = arena_alloc(a, in.n + 1);
+	struct envelope *env = arena_alloc(a, sizeof *env);
+	struct event *events = arena_array(a, 2 * (size_t)EVENTS_MAX, sizeof *events);
+	struct wr scratch = wr_to(room, in.n), w = wr_to(out, in.n);
+	struct fault f = { 0 };
+
+	if (r->csr.version == 1)
+		return err_code(e, ERR_INPUT, "csr.version",
+				"evidence in the certificate needs a version 2 request");
+	if (!room || !out || !env || !events)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	env->log = (struct eventlog){ .e = events, .cap = EVENTS_MAX };
+	env->runtime = (struct eventlog){ .e = events + EVENTS_MAX, .cap = EVENTS_MAX };
+	if (envelope_read(env, &scratch, in, &f))
+		return err_fault(e, ERR_INPUT, &f);
+	envelope_strip(env);
+	if (envelope_write(&w, env, &f))
+		return err_fault(e, ERR_INPUT, &f);
+	if (w.bad)
+		return err_set(e, ERR_BUG, "stripped evidence is larger than the evidence");
+	r->spec.attestation = span_of(out, w.n);
+	return 0;
+}
+
+struct app_signer {
+	struct keyproc *keys;
+	const uint8_t *app;
+};
+
+static int sign_as_app(void *arg, const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len,
+		       struct err *e)
+{
+	const struct app_signer *s = arg;
+
+	return keyproc_sign_app(s->keys, s->app, digest, sig, sig_len, e);
+}
+
+static int add_pem(struct arena *a, X509 *c, char **out, struct err *e)
+{
+	char *pem = arena_alloc(a, PEM_MAX);
+
+	if (!pem)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	*out = pem;
+	return cert_to_pem(c, pem, PEM_MAX, e);
+}
+
+static int issue_chain(struct service *s, struct arena *a, struct request *r, const struct boot_info *b,
+		       Kms__SignCertResponse *out, struct err *e)
+{
+	struct app_signer signer = { s->keys, b->app_id };
+	auto_x509 X509 *ca = keyproc_app_ca(s->keys, b->app_id, e);
+	struct cert_issuer by = { .cert = ca, .sign = sign_as_app, .arg = &signer };
+
+	if (!ca)
+		return -1;
+	r->spec.app_id = span_of(b->app_id, sizeof b->app_id);
+	r->spec.usage = span_str("app:custom");
+	auto_x509 X509 *leaf = cert_issue(&r->spec, r->key, &by, e);
+	out->certificate_chain = arena_array(a, 3, sizeof *out->certificate_chain);
+	if (!leaf || !out->certificate_chain)
+		return leaf ? err_set(e, ERR_SYSTEM, "out of memory") : -1;
+	if (add_pem(a, leaf, &out->certificate_chain[0], e) || add_pem(a, ca, &out->certificate_chain[1], e))
+		return -1;
+	out->certificate_chain[2] = s->ca_pem;
+	out->n_certificate_chain = 3;
+	return 0;
+}
+
+static int sign_request(struct rpc_call *call, struct request *r, const Kms__SignCertRequest *in,
+			Kms__SignCertResponse *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	struct arena *a = rpc_arena(call);
+	struct trust_result *boot = arena_alloc(a, sizeof *boot), *full = arena_alloc(a, sizeof *full);
+
+	if (!boot || !full)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	if (read_request(s, a, in, r, e) || check_evidence(s, r, in->vm_config, true, boot, e) ||
+	    service_decide(s, boot, POLICY_APP, e))
+		return -1;
+	if (r->csr.ext_app_info &&
+	    (check_evidence(s, r, in->vm_config, false, full, e) || add_app_info(a, r, full, e)))
+		return -1;
+	if (r->csr.ext_quote && add_evidence(a, r, e))
+		return -1;
+	if (issue_chain(s, a, r, &boot->boot, out, e))
+		return -1;
+	log_info("kms", "certificate signed app=%s subject=%s names=%zu", STR_HEX(boot->boot.app_id, 20),
+		 STR_QZ(r->spec.cn), r->spec.n_sans);
+	return 0;
+}
+
+int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct request *r = arena_alloc(rpc_arena(call), sizeof *r);
+
+	if (!r)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	int rc = sign_request(call, r, in, out, e);
+	EVP_PKEY_free(r->key);
+	return rc;
+}

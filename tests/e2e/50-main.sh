@@ -1,0 +1,52 @@
+#!/bin/bash
+# The main job, as a user does it: `make run`'s own script, then the life of the app by hand.
+. "$(dirname "$0")/lib.sh"
+export DSTACK_PORT_BASE=18500
+
+if scripts/run.sh >"$work/run.out" 2>&1; then ok "run: compose file to attested answer"; else
+	not_ok "run: compose file to attested answer"
+	tail -n 40 "$work/run.out" | sed 's/^/  # /'
+	exit
+fi
+check "a pipe gets plain lines" sh -c "! grep -q \$'\r' '$work/run.out'"
+check "the verdict says the anchor is the development root" grep -q 'anchor: development' "$work/run.out"
+
+app=$(vm_field hello app_id) id=$(vm_field hello id) domain=dstack.localhost port=18506
+ask() # ask HOST-SUFFIX: the app's answer through the gateway
+{
+	curl -sS --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$app-$1.$domain:$port:127.0.0.1" "https://$app-$1.$domain:$port/"
+}
+visits() { ask 8080 | sed -n 's/^visits: //p'; }
+check "the app knows its id" grep -q "app_id: $app" <(ask 8080)
+before=$(visits)
+
+check "verify as JSON says ok" sh -c "dstack verify https://$app-8443s.$domain:$port/ --compose '$DSTACK_HOME/apps/hello.json' --json | jq -e '.ok and .anchor == \"development\"'"
+sed 's/hello/other/' "$DSTACK_HOME/apps/hello.json" >"$work/other.json"
+refused "verify refuses another compose file" compose_hash dstack verify "https://$app-8443s.$domain:$port/" --compose "$work/other.json"
+refused "verify refuses without the development root" code dstack verify "https://$app-8443s.$domain:$port/" --development-root "" --json
+refused "verify refuses a certificate that ends in the gateway" ratls.no_evidence dstack verify "https://$app-8080.$domain:$port/" --json
+
+check "run again is harmless" scripts/run.sh
+check "ls names the app" sh -c "dstack ls | grep -q hello"
+check "logs show the guest's console" sh -c "dstack logs hello -n 50 | grep -q ."
+check "deploy refuses a taken name" sh -c "dstack deploy build/hello/compose.yaml --name hello -e SECRET=1; test \$? -eq 3"
+
+# The VMM dies: its VMs do not, and a new one takes them over.
+kill -9 "$(cut -d' ' -f1 "$DSTACK_HOME/run/vmm.pid")"
+check "the app answers without a VMM" ask 8080
+check "up starts only what is missing" dstack up --dir "$DSTACK_HOME" --port-base $DSTACK_PORT_BASE
+check "a new VMM has the running VM" test "$(vm_field hello status)" = running
+check "it is the same boot" test "$(vm_field hello id)" = "$id"
+
+check "stop" dstack stop hello
+check "it is stopped" test "$(vm_field hello status)" = stopped
+check "start" dstack start hello --wait
+until_true 60 ask 8080
+after=$(visits)
+check "the volume survived: $before, then $after" test "${after:-0}" -gt "${before:-0}"
+
+check "doctor has a line a fact" sh -c "dstack doctor --json | jq -e '.checks | length >= 8'"
+check "rm --force" dstack rm hello --force
+check "it is gone" sh -c "test -z \"\$(dstack ls --json | jq -r '.vms[].name')\""
+check "down" dstack down --dir "$DSTACK_HOME"
+check "nothing of the stack is left" sh -c "! pgrep -f '$DSTACK_HOME'"

@@ -1,0 +1,126 @@
+// app-compose.json and the environment: what deploy measures and seals.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../../cli/compose.h"
+#include "core/codec/json.h"
+
+static struct err e;
+
+static void takes_variables(void **state)
+{
+	struct env_list envs = { 0 };
+
+	(void)state;
+	setenv("FROM_SHELL", "x=y", 1);
+	assert_int_equal(env_add(&envs, "A=1", &e), 0);
+	assert_int_equal(env_add(&envs, "B_2=", &e), 0);
+	assert_int_equal(env_add(&envs, "C=a=b", &e), 0);
+	assert_int_equal(env_add(&envs, "FROM_SHELL", &e), 0);
+	assert_int_equal(envs.n, 4);
+	assert_string_equal(envs.at[1].value, "");
+	assert_string_equal(envs.at[2].value, "a=b");
+	assert_string_equal(envs.at[3].value, "x=y");
+	env_free(&envs);
+	assert_int_equal(envs.n, 0);
+}
+
+static void refuses_bad_names(void **state)
+{
+	static const char *const bad[] = {
+		"", "=1", "1A=1", "A B=1", "A-B=1", "é=1", "SURELY_NOT_SET_ANYWHERE"
+	};
+	struct env_list envs = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(env_add(&envs, bad[i], &e), -1);
+		assert_int_equal(e.class, ERR_INPUT);
+	}
+	assert_int_equal(env_add(&envs, "A=1", &e), 0);
+	assert_int_equal(env_add(&envs, "A=2", &e), -1);
+	env_free(&envs);
+}
+
+static void reads_env_files(void **state)
+{
+	char path[] = "/tmp/compose-test-XXXXXX";
+	int fd = mkstemp(path);
+	struct env_list envs = { 0 };
+
+	(void)state;
+	assert_true(fd >= 0);
+	dprintf(fd, "# comment\n\nKEY=value with blanks\n  INDENTED=1\r\n");
+	assert_int_equal(env_add_file(&envs, path, &e), 0);
+	assert_int_equal(envs.n, 2);
+	assert_string_equal(envs.at[0].value, "value with blanks");
+	assert_string_equal(envs.at[1].key, "INDENTED");
+	assert_string_equal(envs.at[1].value, "1");
+	env_free(&envs);
+	unlink(path);
+	assert_int_equal(env_add_file(&envs, path, &e), -1);
+}
+
+static void env_is_json(void **state)
+{
+	struct env_list envs = { 0 };
+	uint8_t *out;
+	size_t n;
+	struct json doc;
+
+	(void)state;
+	assert_int_equal(env_add(&envs, "K=quote \" and \\ and\ttab", &e), 0);
+	assert_int_equal(env_json(&envs, &out, &n, &e), 0);
+	assert_int_equal(json_parse(&doc, span_of(out, n), NULL), 0);
+	assert_memory_equal(out, "{\"env\":[{\"key\":\"K\",\"value\":\"quote \\\" and \\\\ and\\ttab\"}]}",
+			    n);
+	free(out);
+	env_free(&envs);
+}
+
+static void compose_is_its_bytes(void **state)
+{
+	struct env_list envs = { 0 };
+	struct compose one, two;
+	struct json doc, v;
+	char text[256];
+	static const char yaml[] = "services:\n  a:\n    image: \"x@sha256:00\"\n";
+
+	(void)state;
+	assert_int_equal(env_add(&envs, "SECRET=never in the compose file", &e), 0);
+	assert_int_equal(compose_make(&one, "app", span_str(yaml), &envs, &e), 0);
+	assert_int_equal(compose_make(&two, "app", span_str(yaml), &envs, &e), 0);
+	assert_int_equal(one.n, two.n);
+	assert_memory_equal(one.text, two.text, one.n);
+	assert_memory_equal(one.hash, two.hash, 32);
+	assert_null(strstr(one.text, "never in"));
+	assert_int_equal(json_parse(&doc, span_of(one.text, one.n), NULL), 0);
+	assert_true(json_get(doc, "docker_compose_file", &v));
+	assert_int_equal(json_cstr(v, text, sizeof text), 0);
+	assert_string_equal(text, yaml);
+	assert_true(json_get(doc, "allowed_envs", &v));
+	assert_int_equal(json_count(v), 1);
+	compose_free(&two);
+	assert_int_equal(compose_make(&two, "other", span_str(yaml), &envs, &e), 0);
+	assert_memory_not_equal(one.hash, two.hash, 32);
+	compose_free(&one);
+	compose_free(&two);
+	env_free(&envs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_variables),      cmocka_unit_test(refuses_bad_names),
+		cmocka_unit_test(reads_env_files),      cmocka_unit_test(env_is_json),
+		cmocka_unit_test(compose_is_its_bytes),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
