@@ -415,6 +415,7 @@ int main(int argc, char **argv)
 					   settings_keys, settings_keys_n, &check, &code);
 	if (!file)
 		return code;
+	code = 0;
 	signal(SIGPIPE, SIG_IGN);
 	umask(077);
 	if (settings_read(&g.settings, file, &e) || secret_process(&e)) {

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "base/version.h"
@@ -165,18 +164,15 @@ static int register_cvm(struct rpc_call *call, const void *request, void *reply,
 	struct service *s = rpc_arg(call);
 	const Gateway__RegisterCvmRequest *in = request;
 	X509 *cert = rpc_peer_cert(call);
-	struct registrant claim;
+	struct registrant who;
 	struct port_policy policy;
 	struct in_addr ip;
 	uint8_t key[WG_KEY];
 
-	if (registrant_read(&claim, cert, e) || check_evidence(s, cert, &claim, e) ||
+	if (registrant_read(&who, cert, e) || check_evidence(s, cert, &who, e) ||
 	    policy_read(&policy, in->port_policy, e) || wg_key_parse(key, in->client_public_key, e) ||
-	    registry_register(s->registry, &ip, &claim, key, &policy, e)) {
-		log_warn("gateway", "registration refused code=%s peer=%s reason=%s", e->code,
-			 rpc_peer(call)->text, STR_QZ(e->text));
+	    registry_register(s->registry, &ip, &who, key, &policy, e))
 		return -1;
-	}
 	return fill_answer(s, call, reply, ip, e);
 }
 
