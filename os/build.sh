@@ -35,10 +35,10 @@ exec 9>"$cache/.busy"
 flock -n 9 || { echo "os: waiting for another image build"; flock 9; }
 
 lock=$("$os/lock.sh" "$cache" $locked)
-recipe=$(cat "$lock" "$os/packages" "$os/modules" "$os/tree.sh" | sha256sum | cut -c1-24)
+recipe=$(cat "$lock" "$os/packages" "$os/modules" "$os/kernel-config" "$os/tree.sh" | sha256sum | cut -c1-24)
 inputs=$({
 	echo "$recipe $version $revision"
-	cd "$os" && cat build.sh image.sh cpio.py && find rootfs \( -type f -o -type l \) -printf '%p %m %l\n' | sort
+	cd "$os" && cat build.sh image.sh check.sh cpio.py && find rootfs \( -type f -o -type l \) -printf '%p %m %l\n' | sort
 	find rootfs -type f -print0 | sort -z | xargs -0 sha256sum
 	cd "$bin" && sha256sum dstack-init $programs
 } | sha256sum | cut -c1-24)

@@ -34,6 +34,10 @@ done
 
 # The kernel, and of its modules those we name with what they need; uncompressed, which saves seconds in emulation.
 cp "$kernel"/boot/vmlinuz-* "$boot/bzImage"
+while read -r symbol allowed; do
+	grep -q "^CONFIG_$symbol=[$allowed]$" "$kernel"/boot/config-* ||
+		{ echo "os: the kernel lacks CONFIG_$symbol=${allowed/ym/y or m}" >&2 && exit 1; }
+done < <(grep '^[A-Z]' "$os/kernel-config")
 version=$(basename "$kernel"/usr/lib/modules/*)
 depmod -b "$kernel/usr" "$version" 2>/dev/null || depmod -b "$kernel" "$version"
 [ -e "$kernel/lib" ] || ln -s usr/lib "$kernel/lib"
