@@ -118,7 +118,13 @@ static int check_cert(struct service *s, struct rpc_call *call, const char *vm_c
 	if (!cert || !has_evidence(cert))
 		return err_code(e, ERR_UNTRUSTED, "ratls.no_evidence",
 				"No attestation provided: the client certificate carries no evidence");
-	return trust_check_cert(s->trust, r, cert, &x, e);
+	if (!trust_check_cert(s->trust, r, cert, &x, e))
+		return 0;
+	// The evidence may be good; it is not this client's.
+	if (!strcmp(e->code, "report_data.mismatch"))
+		return err_code(e, ERR_UNTRUSTED, "ratls.key_mismatch",
+				"report data mismatch: the client certificate's key is not the attested one");
+	return -1;
 }
 
 // For methods that need no evidence: what is shown must hold all the same (spec 20 section 1.2).
