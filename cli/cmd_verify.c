@@ -1,0 +1,378 @@
+// dstack verify URL|FILE: is what answers there, or what lies there, the code it should be?
+#include "command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/strings.h"
+#include "context.h"
+#include "core/codec/hex.h"
+#include "core/codec/json.h"
+#include "crypto/issue.h"
+#include "crypto/ssl.h"
+#include "out.h"
+#include "peer.h"
+#include "ratls/trust.h"
+
+enum { FILE_MAX = 16 << 20, COMPOSE_MAX = 1 << 20 };
+
+static const char usage[] =
+	"usage: dstack verify URL|FILE [options]\n"
+	"Takes the evidence from the TLS certificate of URL, or from FILE (certificate, attestation or "
+	"GetQuote\n"
+	"answer), and says claim by claim what is proven.\n"
+	"  --connect HOST:PORT       dial this, whatever the URL's name resolves to\n"
+	"  --app-id HEX              expected app id\n"
+	"  --compose FILE            expected app-compose.json, or --compose-hash HEX\n"
+	"  --kms-root FILE           PEM of the KMS root CA that must be the key provider\n"
+	"  --image-hash HEX          expected guest image\n"
+	"  --image-dir DIR           guest images to compare the base registers with\n"
+	"  --pccs-url URL            collateral server (default: Intel's)\n"
+	"  --development-root FILE   also accept the software TEE under this root; claims are marked\n"
+	"  --dir DIR                 stack folder whose config.toml gives defaults\n"
+	"  --json\n"
+	"Exit 0 trusted, 5 not trusted, 2 unreadable, 6 nobody answered.\n";
+
+struct job {
+	const char *target, *connect, *image_dir, *pccs, *root, *kms_root, *dir;
+	struct context context;
+	bool has_context, json;
+	uint8_t app_id[20], compose_hash[32], image_hash[32], spki[CERT_SPKI_MAX];
+	struct trust_expect x;
+};
+
+static int hex_option(const uint8_t **to, uint8_t *bytes, size_t n, const char *text, const char *name,
+		      struct err *e)
+{
+	if (!hex_exact(bytes, n, text))
+		return err_code(e, ERR_INPUT, "cli.option", "--%s takes %zu bytes in hex", name, n);
+	*to = bytes;
+	return 0;
+}
+
+static int compose_option(struct job *j, const char *path, struct err *e)
+{
+	auto_free char *text = NULL;
+	size_t n;
+
+	if (file_read(path, COMPOSE_MAX, &text, &n, e))
+		return -1;
+	SHA256((const uint8_t *)text, n, j->compose_hash);
+	j->x.compose_hash = j->compose_hash;
+	return 0;
+}
+
+static int option(struct job *j, int c, struct err *e)
+{
+	switch (c) {
+	case 'c':
+		j->connect = optarg;
+		return 0;
+	case 'a':
+		return hex_option(&j->x.app_id, j->app_id, 20, optarg, "app-id", e);
+	case 'f':
+		return compose_option(j, optarg, e);
+	case 'h':
+		return hex_option(&j->x.compose_hash, j->compose_hash, 32, optarg, "compose-hash", e);
+	case 'i':
+		return hex_option(&j->x.os_image_hash, j->image_hash, 32, optarg, "image-hash", e);
+	case 'k':
+		j->kms_root = optarg;
+		return 0;
+	case 'd':
+		j->image_dir = optarg;
+		return 0;
+	case 'p':
+		j->pccs = optarg;
+		return 0;
+	case 'r':
+		j->root = optarg;
+		return 0;
+	case 'D':
+		j->dir = optarg;
+		return 0;
+	case 'j':
+		j->json = true;
+		return 0;
+	default:
+		return err_code(e, ERR_INPUT, "cli.option", "see dstack verify --help");
+	}
+}
+
+static int read_args(struct job *j, int argc, char **argv, struct err *e)
+{
+	static const struct option options[] = {
+		{ "connect", required_argument, NULL, 'c' },
+		{ "app-id", required_argument, NULL, 'a' },
+		{ "compose", required_argument, NULL, 'f' },
+		{ "compose-hash", required_argument, NULL, 'h' },
+		{ "image-hash", required_argument, NULL, 'i' },
+		{ "kms-root", required_argument, NULL, 'k' },
+		{ "image-dir", required_argument, NULL, 'd' },
+		{ "pccs-url", required_argument, NULL, 'p' },
+		{ "development-root", required_argument, NULL, 'r' },
+		{ "dir", required_argument, NULL, 'D' },
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 },
+	};
+
+	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
+		if (option(j, c, e))
+			return -1;
+	if (optind + 1 != argc)
+		return err_code(e, ERR_INPUT, "cli.option",
+				"dstack verify takes one URL or file; see --help");
+	j->target = argv[optind];
+	return 0;
+}
+
+// What was not said on the command line comes from the stack's config.toml; "" means none.
+static const char *or_context(struct job *j, const char *said, const char *key)
+{
+	const char *v = said ? said : j->has_context ? context_get(&j->context, key) : "";
+
+	return *v ? v : NULL;
+}
+
+static int add_context(struct job *j, struct err *e)
+{
+	if (context_open(&j->context, j->dir, e) == 0)
+		j->has_context = true;
+	else if (j->dir || e->class != ERR_ABSENT)
+		return -1;
+	j->image_dir = or_context(j, j->image_dir, "images");
+	j->pccs = or_context(j, j->pccs, "pccs");
+	j->root = or_context(j, j->root, "development_root");
+	j->kms_root = or_context(j, j->kms_root, "kms_root");
+	return 0;
+}
+
+static int add_key_provider(struct job *j, struct err *e)
+{
+	auto_free char *pem = NULL;
+	size_t n, spki_n;
+
+	if (!j->kms_root)
+		return 0;
+	if (file_read(j->kms_root, FILE_MAX, &pem, &n, e))
+		return err_wrap(e, "KMS root");
+	auto_x509 X509 *cert = cert_from_pem(span_of(pem, n), e);
+
+	if (!cert || cert_spki(cert, j->spki, &spki_n, e))
+		return err_wrap(e, "KMS root %s", j->kms_root);
+	j->x.key_provider_id = span_of(j->spki, spki_n);
+	return 0;
+}
+
+// The gateway's address for names under its domain: a local stack's names are in no DNS.
+static int find_gateway(struct job *j, struct err *e)
+{
+	const char *address = or_context(j, NULL, "gateway_address"), *domain = or_context(j, NULL, "domain");
+	char host[256], tail[256];
+
+	if (j->connect || !address || !domain)
+		return 0;
+	if (peer_host(host, sizeof host, j->target, e))
+		return -1;
+	snprintf(tail, sizeof tail, ".%s", domain);
+	if (str_ends(host, tail))
+		j->connect = address;
+	return 0;
+}
+
+static int check_url(struct job *j, struct trust *t, struct trust_result *out, struct err *e)
+{
+	if (find_gateway(j, e))
+		return -1;
+	auto_x509 X509 *cert = peer_certificate(j->target, j->connect, e);
+
+	if (!cert)
+		return -1;
+	int r = trust_check_cert(t, out, cert, &j->x, e);
+	const struct claim *binding = verdict_find(&out->verdict, "binding");
+
+	if (binding && binding->ok) // the key of the evidence is that of the handshake we finished
+		verdict_pass(&out->verdict, "tls_key", span_str("this connection's key is the attested one"),
+			     binding->anchor)
+			->fresh = true;
+	return r;
+}
+
+static bool member_text(struct json root, const char *name, struct span *out, char **owned)
+{
+	struct json v;
+	size_t n;
+
+	if (!json_get(root, name, &v) || json_kind(v) != JSON_STRING)
+		return false;
+	n = json_string_size(v);
+	*owned = malloc(n + 1);
+	if (!*owned || json_string(v, *owned, n, &n))
+		return false;
+	*out = span_of(*owned, n);
+	return true;
+}
+
+// Hex digits to the bytes they stand for, in `owned` (as long as the text).
+static bool unhex(struct span *s, char *owned)
+{
+	size_t n = s->n;
+
+	while (n && (s->p[n - 1] == '\n' || s->p[n - 1] == '\r'))
+		n--;
+	if (n % 2 || hex_decode((uint8_t *)owned, n / 2, span_of(s->p, n)))
+		return false;
+	*s = span_of(owned, n / 2);
+	return true;
+}
+
+// {attestation}, or {quote, event_log, vm_config?} as GetQuote answers.
+static int check_json(struct job *j, struct trust *t, struct trust_result *out, struct json root,
+		      struct err *e)
+{
+	auto_free char *a = NULL;
+	auto_free char *b = NULL;
+	auto_free char *c = NULL;
+	struct span first, log = { 0 };
+
+	if (member_text(root, "attestation", &first, &a) && unhex(&first, a))
+		return trust_check_envelope(t, out, first, &j->x, e);
+	free(TAKE(a));
+	if (!member_text(root, "quote", &first, &a) || !unhex(&first, a) ||
+	    !member_text(root, "event_log", &log, &b))
+		return err_code(e, ERR_INPUT, "cli.evidence",
+				"%s has neither attestation nor quote and event_log", j->target);
+	(void)!member_text(root, "vm_config", &j->x.vm_config, &c);
+	int r = trust_check_quote(t, out, first, log, &j->x, e);
+
+	j->x.vm_config = (struct span){ 0 };
+	return r;
+}
+
+static X509 *read_cert(struct span s)
+{
+	struct err ignored;
+
+	return s.n > 10 && memcmp(s.p, "-----BEGIN", 10) == 0 ? cert_from_pem(s, &ignored)
+							      : cert_from_der(s, &ignored);
+}
+
+static int check_file(struct job *j, struct trust *t, struct trust_result *out, struct err *e)
+{
+	auto_free char *text = NULL;
+	struct json root;
+	size_t n;
+
+	if (file_read(j->target, FILE_MAX, &text, &n, e)) {
+		e->class = ERR_INPUT;
+		return -1;
+	}
+	struct span s = span_of(text, n);
+
+	if (n && text[0] == '{' && !json_parse(&root, s, NULL))
+		return check_json(j, t, out, root, e);
+	auto_x509 X509 *cert = read_cert(s);
+
+	if (cert)
+		return trust_check_cert(t, out, cert, &j->x, e);
+	auto_free char *bytes = malloc(n + 1);
+
+	if (!bytes)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	(void)!unhex(&s, bytes);
+	return trust_check_envelope(t, out, s, &j->x, e);
+}
+
+static void print_table(const struct verdict *v)
+{
+	static const char *const head[] = { "", "claim", "value", "anchor", "detail", NULL };
+	const char *cell[VERDICT_CLAIMS][6], *const *rows[VERDICT_CLAIMS + 1] = { head };
+	char value[VERDICT_CLAIMS][72];
+
+	for (size_t i = 0; i < v->n; i++) {
+		const struct claim *c = &v->claim[i];
+
+		snprintf(value[i], sizeof value[i], "%.66s%s", c->value, strlen(c->value) > 66 ? ".." : "");
+		cell[i][0] = c->ok ? "ok" : "NO";
+		cell[i][1] = c->name;
+		cell[i][2] = value[i];
+		cell[i][3] = c->anchor == ANCHOR_NONE ? "-" : anchor_name(c->anchor);
+		cell[i][4] = c->detail;
+		cell[i][5] = NULL;
+		rows[i + 1] = cell[i];
+	}
+	out_table(stdout, rows, v->n + 1);
+}
+
+static int print(const struct job *j, const struct verdict *v, const struct err *e)
+{
+	int status = v->ok ? 0 : err_exit(e);
+
+	if (j->json) {
+		struct wr w = wr_to(malloc(1 << 20), 1 << 20);
+
+		if (w.p) {
+			verdict_json(&w, v);
+			printf("%.*s\n", (int)w.n, (const char *)w.p);
+		}
+		free(w.p);
+		return status;
+	}
+	print_table(v);
+	if (v->ok)
+		printf("\ntrusted   anchor: %s%s\n", anchor_name(v->anchor),
+		       v->anchor == ANCHOR_DEVELOPMENT
+			       ? "   (a software TEE: proves the path, not the hardware)"
+			       : "");
+	else
+		printf("\nNOT trusted: %s [%s]\n", v->error[0] ? v->error : e->text,
+		       v->code[0] ? v->code : e->code);
+	return status;
+}
+
+static int verify(struct job *j, struct err *e)
+{
+	struct trust_config config = { .pccs_url = j->pccs,
+				       .image_dir = j->image_dir,
+				       .development_root = j->root,
+				       .insecure_development = j->root };
+	struct trust *t = trust_new(&config, e);
+	auto_free struct trust_result *out = calloc(1, sizeof *out);
+	bool url = strncmp(j->target, "https://", 8) == 0;
+
+	if (!t || !out) {
+		trust_free(t);
+		free(TAKE(out));
+		return t ? (err_set(e, ERR_SYSTEM, "out of memory"), -1) : -1;
+	}
+	int r = url ? check_url(j, t, out, e) : check_file(j, t, out, e);
+
+	trust_free(t);
+	return r && !out->verdict.n ? -1 : print(j, &out->verdict, e);
+}
+
+int cmd_verify(int argc, char **argv)
+{
+	struct err e = { 0 };
+	struct job j = { 0 };
+	int status = -1;
+
+	if (argc == 1 || (argc == 2 && !strcmp(argv[1], "--help"))) {
+		fputs(usage, argc == 1 ? stderr : stdout);
+		return argc == 1 ? 2 : 0;
+	}
+	for (int i = 1; i < argc; i++)
+		j.json |= !strcmp(argv[i], "--json");
+	if (!read_args(&j, argc, argv, &e) && !add_context(&j, &e) && !add_key_provider(&j, &e))
+		status = verify(&j, &e);
+	if (j.has_context)
+		context_close(&j.context);
+	return status < 0 ? command_fail(&e, j.json) : status;
+}
