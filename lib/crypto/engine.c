@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct trusted {
 
 // A key that has verified something, ready for the next time.
 struct key {
+	enum reason reason; // of the check that it was made for
 	uint8_t raw[64];
 	EVP_PKEY *pkey;
 	EVP_PKEY_CTX *ctx;
@@ -32,7 +34,10 @@ struct engine {
 	EVP_PKEY_CTX *maker; // makes public keys from bytes
 	struct key key[KEYS];
 	size_t next_key;
-	uint8_t proof[SETS][WAYS][DIGEST]; // all zero: none
+	struct proof {
+		enum reason reason;
+		uint8_t id[DIGEST]; // all zero: none
+	} proof[SETS][WAYS];
 	uint8_t next_way[SETS];
 	struct engine_stats stats;
 	struct dcap work;
@@ -169,10 +174,10 @@ static struct key *known_key(struct engine *g, const uint8_t raw[64])
 	return NULL;
 }
 
-static bool verify_digest(struct engine *g, const uint8_t raw[64], const uint8_t digest[DIGEST],
-			  const uint8_t sig[64])
+static bool verify_digest(struct engine *g, enum reason why, const uint8_t raw[64],
+			  const uint8_t digest[DIGEST], const uint8_t sig[64])
 {
-	struct key fresh = { 0 }, *k = known_key(g, raw);
+	struct key fresh = { .reason = why }, *k = known_key(g, raw);
 	uint8_t der[DER_SIG_MAX];
 	size_t n = der_signature(sig, der);
 	bool ok = k || make_key(g, raw, &fresh);
@@ -186,6 +191,7 @@ static bool verify_digest(struct engine *g, const uint8_t raw[64], const uint8_t
 	} else if (!k) {
 		drop_key(&fresh);
 	}
+	ERR_clear_error();
 	return ok;
 }
 
@@ -194,7 +200,7 @@ bool engine_p256(struct engine *g, const uint8_t key[static 64], struct span msg
 {
 	uint8_t digest[DIGEST];
 
-	return digest_of(g, &msg, 1, digest) && verify_digest(g, key, digest, sig);
+	return digest_of(g, &msg, 1, digest) && verify_digest(g, REASON_OK, key, digest, sig);
 }
 
 static bool run_check(struct engine *g, const struct dcap_check *c)
@@ -205,23 +211,29 @@ static bool run_check(struct engine *g, const struct dcap_check *c)
 
 	if (!digest_of(g, &c->msg, 1, message) || !digest_of(g, parts, 3, id) || !memcmp(id, none, DIGEST))
 		return false;
-	uint8_t(*set)[DIGEST] = g->proof[id[0]];
+	struct proof *set = g->proof[id[0]];
 	for (size_t i = 0; i < WAYS; i++)
-		if (!memcmp(set[i], id, DIGEST)) {
+		if (!memcmp(set[i].id, id, DIGEST)) {
 			g->stats.cached++;
 			return true;
 		}
-	if (!verify_digest(g, c->key, message, c->sig))
+	if (!verify_digest(g, c->reason, c->key, message, c->sig))
 		return false;
-	memcpy(set[g->next_way[id[0]]++ % WAYS], id, DIGEST);
+	struct proof *p = &set[g->next_way[id[0]]++ % WAYS];
+	p->reason = c->reason;
+	memcpy(p->id, id, DIGEST);
 	return true;
 }
 
-void engine_forget(struct engine *g)
+void engine_forget(struct engine *g, enum reason from)
 {
-	memset(g->proof, 0, sizeof g->proof);
+	for (size_t i = 0; i < SETS; i++)
+		for (size_t k = 0; k < WAYS; k++)
+			if (g->proof[i][k].reason >= from)
+				g->proof[i][k] = (struct proof){ 0 };
 	for (size_t i = 0; i < KEYS; i++)
-		drop_key(&g->key[i]);
+		if (g->key[i].reason >= from)
+			drop_key(&g->key[i]);
 }
 
 struct engine_stats engine_stats(const struct engine *g)

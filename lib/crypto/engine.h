@@ -29,8 +29,8 @@ MUST_USE int dcap_verify(struct engine *g, const struct dcap_input *in, struct d
 bool engine_p256(struct engine *g, const uint8_t key[static 64], struct span msg,
 		 const uint8_t sig[static 64]);
 
-// Forget all proofs (for benchmarks).
-void engine_forget(struct engine *g);
+// Forget the proofs and keys of checks whose reason is `from` or later; REASON_OK: all. For measuring.
+void engine_forget(struct engine *g, enum reason from);
 
 struct engine_stats {
 	uint64_t verified, cached; // signature checks run, and answered from the cache

@@ -7,27 +7,24 @@ struct arena {
 	size_t cap, used;
 };
 
-static int text(struct json doc, const char *name, struct arena *a, struct span *out)
+static int text(struct json v, struct arena *a, struct span *out)
 {
-	struct json v;
 	size_t n;
 
 	*out = (struct span){ 0 };
-	if (!json_get(doc, name, &v) || json_string(v, a->p + a->used, a->cap - a->used, &n))
+	if (json_string(v, a->p + a->used, a->cap - a->used, &n))
 		return -1;
 	*out = span_of(a->p + a->used, n);
 	a->used += n;
 	return 0;
 }
 
-static int bytes(struct json doc, const char *name, struct arena *a, struct span *out)
+static int bytes(struct json v, struct arena *a, struct span *out)
 {
-	struct json v;
 	struct span hex;
 
 	*out = (struct span){ 0 };
-	if (!json_get(doc, name, &v) || json_plain(v, &hex) || hex.n / 2 > a->cap - a->used ||
-	    hex_decode(a->p + a->used, hex.n / 2, hex))
+	if (json_plain(v, &hex) || hex.n / 2 > a->cap - a->used || hex_decode(a->p + a->used, hex.n / 2, hex))
 		return -1;
 	*out = span_of(a->p + a->used, hex.n / 2);
 	a->used += hex.n / 2;
@@ -36,24 +33,28 @@ static int bytes(struct json doc, const char *name, struct arena *a, struct span
 
 int collateral_parse(struct collateral *c, struct span json, uint8_t *arena, size_t cap, size_t *used)
 {
+	static const char *const name[] = {
+		"pck_crl_issuer_chain",     "root_ca_crl", "pck_crl",
+		"tcb_info_issuer_chain",    "tcb_info",    "tcb_info_signature",
+		"qe_identity_issuer_chain", "qe_identity", "qe_identity_signature",
+		"pck_certificate_chain"
+	};
 	struct arena a = { arena, cap, 0 };
-	struct json doc, v;
+	struct json doc, v[10];
 	bool bad;
 
 	*c = (struct collateral){ 0 };
 	*used = 0;
 	if (json_parse(&doc, json, NULL))
 		return -1;
-	bad = text(doc, "pck_crl_issuer_chain", &a, &c->pck_crl_issuer_chain) ||
-	      bytes(doc, "root_ca_crl", &a, &c->root_ca_crl) || bytes(doc, "pck_crl", &a, &c->pck_crl) ||
-	      text(doc, "tcb_info_issuer_chain", &a, &c->tcb_info_issuer_chain) ||
-	      text(doc, "tcb_info", &a, &c->tcb_info) ||
-	      bytes(doc, "tcb_info_signature", &a, &c->tcb_info_signature) ||
-	      text(doc, "qe_identity_issuer_chain", &a, &c->qe_identity_issuer_chain) ||
-	      text(doc, "qe_identity", &a, &c->qe_identity) ||
-	      bytes(doc, "qe_identity_signature", &a, &c->qe_identity_signature);
-	if (!bad && json_get(doc, "pck_certificate_chain", &v) && json_kind(v) != JSON_NULL)
-		bad = text(doc, "pck_certificate_chain", &a, &c->pck_certificate_chain);
+	json_pick(doc, name, v, 10);
+	bad = text(v[0], &a, &c->pck_crl_issuer_chain) || bytes(v[1], &a, &c->root_ca_crl) ||
+	      bytes(v[2], &a, &c->pck_crl) || text(v[3], &a, &c->tcb_info_issuer_chain) ||
+	      text(v[4], &a, &c->tcb_info) || bytes(v[5], &a, &c->tcb_info_signature) ||
+	      text(v[6], &a, &c->qe_identity_issuer_chain) || text(v[7], &a, &c->qe_identity) ||
+	      bytes(v[8], &a, &c->qe_identity_signature);
+	if (!bad && json_kind(v[9]) != JSON_NONE && json_kind(v[9]) != JSON_NULL)
+		bad = text(v[9], &a, &c->pck_certificate_chain);
 	*used = a.used;
 	return bad ? -1 : 0;
 }

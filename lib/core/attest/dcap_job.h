@@ -22,7 +22,9 @@ struct dcap_job {
 	struct x509 root;
 	struct x509_crl root_crl, pck_crl;
 	struct json tcb_info, qe_identity;
-	struct x509 leaf; // PCK
+	struct x509 leaf;     // PCK
+	struct span last_pem; // the chain read last: TCB info and QE identity mostly have the same
+	struct chain last_chain;
 	struct pck pck;
 };
 

@@ -35,25 +35,27 @@ static bool get_array(struct json o, const char *name, struct json *out)
 	return json_get(o, name, out) && json_kind(*out) == JSON_ARRAY;
 }
 
-// Status, advisories and date of a level.
-static int read_level(struct json o, struct tcb_level *out)
+enum { LEVEL_TCB, LEVEL_DATE, LEVEL_STATUS, LEVEL_ADVISORIES, LEVEL_MEMBERS };
+static const char *const level_member[] = { "tcb", "tcbDate", "tcbStatus", "advisoryIDs" };
+
+// Status, advisories and date of a level whose members are `v`.
+static int read_level(const struct json v[LEVEL_MEMBERS], struct tcb_level *out)
 {
-	struct json v, id;
+	struct json id;
 	int s = TCB_UP_TO_DATE;
 
 	out->n = 0;
-	if (!json_get(o, "tcbDate", &v) || json_kind(v) != JSON_STRING || !json_get(o, "tcbStatus", &v))
+	if (json_kind(v[LEVEL_DATE]) != JSON_STRING)
 		return -1;
-	while (s <= TCB_REVOKED && !json_is(v, tcb_status_name((enum tcb_status)s)))
+	while (s <= TCB_REVOKED && !json_is(v[LEVEL_STATUS], tcb_status_name((enum tcb_status)s)))
 		s++;
 	if (s > TCB_REVOKED)
 		return -1;
 	out->status = (enum tcb_status)s;
-	if (!json_get(o, "advisoryIDs", &v) || json_kind(v) == JSON_NULL)
-		return 0;
-	if (json_kind(v) != JSON_ARRAY)
-		return -1;
-	for (struct json_iter it = json_iter(v); json_next(&it, NULL, &id); out->n++)
+	enum json_kind k = json_kind(v[LEVEL_ADVISORIES]);
+	if (k != JSON_ARRAY)
+		return k == JSON_NONE || k == JSON_NULL ? 0 : -1;
+	for (struct json_iter it = json_iter(v[LEVEL_ADVISORIES]); json_next(&it, NULL, &id); out->n++)
 		if (out->n == DCAP_ADVISORIES ||
 		    json_cstr(id, out->advisory[out->n], sizeof out->advisory[0]))
 			return -1;
@@ -112,18 +114,19 @@ static int read_components(struct json array, uint8_t out[16], enum reason count
 static int read_platform_level(struct json level, bool tdx, struct components *c, struct tcb_level *out,
 			       enum reason *why)
 {
-	struct json tcb, v;
+	static const char *const name[] = { "sgxtcbcomponents", "pcesvn", "tdxtcbcomponents" };
+	struct json v[LEVEL_MEMBERS], tcb[3];
 	uint64_t pce;
 
-	if (!json_get(level, "tcb", &tcb) || !json_get(tcb, "sgxtcbcomponents", &v) ||
-	    read_components(v, c->sgx, REASON_TCB_COUNT_SGX, why) || get_number(tcb, "pcesvn", 0xffff, &pce))
+	json_pick(level, level_member, v, LEVEL_MEMBERS);
+	json_pick(v[LEVEL_TCB], name, tcb, 3);
+	if (read_components(tcb[0], c->sgx, REASON_TCB_COUNT_SGX, why) || json_u64(tcb[1], 0xffff, &pce))
 		return -1;
 	c->pce[0] = (uint8_t)(pce >> 8);
 	c->pce[1] = (uint8_t)pce;
-	if (tdx &&
-	    (!json_get(tcb, "tdxtcbcomponents", &v) || read_components(v, c->tdx, REASON_TCB_COUNT_TDX, why)))
+	if (tdx && read_components(tcb[2], c->tdx, REASON_TCB_COUNT_TDX, why))
 		return -1;
-	return read_level(level, out);
+	return read_level(v, out);
 }
 
 static bool reaches(const struct svns *have, const struct components *c)
@@ -177,7 +180,7 @@ static int platform_levels(struct dcap_job *j, const struct svns *have, size_t s
 // The highest isvsvn not above `svn`. 1: found, 0: none, -1: malformed. `least` is the lowest there is.
 static int isv_level(struct json doc, uint64_t max, uint64_t svn, struct tcb_level *best, uint64_t *least)
 {
-	struct json list, level, tcb;
+	struct json list, level, v[LEVEL_MEMBERS];
 	struct tcb_level now;
 	uint64_t n, top = 0;
 	int found = 0;
@@ -186,8 +189,8 @@ static int isv_level(struct json doc, uint64_t max, uint64_t svn, struct tcb_lev
 	if (!get_array(doc, "tcbLevels", &list))
 		return -1;
 	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &level);) {
-		if (!json_get(level, "tcb", &tcb) || get_number(tcb, "isvsvn", max, &n) ||
-		    read_level(level, &now))
+		json_pick(level, level_member, v, LEVEL_MEMBERS);
+		if (get_number(v[LEVEL_TCB], "isvsvn", max, &n) || read_level(v, &now))
 			return -1;
 		if (n < *least)
 			*least = n;

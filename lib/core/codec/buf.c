@@ -1,10 +1,5 @@
 #include "core/codec/buf.h"
 
-struct span span_of(const void *p, size_t n)
-{
-	return (struct span){ p, n };
-}
-
 struct span span_str(const char *s)
 {
 	size_t n = 0;
@@ -45,11 +40,6 @@ struct rd rd_from(const void *p, size_t n)
 struct rd rd_span(struct span s)
 {
 	return rd_from(s.p, s.n);
-}
-
-size_t rd_left(const struct rd *r)
-{
-	return r->bad ? 0 : (size_t)(r->end - r->p);
 }
 
 struct span rd_bytes(struct rd *r, size_t n)

@@ -26,7 +26,11 @@ struct wr {
 	bool bad;
 };
 
-struct span span_of(const void *p, size_t n);
+static inline struct span span_of(const void *p, size_t n)
+{
+	return (struct span){ (const uint8_t *)p, n };
+}
+
 struct span span_str(const char *s); // without the final NUL
 bool span_eq(struct span a, struct span b);
 bool span_is(struct span a, const char *s);
@@ -34,7 +38,11 @@ struct span span_sub(struct span a, size_t at, size_t n); // empty when out of r
 
 struct rd rd_from(const void *p, size_t n);
 struct rd rd_span(struct span s);
-size_t rd_left(const struct rd *r);
+static inline size_t rd_left(const struct rd *r)
+{
+	return r->bad ? 0 : (size_t)(r->end - r->p);
+}
+
 uint8_t rd_u8(struct rd *r);
 uint16_t rd_be16(struct rd *r);
 uint32_t rd_be32(struct rd *r);

@@ -83,6 +83,10 @@ static bool parse_string(struct parse *s, struct span *contents)
 		return fail(s, "expected a string");
 	const uint8_t *from = ++s->p;
 	while (s->p < s->end && *s->p != '"') {
+		if (*s->p >= 0x20 && *s->p < 0x80 && *s->p != '\\') {
+			s->p++;
+			continue;
+		}
 		if (*s->p < 0x20)
 			return fail(s, "control character in a string");
 		if (*s->p == '\\') {

@@ -40,6 +40,9 @@ size_t json_count(struct json v);
 
 // The member `name`; false when `obj` is no object or has none (then `val` is JSON_NONE).
 bool json_get(struct json obj, const char *name, struct json *val);
+// Several members in one reading: val[i] is the one called name[i], JSON_NONE where there is none. How many
+// there are.
+size_t json_pick(struct json obj, const char *const *name, struct json *val, size_t n);
 
 // Strings. All -1 when `v` is no string or does not fit.
 MUST_USE int json_string(struct json v, void *out, size_t cap, size_t *n); // unescaped UTF-8, no NUL appended

@@ -32,34 +32,58 @@ struct json_iter json_iter(struct json v)
 	return (struct json_iter){ rd_from(v.text.p + 1, v.text.n - 2), k == JSON_OBJECT };
 }
 
+// Bytes that end the fast way through a string, and through what lies between strings.
+enum { IN_STRING = 1, IN_VALUE = 2 };
+static const uint8_t stop[256] = {
+	['"'] = IN_STRING | IN_VALUE,
+	['\\'] = IN_STRING,
+	['{'] = IN_VALUE,
+	['['] = IN_VALUE,
+	['}'] = IN_VALUE,
+	[']'] = IN_VALUE,
+};
+
 static const uint8_t *skip_string(const uint8_t *p, const uint8_t *end)
 {
-	for (p++; p < end && *p != '"'; p++)
-		if (*p == '\\')
+	for (p++; p < end; p++) {
+		if (!(stop[*p] & IN_STRING))
+			continue;
+		if (*p == '"')
+			return p + 1;
+		p++;
+	}
+	return end;
+}
+
+static const uint8_t *skip_container(const uint8_t *p, const uint8_t *end)
+{
+	size_t depth = 0;
+
+	while (p < end) {
+		uint8_t c = *p;
+		if (!(stop[c] & IN_VALUE)) {
 			p++;
-	return p < end ? p + 1 : end;
+		} else if (c == '"') {
+			p = skip_string(p, end);
+		} else {
+			p++;
+			if (c == '{' || c == '[')
+				depth++;
+			else if (--depth == 0)
+				return p;
+		}
+	}
+	return end;
 }
 
 static const uint8_t *skip_value(const uint8_t *p, const uint8_t *end)
 {
-	size_t depth = 0;
-
 	if (p < end && *p == '"')
 		return skip_string(p, end);
-	while (p < end) {
-		uint8_t c = *p;
-		if (c == '"') {
-			p = skip_string(p, end);
-			continue;
-		}
-		if (c == '{' || c == '[')
-			depth++;
-		else if ((c == '}' || c == ']') && --depth == 0)
-			return p + 1;
-		else if (!depth && (c == ',' || json_is_blank(c)))
-			return p;
+	if (p < end && (*p == '{' || *p == '['))
+		return skip_container(p, end);
+	while (p < end && *p != ',' && !json_is_blank(*p))
 		p++;
-	}
 	return p;
 }
 
@@ -111,6 +135,28 @@ bool json_get(struct json obj, const char *name, struct json *val)
 	return false;
 }
 
+size_t json_pick(struct json obj, const char *const *name, struct json *val, size_t n)
+{
+	struct json key, v;
+	size_t found = 0, next = 0; // documents keep an order, so the search begins behind the last hit
+
+	for (size_t i = 0; i < n; i++)
+		val[i].text = (struct span){ 0 };
+	if (json_kind(obj) != JSON_OBJECT)
+		return 0;
+	for (struct json_iter it = json_iter(obj); found < n && json_next(&it, &key, &v);)
+		for (size_t i = 0; i < n; i++) {
+			size_t at = (next + i) % n;
+			if (!json_is(key, name[at]))
+				continue;
+			val[at] = v;
+			next = at + 1;
+			found++;
+			break;
+		}
+	return found;
+}
+
 static bool contents(struct json v, struct span *s)
 {
 	if (json_kind(v) != JSON_STRING)
@@ -127,10 +173,26 @@ int json_string(struct json v, void *out, size_t cap, size_t *n)
 	*n = 0;
 	if (!contents(v, &s))
 		return -1;
-	struct json_chars c = json_chars_of(s);
-	for (int b; (b = json_chars_next(&c)) >= 0; to[(*n)++] = (uint8_t)b)
+	while (s.n) {
+		size_t plain = 0;
+		while (plain < s.n && plain < cap - *n && s.p[plain] != '\\') {
+			to[*n + plain] = s.p[plain];
+			plain++;
+		}
+		*n += plain;
+		if (plain == s.n)
+			return 0;
 		if (*n == cap)
 			return -1;
+		// One escape, then on as before.
+		struct json_chars c = json_chars_of(span_of(s.p + plain, s.n - plain));
+		do
+			to[(*n)++] = (uint8_t)json_chars_next(&c);
+		while (c.at < c.n && *n < cap);
+		if (c.at < c.n)
+			return -1;
+		s = c.left;
+	}
 	return 0;
 }
 
