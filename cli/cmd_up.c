@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"
+#include "policy/policy.h"
 #include "progress.h"
 #include "stack.h"
 #include "stackconf.h"
@@ -75,6 +76,16 @@ static int make_folders(struct up *u, struct err *e)
 		    : err_errno(e, "state folder %s", u->dir);
 }
 
+// The operator's word that apps may run on this image: it is in the KMS's allow-list.
+static int allow_image(struct up *u, char *digest, struct err *e)
+{
+	char path[PATH_MAX + 64];
+
+	digest[strcspn(digest, "\r\n ")] = 0;
+	snprintf(path, sizeof path, "%s/kms/policy.toml", u->conf.dir);
+	return policy_file_allow_image(path, digest, e);
+}
+
 // An image is offered under a name that says which bytes it is: its version and the head of its digest.
 static int offer_image(struct up *u, const char *image, struct err *e)
 {
@@ -90,6 +101,8 @@ static int offer_image(struct up *u, const char *image, struct err *e)
 	if (n < 16)
 		return err_code(e, ERR_INPUT, "image.digest", "%s holds no digest", path);
 	snprintf(link_path, sizeof link_path, "%s/images/dstack-%.12s", u->conf.dir, digest);
+	if (allow_image(u, digest, e))
+		return -1;
 	struct stat s;
 	if (stat(link_path, &s) == 0)
 		return 0;
@@ -105,9 +118,6 @@ static int offer_image(struct up *u, const char *image, struct err *e)
 
 static int start_all(struct up *u, struct progress *p, struct err *e)
 {
-	progress_stage(p, "development PKI");
-	if (stackconf_prepare(&u->conf, e))
-		return -1;
 	for (size_t i = 0; i < u->conf.n; i++) {
 		const struct stack_step *step = &u->conf.step[i];
 		progress_stage(p, "%s", step->service.name);
@@ -128,7 +138,7 @@ int cmd_up(int argc, char **argv)
 	int status = read_options(&u, argc, argv, &e);
 
 	progress_init(&p, u.json);
-	status = status || make_folders(&u, &e);
+	status = status || make_folders(&u, &e) || stackconf_prepare(&u.conf, &e);
 	for (size_t i = 0; !status && i < u.n_images; i++) {
 		progress_stage(&p, "guest image %s", u.images[i]);
 		status = offer_image(&u, u.images[i], &e);

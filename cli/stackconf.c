@@ -6,7 +6,8 @@
 
 #include "base/file.h"
 
-#define DOMAIN "dstack.localhost"
+#define DOMAIN      "dstack.localhost"
+#define GATEWAY_APP "0000000000000000000000000000000000000000"
 
 const char *const stackconf_services[] = { "collateral", "registry", "kms", "gateway", "vmm" };
 const size_t stackconf_n_services = sizeof stackconf_services / sizeof *stackconf_services;
@@ -26,8 +27,13 @@ static const char kms_toml[] =
 	"\n[attestation]\npccs_url = \"http://127.0.0.1:%3$u\"\ndevelopment_root = \"%1$s/pki/root.der\"\n"
 	"\n[policy]\nfile = \"%1$s/kms/policy.toml\"\n";
 
-static const char policy_toml[] = "# Who gets keys from this KMS. `dstack deploy` adds an [[app]] for each "
-				  "compose file. Empty denies all.\n";
+static const char policy_toml[] =
+	"# Who gets keys from this KMS. `dstack up` adds images, `dstack deploy` an [[app]] for each compose "
+	"file.\n"
+	"# Empty denies all.\n"
+	"development = true   # evidence under the development root may be allowed\n"
+	"gateway_app_id = \"" GATEWAY_APP "\"\n"
+	"os_images = []\n";
 
 static const char gateway_toml[] =
 	"# Gateway of the local development stack.\n"
@@ -118,8 +124,7 @@ int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, str
 	add(c, keep(c, "%s/gateway/rpc/rpc.crt", dir),
 	    (struct stack_service){ "gateway-certificate",
 				    { "dstack-kms", "issue", "--config", kms, "--name", "gateway", "--san",
-				      "10.0.2.2", "--san", "127.0.0.1", "--app-id",
-				      "0000000000000000000000000000000000000000", "--out",
+				      "10.0.2.2", "--san", "127.0.0.1", "--app-id", GATEWAY_APP, "--out",
 				      keep(c, "%s/gateway/rpc", dir) },
 				    NULL });
 	add(c, keep(c, "%s/cert.pem", tls),
