@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/cleanup.h"
+#include "base/config_json.h"
 #include "base/file.h"
 #include "base/strings.h"
 #include "base/toml.h"
@@ -167,7 +168,14 @@ struct config *config_parse(const char *text, size_t n, const char *name, const 
 		return NULL;
 	}
 	*c = (struct config){ .a = a, .keys = keys, .n_keys = n_keys, .name = arena_str(a, name) };
-	if (!c->name || toml_parse(text, n, c->name, a, add, c, e) || check_required(c, e)) {
+	if (!c->name) {
+		err_set(e, ERR_SYSTEM, "read %s: out of memory", name);
+		config_free(c);
+		return NULL;
+	}
+	int (*parse)(const char *, size_t, const char *, struct arena *, toml_fn *, void *, struct err *) =
+		str_ends(name, ".json") ? config_json : toml_parse;
+	if (parse(text, n, c->name, a, add, c, e) || check_required(c, e)) {
 		config_free(c);
 		return NULL;
 	}

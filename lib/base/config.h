@@ -30,7 +30,8 @@ struct config_key {
 
 struct config;
 
-// Codes: config.syntax, config.unknown_key, config.type, config.duplicate, config.missing, config.range.
+// A name that ends in .json: the same table, in JSON. Codes: config.syntax, config.unknown_key, config.type,
+// config.duplicate, config.missing, config.range.
 struct config *config_parse(const char *text, size_t n, const char *name, const struct config_key *keys,
 			    size_t n_keys, struct err *e);
 struct config *config_read(const char *path, const struct config_key *keys, size_t n_keys, struct err *e);

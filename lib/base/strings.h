@@ -26,9 +26,9 @@ char *str_quote(char *out, size_t cap, const void *p, size_t n);
 #define STR_Q(p, n) str_quote((char[96]){ 0 }, 96, p, n)
 #define STR_QZ(s)   str_quote((char[96]){ 0 }, 96, s, __builtin_strlen(s))
 
-void hex_encode(char *out, const void *p, size_t n);                         // 2 n + 1 bytes, lower case
+void hex_encode(char *out, const void *p, size_t n);                       // 2 n + 1 bytes, lower case
 int hex_read(void *out, size_t cap, const char *s, size_t n, size_t *len); // -1: odd, not hex, too long
-bool hex_exact(void *out, size_t want, const char *s);                       // exactly `want` bytes
-char *hex_dup(const void *p, size_t n);                                      // owned, NULL when out of memory
-#define STR_HEX(p, n) str_hex((char[2 * 64 + 1]){ 0 }, p, n)                 // n at most 64, for printing
-char *str_hex(char *out, const void *p, size_t n);                           // hex_encode that returns out
+bool hex_exact(void *out, size_t want, const char *s);                     // exactly `want` bytes
+char *hex_dup(const void *p, size_t n);                                    // owned, NULL when out of memory
+#define STR_HEX(p, n) str_hex((char[2 * 64 + 1]){ 0 }, p, n)               // n at most 64, for printing
+char *str_hex(char *out, const void *p, size_t n);                         // hex_encode that returns out

@@ -272,6 +272,31 @@ static void test_config_refused(void **state)
 	}
 }
 
+static void test_config_json(void **state)
+{
+	static const char text[] =
+		"{\"listen\":\"tcp:x\",\"core\":{\"workers\":7,\"debug\":true,\"urls\":[\"a\",\"b\"]},"
+		"\"net\":{\"forward\":[{\"listen\":1},{\"listen\":2,\"to\":null}]}}";
+	struct err e = { 0 };
+	struct config *c =
+		config_parse(text, sizeof text - 1, "x.json", keys, sizeof keys / sizeof *keys, &e);
+
+	(void)state;
+	if (!c)
+		fail_msg("%s", e.text);
+	assert_string_equal(config_str(c, "listen"), "tcp:x");
+	assert_int_equal(config_int(c, "core.workers"), 7);
+	assert_string_equal(config_item(c, 1, "core.urls"), "b");
+	assert_int_equal(config_count(c, "net.forward"), 2);
+	assert_int_equal(config_int(c, "net.forward[1].listen"), 2);
+	config_free(c);
+	static const char nope[] = "{\n\"core\":{\"nope\":1}}";
+	assert_null(config_parse(nope, sizeof nope - 1, "x.json", keys, sizeof keys / sizeof *keys, &e));
+	assert_string_equal(e.text, "x.json:2: unknown key core.nope");
+	assert_null(config_parse("[]", 2, "x.json", keys, sizeof keys / sizeof *keys, &e));
+	assert_null(config_parse("{\"listen\":1.5}", 14, "x.json", keys, sizeof keys / sizeof *keys, &e));
+}
+
 static void test_times(void **state)
 {
 	char b[TIME_TEXT];
@@ -293,6 +318,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files, files_setup, files_teardown),
 		cmocka_unit_test(test_config),
 		cmocka_unit_test(test_config_refused),
+		cmocka_unit_test(test_config_json),
 		cmocka_unit_test(test_times),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
