@@ -37,14 +37,15 @@ static const char policy_toml[] =
 
 static const char gateway_toml[] =
 	"# Gateway of the local development stack.\n"
-	"domain = \"" DOMAIN "\"\n"
-	"\n[proxy]\nlisten = \"127.0.0.1:%8$u\"\ncert = \"%1$s/gateway/tls/cert.pem\"\nkey = "
-	"\"%1$s/gateway/tls/key.pem\"\n"
-	"\n[rpc]\naddress = \"tcp:127.0.0.1:%5$u\"\ncert = \"%1$s/gateway/rpc/rpc.crt\"\nkey = "
+	"state = \"%1$s/gateway/state.db\"\n"
+	"\n[proxy]\nlisten = \"127.0.0.1:%8$u\"\nexternal_port = %8$u\ndomain = \"" DOMAIN "\"\n"
+	"cert = \"%1$s/gateway/tls/cert.pem\"\nkey = \"%1$s/gateway/tls/key.pem\"\n"
+	"\n[rpc]\nlisten = \"tcp:127.0.0.1:%5$u\"\ncert = \"%1$s/gateway/rpc/rpc.crt\"\nkey = "
 	"\"%1$s/gateway/rpc/rpc.key\"\n"
 	"kms_ca = \"%1$s/kms/certs/root-ca.crt\"\n"
-	"\n[state]\npath = \"%1$s/gateway/state.db\"\n"
-	"\n[wireguard]\ninterface = \"dswg%2$u\"\nlisten_port = %6$u\nendpoint = \"10.0.2.2:%6$u\"\n";
+	"\n[admin]\nlisten = \"unix:%1$s/gateway/admin.sock\"\n"
+	"\n[wg]\ninterface = \"dswg%2$u\"\nprivate_key_file = \"%1$s/gateway/wg.key\"\n"
+	"listen_port = %6$u\nendpoint = \"10.0.2.2:%6$u\"\n";
 
 static const char vmm_toml[] =
 	"# VMM of the local stack.\n"

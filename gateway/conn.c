@@ -8,7 +8,9 @@
 #include <unistd.h>
 #include "terminate.h"
 
-enum { SLAB = 64 << 10, EVENTS = EPOLLIN | EPOLLRDHUP | EPOLLET };
+enum { SLAB = 64 << 10 };
+
+static const uint32_t events_always = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
 static int slab_add(struct reactor *r)
 {
@@ -101,7 +103,7 @@ void conn_watch(struct reactor *r, struct conn *c, int side, uint32_t extra)
 	if (c->out[side]) // asked for before the registration
 		extra |= EPOLLOUT;
 	c->out[side] = extra & EPOLLOUT;
-	control(r, c, side, EPOLL_CTL_ADD, EVENTS | extra);
+	control(r, c, side, EPOLL_CTL_ADD, events_always | extra);
 }
 
 // Added once, when a send first blocks, and kept: with edges it costs nothing while nothing changes.
@@ -110,7 +112,7 @@ void conn_want_out(struct reactor *r, struct conn *c, int side)
 	if (c->out[side])
 		return;
 	c->out[side] = true;
-	control(r, c, side, EPOLL_CTL_MOD, EVENTS | EPOLLOUT);
+	control(r, c, side, EPOLL_CTL_MOD, events_always | EPOLLOUT);
 }
 
 void conn_again(struct reactor *r, struct conn *c)

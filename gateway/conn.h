@@ -67,7 +67,7 @@ struct conn {
 	bool is_ready; // in the ready list
 };
 
-enum { NO_INSTANCE = UINT32_MAX };
+#define NO_INSTANCE UINT32_MAX
 
 // Connections that wait the same time, so that the oldest is always due first.
 struct queue {
