@@ -3,16 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
 #include <zlib.h>
 
-#include "base/cleanup.h"
 #include "core/attest/quote.h"
-#include "crypto/ssl.h"
+#include "crypto/issue.h"
 #include "ratls/images.h"
 #include "ratls/trust.h"
 
-enum { EVENTS_MAX = 1024, RUNTIME_MAX = 2048, LEGACY_LOG_MAX = 16 << 10, EXTENSION_MAX = 1 << 20 };
+enum { EVENTS_MAX = 1024, RUNTIME_MAX = 2048, LEGACY_LOG_MAX = 16 << 10 };
 
 static int prepare(struct evidence *ev, size_t n, struct err *e)
 {
@@ -86,33 +84,6 @@ int evidence_read_quote(struct evidence *ev, struct span quote, struct span log,
 	return 0;
 }
 
-int cert_payload(uint8_t **out, size_t *n, X509 *cert, const char *oid, struct err *e)
-{
-	ASN1_OBJECT *obj = OBJ_txt2obj(oid, 1);
-	int at = obj ? X509_get_ext_by_OBJ(cert, obj, -1) : -1;
-	bool twice = at >= 0 && X509_get_ext_by_OBJ(cert, obj, at) >= 0;
-	struct span payload;
-	struct fault f;
-
-	ASN1_OBJECT_free(obj);
-	if (at < 0)
-		return 0;
-	if (twice)
-		return err_code(e, ERR_INPUT, "ratls.extension", "extension %s occurs twice", oid);
-	const ASN1_OCTET_STRING *v = X509_EXTENSION_get_data(X509_get_ext(cert, at));
-	int len = ASN1_STRING_length(v);
-
-	if (len < 0 || len > EXTENSION_MAX ||
-	    octet_string_read(&payload, span_of(ASN1_STRING_get0_data(v), (size_t)len), &f))
-		return err_code(e, ERR_INPUT, "ratls.extension", "extension %s is malformed", oid);
-	*out = malloc(payload.n + 1);
-	if (!*out)
-		return err_set(e, ERR_SYSTEM, "out of memory");
-	memcpy(*out, payload.p, payload.n);
-	*n = payload.n;
-	return 1;
-}
-
 // "ELGZv1" and gzip: decompressed into a bounded buffer, so a bomb costs no more than that.
 static int expand(struct span *log, uint8_t out[LEGACY_LOG_MAX], struct err *e)
 {
@@ -144,78 +115,77 @@ static int expand(struct span *log, uint8_t out[LEGACY_LOG_MAX], struct err *e)
 
 static int read_legacy(struct evidence *ev, X509 *cert, struct err *e)
 {
-	auto_free uint8_t *quote = NULL;
-	auto_free uint8_t *log = NULL;
 	uint8_t expanded[LEGACY_LOG_MAX];
-	size_t quote_n, log_n;
-	int has = cert_payload(&quote, &quote_n, cert, OID_DSTACK_QUOTE, e);
+	struct span quote, log;
+	int has = cert_ext(cert, CERT_EXT_QUOTE, &quote, e);
 
 	if (has < 0)
 		return -1;
 	if (!has)
 		return err_code(e, ERR_UNTRUSTED, "ratls.no_evidence", "certificate carries no evidence");
-	has = cert_payload(&log, &log_n, cert, OID_DSTACK_EVENT_LOG, e);
+	has = cert_ext(cert, CERT_EXT_EVENT_LOG, &log, e);
 	if (has < 0)
 		return -1;
 	if (!has)
 		return err_code(e, ERR_INPUT, "ratls.event_log",
 				"certificate carries a quote without its event log");
-	struct span text = span_of(log, log_n);
-
-	if (expand(&text, expanded, e))
-		return -1;
-	return evidence_read_quote(ev, span_of(quote, quote_n), text, e);
+	return expand(&log, expanded, e) ? -1 : evidence_read_quote(ev, quote, log, e);
 }
 
 int evidence_read_cert(struct evidence *ev, X509 *cert, struct err *e)
 {
-	auto_free uint8_t *bytes = NULL;
-	size_t n = 0;
-	int has = cert_payload(&bytes, &n, cert, OID_DSTACK_ATTESTATION, e);
+	struct span bytes;
+	int has = cert_ext(cert, CERT_EXT_ATTESTATION, &bytes, e);
 
 	if (has < 0)
 		return -1;
-	return has ? evidence_read(ev, span_of(bytes, n), e) : read_legacy(ev, cert, e);
+	return has ? evidence_read(ev, bytes, e) : read_legacy(ev, cert, e);
 }
 
 int cert_app_id(uint8_t out[20], X509 *cert, struct err *e)
 {
-	auto_free uint8_t *p = NULL;
-	size_t n = 0;
-	int has = cert_payload(&p, &n, cert, OID_DSTACK_APP_ID, e);
+	struct span id;
+	int has = cert_ext(cert, CERT_EXT_APP_ID, &id, e);
 
 	if (has < 0)
 		return -1;
 	if (!has)
 		return err_code(e, ERR_ABSENT, "ratls.no_app_id", "certificate names no app id");
-	if (n != 20)
+	if (id.n != 20)
 		return err_code(e, ERR_INPUT, "ratls.app_id", "app id in the certificate is not 20 bytes");
-	memcpy(out, p, 20);
+	memcpy(out, id.p, 20);
 	return 0;
 }
 
 int cert_usage(char *out, size_t cap, X509 *cert, struct err *e)
 {
-	auto_free uint8_t *p = NULL;
-	size_t n = 0;
-	int has = cert_payload(&p, &n, cert, OID_DSTACK_USAGE, e);
+	struct span usage;
+	int has = cert_ext(cert, CERT_EXT_USAGE, &usage, e);
 
 	if (has < 0)
 		return -1;
 	if (!has)
 		return err_code(e, ERR_ABSENT, "ratls.no_usage", "certificate names no special usage");
-	if (n >= cap || memchr(p, 0, n))
+	if (usage.n >= cap || memchr(usage.p, 0, usage.n))
 		return err_code(e, ERR_INPUT, "ratls.usage", "special usage in the certificate is malformed");
-	memcpy(out, p, n);
-	out[n] = 0;
+	memcpy(out, usage.p, usage.n);
+	out[usage.n] = 0;
 	return 0;
 }
 
 int cert_attestation(uint8_t **out, size_t *n, X509 *cert, struct err *e)
 {
-	int has = cert_payload(out, n, cert, OID_DSTACK_ATTESTATION, e);
+	struct span bytes;
+	int has = cert_ext(cert, CERT_EXT_ATTESTATION, &bytes, e);
 
-	if (has == 0)
+	if (has < 0)
+		return -1;
+	if (!has)
 		return err_code(e, ERR_ABSENT, "ratls.no_evidence", "certificate carries no evidence");
-	return has < 0 ? -1 : 0;
+	*out = malloc(bytes.n + 1);
+	if (!*out)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	memcpy(*out, bytes.p, bytes.n);
+	*n = bytes.n;
+	return 0;
 }

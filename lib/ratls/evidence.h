@@ -19,7 +19,3 @@ int evidence_read_quote(struct evidence *ev, struct span quote, struct span even
 // none.
 int evidence_read_cert(struct evidence *ev, X509 *cert, struct err *e);
 void evidence_free(struct evidence *ev);
-
-// Payload of one of our extensions: 1 and the malloc'd bytes, 0 when absent, -1 when malformed or there
-// twice.
-int cert_payload(uint8_t **out, size_t *n, X509 *cert, const char *oid, struct err *e);

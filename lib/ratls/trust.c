@@ -181,7 +181,7 @@ static int check(struct trust *t, struct trust_result *out, struct evidence *ev,
 		struct span want = span_of(x->report_data, 64);
 
 		verdict_equal(v, "binding", span_of(ev->env.report_data, 64), &want, ANCHOR_NONE,
-			      "report_data.mismatch");
+			      x->is_cert ? "ratls.key_mismatch" : "report_data.mismatch");
 		verdict_close(v, required);
 		return err_code(e, ERR_UNTRUSTED, v->code, "report data mismatch: %s", v->error);
 	}
@@ -334,6 +334,7 @@ int trust_check_cert(struct trust *t, struct trust_result *out, X509 *cert, cons
 			return -1;
 		report_data_tagged(report_data, REPORT_RATLS_CERT, span_of(spki, n));
 		with.report_data = report_data;
+		with.is_cert = true;
 		if (check_and_free(t, out, &ev, &with, &until, e))
 			return -1;
 		keep(t, out, key, until);

@@ -32,6 +32,7 @@ struct trust_expect {
 	const uint8_t *os_image_hash; // 32
 	struct span key_provider_id;  // DER SubjectPublicKeyInfo of the KMS root; empty: not compared
 	struct span vm_config;        // replaces the envelope's config when not empty
+	bool is_cert;                 // set by trust_check_cert: report_data is that of the certificate's key
 	bool boottime;                // mr_aggregated up to boot-mr-done and no key provider (SignCert)
 };
 
