@@ -28,7 +28,7 @@ done
 : "${version:=$(sed -n "s/.*version: '\([0-9.]*\)', license.*/\1/p" "$os/../meson.build")}"
 
 programs="dstack-guest-agent dstack-setup"
-for program in dstack-init $programs; do
+for program in dstack-init dstack $programs; do
 	[ -x "$bin/$program" ] || { echo "os/build.sh: $bin/$program is not there: build first" >&2; exit 1; }
 done
 exec 9>"$cache/.busy"
@@ -42,12 +42,19 @@ inputs=$({
 	find rootfs -type f -print0 | sort -z | xargs -0 sha256sum
 	cd "$bin" && sha256sum dstack-init $programs
 } | sha256sum | cut -c1-24)
-if [ -f "$out/.inputs" ] && [ "$(cat "$out/.inputs")" = "$inputs" ] && (cd "$out" && sha256sum -c --quiet sha256sum.txt) 2>/dev/null
-then
+# Nothing to do? `dstack` itself is not an input: what it measures is.
+up_to_date() {
+	[ "$(cat "$out/.inputs" 2>/dev/null)" = "$inputs" ] && (cd "$out" && sha256sum -c --quiet sha256sum.txt) || return 1
+	local again=$out/.measured
+	mkdir -p "$again" && cp "$out"/{metadata.json,ovmf.fd,bzImage,initramfs.cpio.gz} "$again/" &&
+		"$bin/dstack" image measure "$again" && cmp "$again/measurement.tdx.cbor" "$out/measurement.tdx.cbor" &&
+		rm -rf "$again"
+}
+if up_to_date >/dev/null 2>&1; then
 	echo "os: the image is up to date, $(cat "$out/digest.txt")"
 	exit 0
 fi
-rm -f "$out/.inputs"
+rm -rf "$out/.inputs" "$out/.measured"
 
 base=$cache/base-$recipe
 [ -f "$base.tar" ] && [ -f "$base.boot.tar" ] || "$os/tree.sh" "$lock" "$cache" "$base"

@@ -76,14 +76,9 @@ JSON
 mv "$work/disk" "$out/rootfs.img.parted.verity"
 mv "$work/boot/bzImage" "$work/boot/ovmf.fd" "$work/initramfs.cpio.gz" "$work/metadata.json" "$out/"
 rm -f "$out/measurement.tdx.cbor" "$out/sha256sum.txt" "$out/digest.txt"
-measured=''
-if [ -x "$bin/dstack" ] && "$bin/dstack" image measure "$out" >&2; then
-	measured=measurement.tdx.cbor
-else
-	echo "os: no measurement.tdx.cbor: this build of dstack cannot measure images" >&2
-fi
+chmod 644 "$out"/{ovmf.fd,bzImage,initramfs.cpio.gz,metadata.json,rootfs.img.parted.verity}
+"$bin/dstack" image measure "$out" >/dev/null
 cd "$out"
-chmod 644 ovmf.fd bzImage initramfs.cpio.gz metadata.json rootfs.img.parted.verity
-sha256sum ovmf.fd bzImage initramfs.cpio.gz metadata.json $measured >sha256sum.txt
+sha256sum ovmf.fd bzImage initramfs.cpio.gz metadata.json measurement.tdx.cbor >sha256sum.txt
 sha256sum sha256sum.txt | cut -c1-64 >digest.txt
 echo "os: image $(cat digest.txt), root $((size / 1048576)) MB, initramfs $(stat -c %s initramfs.cpio.gz) bytes" >&2
