@@ -50,5 +50,6 @@ void tee_log_free(struct tee_log *log)
 	free(log->log.e);
 	free(log->raw);
 	free(log->text);
+	free(log->digests);
 	*log = (struct tee_log){ 0 };
 }

@@ -272,6 +272,37 @@ static int read_lines(struct span text, struct tee_log *out, struct err *e)
 	return w.p ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
+// Verifiers of the JSON form want to see digests, and preimages of version 2.
+static int add_digests(struct tee_log *out, struct err *e)
+{
+	struct wr size = wr_to(NULL, 0);
+	struct fault f;
+
+	size.n = out->log.n * TEE_DIGEST;
+	for (size_t i = 0; i < out->log.n; i++)
+		if (out->log.e[i].version == 2)
+			event_preimage_v2(&size, out->log.e[i].name, out->log.e[i].payload);
+	out->digests = malloc(size.n + 1);
+	if (!out->digests)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	struct wr w = wr_to(out->digests, size.n);
+	for (size_t i = 0; i < out->log.n; i++) {
+		struct event *ev = &out->log.e[i];
+		uint8_t digest[TEE_DIGEST];
+
+		if (event_digest(digest, ev, &f))
+			return err_code(e, ERR_SYSTEM, "runtime.log", "runtime event log: %s", f.text);
+		ev->digest = span_of(w.p + w.n, TEE_DIGEST);
+		wr_put(&w, digest, sizeof digest);
+		if (ev->version != 2)
+			continue;
+		size_t at = w.n;
+		event_preimage_v2(&w, ev->name, ev->payload);
+		ev->preimage = span_of(w.p + at, w.n - at);
+	}
+	return w.bad ? err_set(e, ERR_BUG, "runtime event log") : 0;
+}
+
 int runtime_read(const char *dir, struct tee_log *out, struct err *e)
 {
 	auto_free char *text = NULL;
@@ -283,7 +314,8 @@ int runtime_read(const char *dir, struct tee_log *out, struct err *e)
 		return errno == ENOENT ? 0 : err_errno(e, "open %s", dir);
 	out->log.e = calloc(EVENTLOG_MAX, sizeof *out->log.e);
 	out->log.cap = out->log.e ? EVENTLOG_MAX : 0;
-	if (slurp(dirfd, LOG_FILE, RUNTIME_LOG_MAX, &text, &n, e) || read_lines(span_of(text, n), out, e)) {
+	if (slurp(dirfd, LOG_FILE, RUNTIME_LOG_MAX, &text, &n, e) || read_lines(span_of(text, n), out, e) ||
+	    add_digests(out, e)) {
 		tee_log_free(out);
 		return -1;
 	}
@@ -305,6 +337,7 @@ int runtime_all_events(struct tee *t, const char *dir, struct tee_log *out, size
 	for (size_t i = 0; fits && i < runtime.log.n; i++)
 		out->log.e[out->log.n++] = runtime.log.e[i];
 	out->text = TAKE(runtime.raw);
+	out->digests = TAKE(runtime.digests);
 	tee_log_free(&runtime);
 	if (!fits) {
 		tee_log_free(out);

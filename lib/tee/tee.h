@@ -27,7 +27,8 @@ struct tee_quote {
 struct tee_log {
 	struct eventlog log;
 	uint8_t *raw;
-	uint8_t *text; // decoded names and payloads
+	uint8_t *text;    // decoded names and payloads
+	uint8_t *digests; // digests and preimages of runtime events
 };
 
 struct tee;

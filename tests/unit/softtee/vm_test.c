@@ -15,7 +15,8 @@
 #include "core/attest/quote.h"
 #include "crypto/engine.h"
 #include "net.h"
-#include "tee/runtime.h"
+#include "core/attest/envelope.h"
+#include "tee/attest.h"
 #include "vm.h"
 
 #include <fcntl.h>
@@ -245,6 +246,41 @@ static void our_verifier_takes_it_as_development(void **state)
 	engine_free(g);
 }
 
+static void evidence_replays(void **state)
+{
+	static struct envelope env;
+	static struct event events[EVENTLOG_MAX], runtime[EVENTLOG_MAX];
+	struct err e = { 0 };
+	struct fault f = { 0 };
+	static const uint8_t report_data[64] = { 7 };
+	uint8_t *bytes, rtmr3[MR];
+	size_t n;
+
+	(void)state;
+	setenv("DSTACK_TPM_LOG_FILE", TPM_LOG_FILE, 1);
+	struct tee *t = tee_open("soft", &e);
+	for (int strip = 0; strip < 2; strip++) {
+		if (tee_attest(t, dir, report_data, span_str("{}"), strip, &bytes, &n, &e))
+			fail_msg("%s", e.text);
+		env.log = (struct eventlog){ events, 0, EVENTLOG_MAX };
+		env.runtime = (struct eventlog){ runtime, 0, EVENTLOG_MAX };
+		uint8_t *scratch = malloc(n);
+		struct wr w = wr_to(scratch, n);
+		if (envelope_read(&env, &w, span_of(bytes, n), &f))
+			fail_msg("%s", f.text);
+		assert_int_equal(env.runtime.n, 2);
+		assert_true(env.log.n > (strip ? 5 : 25) && env.log.n < (strip ? 7 : 40));
+		assert_memory_equal(env.report_data, report_data, 64);
+		assert_int_equal(eventlog_replay_runtime(rtmr3, &env.runtime, false, &f), 0);
+		uint8_t now[MR];
+		assert_int_equal(tee_rtmr3(t, now, &e), 0);
+		assert_memory_equal(now, rtmr3, MR);
+		free(scratch);
+		free(bytes);
+	}
+	tee_close(t);
+}
+
 static void init_starts_registers_anew(void **state)
 {
 	struct err e = { 0 };
@@ -290,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quote_has_what_was_measured),
 		cmocka_unit_test(our_verifier_takes_it_as_development),
+		cmocka_unit_test(evidence_replays),
 		cmocka_unit_test(init_starts_registers_anew),
 		cmocka_unit_test(hostile_clients_do_no_harm),
 	};
