@@ -118,22 +118,6 @@ EVP_PKEY *p256_from_spki(struct span spki, struct err *e)
 	return TAKE_SSL(k);
 }
 
-EVP_PKEY *p256_from_pem(struct span pem, struct err *e)
-{
-	auto_bio BIO *in = pem.n <= 64 * 1024 ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
-	auto_pkey EVP_PKEY *k = in ? PEM_read_bio_PrivateKey_ex(in, NULL, NULL, NULL, NULL, NULL) : NULL;
-
-	if (!k) {
-		err_ssl(e, ERR_INPUT, "read private key");
-		return NULL;
-	}
-	if (!is_p256(k)) {
-		err_set(e, ERR_INPUT, "read private key: not P-256");
-		return NULL;
-	}
-	return TAKE_SSL(k);
-}
-
 int p256_scalar(const EVP_PKEY *k, uint8_t d[static P256_SCALAR], struct err *e)
 {
 	BIGNUM *got = BN_secure_new();
@@ -145,6 +129,32 @@ int p256_scalar(const EVP_PKEY *k, uint8_t d[static P256_SCALAR], struct err *e)
 	}
 	BN_clear_free(got);
 	return 0;
+}
+
+// The file's public part must be that of its scalar: OpenSSL does not look.
+EVP_PKEY *p256_from_pem(struct span pem, struct err *e)
+{
+	auto_bio BIO *in = pem.n <= 64 * 1024 ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
+	auto_pkey EVP_PKEY *k = in ? PEM_read_bio_PrivateKey_ex(in, NULL, NULL, NULL, NULL, NULL) : NULL;
+	uint8_t d[P256_SCALAR];
+
+	if (!k) {
+		err_ssl(e, ERR_INPUT, "read private key");
+		return NULL;
+	}
+	if (!is_p256(k)) {
+		err_set(e, ERR_INPUT, "read private key: not P-256");
+		return NULL;
+	}
+	if (p256_scalar(k, d, e))
+		return NULL;
+	auto_pkey EVP_PKEY *whole = p256_from_scalar(d, e);
+	OPENSSL_cleanse(d, sizeof d);
+	if (whole && EVP_PKEY_eq(whole, k) != 1) {
+		err_set(e, ERR_INPUT, "read private key: its public part belongs to another key");
+		return NULL;
+	}
+	return TAKE_SSL(whole);
 }
 
 int p256_spki(const EVP_PKEY *k, uint8_t spki[static P256_SPKI], struct err *e)

@@ -267,6 +267,11 @@ static void other_keys_refused(void **state)
 	assert_int_equal(p256_spki(k, der, &e), 0);
 	assert_null(p256_from_spki(span_of(der, P256_SPKI + 1), &e)); // trailing byte
 	assert_null(p256_from_spki(span_of(der, P256_SPKI - 1), &e));
+	char pem[P256_PEM_MAX];
+	assert_int_equal(p256_to_pem(k, pem, &e), 0);
+	char *public = strstr(pem, "-----END") - 12; // a digit within the public key
+	*public = *public == 'A' ? 'B' : 'A';
+	assert_null(p256_from_pem(span_str(pem), &e));
 	assert_null(p256_from_pem(span_str("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
 				  &e));
 }
