@@ -3,36 +3,60 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/codec/hex.h"
 
+static void *kept[256];
+static size_t kept_n;
+
+struct span file_keep(const void *p, size_t n)
+{
+	uint8_t *copy = malloc(n + 1);
+
+	if (!copy || kept_n == sizeof kept / sizeof *kept) {
+		fprintf(stderr, "too many files\n");
+		exit(1);
+	}
+	if (n)
+		memcpy(copy, p, n);
+	kept[kept_n++] = copy;
+	return span_of(copy, n);
+}
+
+void file_free_all(void)
+{
+	while (kept_n)
+		free(kept[--kept_n]);
+}
+
 struct span file_read(const char *dir, const char *name)
 {
+	static uint8_t buffer[1 << 20];
 	char path[600];
-	size_t cap = 1 << 20, n;
 
 	snprintf(path, sizeof path, "%s/%s/%s", EVIDENCE_DIR, dir, name);
 	FILE *f = fopen(path, "rb");
-	uint8_t *p = malloc(cap);
-	if (!f || !p) {
+	if (!f) {
 		perror(path);
 		exit(1);
 	}
-	n = fread(p, 1, cap, f);
+	size_t n = fread(buffer, 1, sizeof buffer, f);
 	fclose(f);
-	return span_of(p, n);
+	return file_keep(buffer, n);
 }
 
 struct span file_hex(struct span text)
 {
+	static uint8_t buffer[1 << 19];
+
 	while (text.n && isspace(text.p[text.n - 1]))
 		text.n--;
-	uint8_t *out = malloc(text.n / 2 + 1);
-	if (!out || hex_decode(out, text.n / 2, text)) {
+	if (text.n / 2 > sizeof buffer || hex_decode(buffer, text.n / 2, text)) {
 		fprintf(stderr, "not hex\n");
 		exit(1);
 	}
-	return span_of(out, text.n / 2);
+	return file_keep(buffer, text.n / 2);
 }
 
 void file_name(char *out, size_t cap, struct json obj, const char *member)

@@ -81,9 +81,11 @@ static struct span pem_to_der(struct json pem)
 	assert_non_null(x);
 	int n = i2d_X509(x, &der);
 	assert_true(n > 0);
+	struct span kept = file_keep(der, (size_t)n);
+	OPENSSL_free(der);
 	X509_free(x);
 	BIO_free(b);
-	return span_of(der, (size_t)n);
+	return kept;
 }
 
 static void answer(int rc, const struct dcap_result *r, const struct err *e, char *out, size_t cap)
@@ -127,6 +129,7 @@ static void verdicts(void **state)
 	}
 	assert_int_equal(bad, 0);
 	engine_free(g);
+	file_free_all();
 }
 
 static void inner_signatures(void **state)
@@ -160,6 +163,7 @@ static void inner_signatures(void **state)
 	}
 	assert_true(checked >= 12);
 	engine_free(g);
+	file_free_all();
 }
 
 // What a client needs for fetching collateral is in the quote.
@@ -223,6 +227,7 @@ static void flipped_bits(void **state)
 	assert_int_equal(bad, 0);
 	free(copy);
 	engine_free(g);
+	file_free_all();
 }
 
 int main(void)
