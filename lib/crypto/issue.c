@@ -153,7 +153,9 @@ static int add_extensions(X509 *c, const struct cert_spec *s, const uint8_t *spk
 	return add_content(c, CERT_EXT_APP_ID, s->app_id, e) ||
 			       add_content(c, CERT_EXT_APP_INFO, s->app_info, e) ||
 			       add_content(c, CERT_EXT_USAGE, s->usage, e) ||
-			       add_content(c, CERT_EXT_ATTESTATION, s->attestation, e)
+			       add_content(c, CERT_EXT_ATTESTATION, s->attestation, e) ||
+			       add_content(c, CERT_EXT_QUOTE, s->quote, e) ||
+			       add_content(c, CERT_EXT_EVENT_LOG, s->event_log, e)
 		       ? -1
 		       : 0;
 }

@@ -29,6 +29,7 @@ struct cert_spec {
 	bool server_auth, client_auth;
 	int64_t not_before, not_after;                    // Unix seconds, both required
 	struct span app_id, app_info, usage, attestation; // an empty one is left out
+	struct span quote, event_log; // the legacy form of `attestation`, for readers that know no other
 };
 
 // Who signs: a key at hand, or a function that signs a SHA-256 digest elsewhere (the KMS's key process).

@@ -1,0 +1,34 @@
+// agent - what dstack-guest-agent holds while it runs: the app's files, its keys, the TEE and the last Info.
+//
+// The agent serves the containers of one app; whoever reaches its socket may use the app's keys. It trusts
+// the files that dstack-setup wrote into the guest's private folder, and the TEE driver; nothing a client
+// sends.
+#pragma once
+#include <pthread.h>
+#include "base/arena.h"
+#include "base/config.h"
+#include "base/secret.h"
+#include "files.h"
+#include "rpc/server.h"
+#include "tee/tee.h"
+
+struct snapshot; // info.c
+
+struct agent {
+	struct app_files app;
+	struct key_file keys;
+	struct tee *tee;
+	const char *cloud_vendor, *cloud_product;
+	pthread_mutex_t lock; // guards the two below and demo_*
+	struct snapshot *info;
+	char *demo_cert; // NULL until issued
+	bool demo_busy;
+	uint64_t demo_next_ms; // not to be tried before
+};
+
+extern const struct config_key agent_config_keys[];
+extern const size_t agent_config_n;
+
+// Method tables; the mount's argument is the agent.
+extern const struct rpc_method dstack_methods[], worker_methods[];
+extern const size_t dstack_methods_n, worker_methods_n;

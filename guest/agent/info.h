@@ -1,0 +1,12 @@
+// info - what the agent tells about the app and its machine: Info of the socket and of the external listener.
+//
+// Anyone may ask, so the quote behind it is made once and kept until a runtime event moves RTMR3.
+#pragma once
+#include "agent.h"
+#include "guest.pb-c.h"
+
+// For workers. `external` hides what app-compose's public_tcbinfo = false hides.
+int info_fill(struct agent *g, bool external, struct arena *a, Guest__AppInfo *out, struct err *e);
+void info_free(struct agent *g);
+// Issues the demonstration certificate of Info.app_cert unless it is there, on its way, or failed just now.
+void info_demo_cert(struct agent *g);

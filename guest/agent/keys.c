@@ -1,0 +1,54 @@
+#include "keys.h"
+
+#include <string.h>
+#include "base/sb.h"
+#include "core/hash/keccak.h"
+#include "crypto/kdf.h"
+#include "crypto/ssl.h"
+
+static int ed25519_public(struct derived_key *d, struct err *e)
+{
+	auto_pkey EVP_PKEY *k = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, d->key, sizeof d->key);
+
+	d->public_n = 32;
+	if (!k || EVP_PKEY_get_raw_public_key(k, d->public, &d->public_n) != 1)
+		return err_ssl(e, ERR_SYSTEM, "derive an ed25519 key");
+	return 0;
+}
+
+// Keccak-256 of "<purpose>:<hex of the public key>".
+static int sign_statement(const struct key_file *k, const char *purpose, struct derived_key *d, struct err *e)
+{
+	auto_sb text = { 0 };
+	uint8_t digest[32];
+
+	sb_str(&text, purpose);
+	sb_chr(&text, ':');
+	sb_hex(&text, d->public, d->public_n);
+	if (text.bad)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	keccak256(text.p, text.n, digest);
+	return k256_sign_digest(k->k256->b, digest, d->signature, e);
+}
+
+int derive_key(const struct key_file *k, const char *path, const char *purpose, const char *algorithm,
+	       struct derived_key *out, struct err *e)
+{
+	bool ed = !strcmp(algorithm, "ed25519");
+	struct span part = span_str(path);
+
+	*out = (struct derived_key){ 0 };
+	if (!ed && *algorithm && strcmp(algorithm, "secp256k1") && strcmp(algorithm, "k256"))
+		return err_code(e, ERR_INPUT, "agent.algorithm", "Unsupported algorithm");
+	if (kdf_derive(span_of(k->k256->b, k->k256->n), &part, 1, out->key, sizeof out->key, e))
+		return err_wrap(e, "derive a key");
+	if (ed) {
+		if (ed25519_public(out, e))
+			return -1;
+	} else {
+		if (k256_public(out->key, out->public, e))
+			return err_wrap(e, "derive a key");
+		out->public_n = K256_PUB;
+	}
+	return sign_statement(k, purpose, out, e);
+}

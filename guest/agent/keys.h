@@ -1,0 +1,18 @@
+// keys - GetKey: keys that depend on nothing but the app's root key and a path.
+//
+// Spec 10 sections 3.2 and 7.1. The same 32 bytes serve secp256k1 and ed25519 at one path: upstream's rule,
+// which clients rely on; choose different paths for different uses.
+#pragma once
+#include "agent.h"
+#include "crypto/k256.h"
+
+struct derived_key {
+	uint8_t key[32];
+	uint8_t public[33]; // compressed secp256k1, or ed25519
+	size_t public_n;
+	uint8_t signature[K256_SIG]; // by the app's root key over purpose and public key
+};
+
+// `algorithm`: "secp256k1", "k256", "" or "ed25519". Code: agent.algorithm. The caller wipes `out`.
+int derive_key(const struct key_file *k, const char *path, const char *purpose, const char *algorithm,
+	       struct derived_key *out, struct err *e);

@@ -1,0 +1,178 @@
+// dstack-guest-agent: keys, certificates and quotes for the containers of this guest (spec 10).
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include "agent.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/version.h"
+#include "info.h"
+#include "rpc/client.h"
+
+enum { SOCKET_MODE = 0777, STOP_S = 5, EXTERNAL_CONNS = 256 };
+
+// Table names are upstream's profiles, so that the file dstack-setup writes reads alike in both.
+const struct config_key agent_config_keys[] = {
+	{ "default.core.keys_file", CONFIG_STRING, .def = "/dstack/.host-shared/.appkeys.json",
+	  .doc = "the app's keys (0600)" },
+	{ "default.core.compose_file", CONFIG_STRING, .def = "/dstack/.host-shared/app-compose.json",
+	  .doc = "the app's compose document" },
+	{ "default.core.sys_config_file", CONFIG_STRING, .def = "/dstack/.host-shared/.sys-config.json",
+	  .doc = "what the VMM said about the machine" },
+	{ "default.core.data_disks", CONFIG_STRINGS, .doc = "mount points whose size SysInfo reports" },
+	{ "default.core.tee", CONFIG_STRING, .def = "auto", .doc = "TEE driver: auto, tdx or soft" },
+	{ "internal.address", CONFIG_STRING, .def = "unix:/var/run/dstack.sock",
+	  .doc = "socket for containers" },
+	{ "internal.folder_address", CONFIG_STRING, .def = "unix:/var/run/dstack/dstack.sock",
+	  .doc = "the same in a folder, which can be mounted and survives a restart of the agent; empty: "
+		 "none" },
+	{ "external.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8090",
+	  .doc = "Worker.Info and Worker.Version" },
+};
+const size_t agent_config_n = sizeof agent_config_keys / sizeof *agent_config_keys;
+
+struct servers {
+	struct event_base *base;
+	struct rpc_server *internal, *external;
+	unsigned stopped;
+};
+
+static char *dmi(const char *name)
+{
+	auto_free char *path = str_format("/sys/class/dmi/id/%s", name);
+	char *text = NULL;
+	size_t n;
+	struct err e;
+
+	if (!path || file_read(path, 4096, &text, &n, &e) || !str_is_utf8(text, n)) {
+		free(text);
+		return strdup("");
+	}
+	while (n && strchr(" \t\r\n", text[n - 1]))
+		text[--n] = 0;
+	return text;
+}
+
+static int listen_internal(struct servers *s, const char *address, struct err *e)
+{
+	if (str_starts(address, "unix:")) {
+		auto_free char *folder = strdup(address + 5);
+		char *slash = folder ? strrchr(folder, '/') : NULL;
+		if (slash && slash != folder) {
+			*slash = 0;
+			if (file_mkdirs(folder, 0755, e))
+				return -1;
+		}
+	}
+	return rpc_server_listen(s->internal, address, NULL, SOCKET_MODE, e);
+}
+
+static int serve(struct servers *s, struct agent *g, const struct config *c, struct err *e)
+{
+	char header[128];
+
+	snprintf(header, sizeof header, "X-App-Version: v%s (%s)", version_text, version_rev);
+	s->internal = rpc_server_new(s->base);
+	s->external = rpc_server_new(s->base);
+	if (!s->internal || !s->external)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	rpc_server_limits(s->external, EXTERNAL_CONNS, 10, 30, 120);
+	if (rpc_server_mount(s->internal, "", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
+	    rpc_server_mount(s->internal, "/prpc", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
+	    rpc_server_mount(s->external, "/prpc", "Worker.", worker_methods, worker_methods_n, g) ||
+	    rpc_server_header(s->external, header))
+		return err_set(e, ERR_BUG, "set up the services");
+	const char *folder = config_str(c, "internal.folder_address");
+	if (listen_internal(s, config_str(c, "internal.address"), e) ||
+	    (*folder && listen_internal(s, folder, e)))
+		return -1;
+	return rpc_server_listen(s->external, config_str(c, "external.address"), NULL, 0, e);
+}
+
+static void on_stopped(void *arg)
+{
+	struct servers *s = arg;
+
+	if (++s->stopped == 2)
+		event_base_loopbreak(s->base);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct servers *s = arg;
+
+	(void)what;
+	log_info("agent", "stopping signal=%d", (int)sig);
+	rpc_server_stop(s->internal, STOP_S, on_stopped, s);
+	rpc_server_stop(s->external, STOP_S, on_stopped, s);
+}
+
+static int load(struct agent *g, const struct config *c, struct err *e)
+{
+	g->cloud_vendor = dmi("sys_vendor");
+	g->cloud_product = dmi("product_name");
+	if (!g->cloud_vendor || !g->cloud_product || rpc_client_setup())
+		return err_set(e, ERR_SYSTEM, "start the agent: out of memory");
+	if (app_files_read(config_str(c, "default.core.compose_file"),
+			   config_str(c, "default.core.sys_config_file"), &g->app, e) ||
+	    key_file_read(config_str(c, "default.core.keys_file"), &g->keys, e))
+		return -1;
+	g->tee = tee_open(config_str(c, "default.core.tee"), e);
+	return g->tee ? 0 : err_wrap(e, "open the TEE");
+}
+
+static int run(struct agent *g, const struct config *c, struct err *e)
+{
+	struct servers s = { .base = event_base_new() };
+	struct event *term, *intr;
+
+	if (!s.base)
+		return err_set(e, ERR_SYSTEM, "start the event loop");
+	if (load(g, c, e) || serve(&s, g, c, e))
+		return -1;
+	term = evsignal_new(s.base, SIGTERM, on_signal, &s);
+	intr = evsignal_new(s.base, SIGINT, on_signal, &s);
+	if (!term || !intr || event_add(term, NULL) || event_add(intr, NULL))
+		return err_set(e, ERR_SYSTEM, "watch for signals");
+	info_demo_cert(g);
+	log_info("agent", "ready tee=%s app=%s", tee_name(g->tee), STR_QZ(g->app.name));
+	puts("ready");
+	fflush(stdout);
+	event_base_dispatch(s.base);
+	event_free(term);
+	event_free(intr);
+	rpc_server_free(s.internal);
+	rpc_server_free(s.external);
+	event_base_free(s.base);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct agent g = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct err e = { 0 };
+	bool check;
+	int status;
+	struct config *c =
+		config_start(argc, argv, "dstack-guest-agent",
+			     "Serves keys, certificates and quotes to the containers of this guest.",
+			     agent_config_keys, agent_config_n, &check, &status);
+
+	if (!c)
+		return status;
+	if (check)
+		return 0;
+	if (secret_process(&e) || run(&g, c, &e)) {
+		log_error("agent", "%s code=%s", e.text, e.code[0] ? e.code : "none");
+		return err_exit(&e);
+	}
+	// A thread may still be asking the KMS for the demonstration certificate: the process ends with it,
+	// so only the keys are cleared.
+	pthread_mutex_lock(&g.lock);
+	info_free(&g);
+	pthread_mutex_unlock(&g.lock);
+	log_info("agent", "stopped");
+	return 0;
+}

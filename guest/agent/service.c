@@ -1,0 +1,149 @@
+#include <string.h>
+#include "agent.h"
+#include "base/version.h"
+#include "cert.h"
+#include "evidence.h"
+#include "guest.pb-c.h"
+#include "info.h"
+#include "keys.h"
+#include "prpc.pb-c.h"
+
+static int get_tls_key(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const Guest__GetTlsKeyArgs *q = in;
+	Guest__GetTlsKeyResponse *r = out;
+	struct tls_answer answer = { 0 };
+	struct tls_request request = {
+		.subject = q->subject,
+		.names = (const char *const *)q->alt_names,
+		.n_names = q->n_alt_names,
+		.server_auth = q->usage_server_auth,
+		.client_auth = q->usage_client_auth,
+		.ra_tls = q->usage_ra_tls,
+		.app_info = q->with_app_info,
+		.has_not_before = q->opt_not_before_case,
+		.has_not_after = q->opt_not_after_case,
+		.not_before = q->not_before,
+		.not_after = q->not_after,
+	};
+
+	if (cert_make(rpc_arg(c), &request, rpc_arena(c), &answer, e))
+		return -1;
+	r->key = answer.key;
+	r->certificate_chain = answer.chain;
+	r->n_certificate_chain = answer.n_chain;
+	return 0;
+}
+
+static int get_key(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const Guest__GetKeyArgs *q = in;
+	Guest__GetKeyResponse *r = out;
+	const struct agent *g = rpc_arg(c);
+	struct arena *a = rpc_arena(c);
+	struct derived_key d;
+
+	int rc = derive_key(&g->keys, q->path, q->purpose, q->algorithm, &d, e);
+	if (!rc) {
+		r->key = pb_bytes(a, d.key, sizeof d.key);
+		r->signature_chain = arena_array(a, 2, sizeof *r->signature_chain);
+		rc = r->signature_chain ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+	}
+	if (!rc) {
+		r->signature_chain[0] = pb_bytes(a, d.signature, sizeof d.signature);
+		r->signature_chain[1] = pb_bytes(a, g->keys.k256_signature, g->keys.k256_signature_n);
+		r->n_signature_chain = 2;
+	}
+	secret_wipe(&d, sizeof d);
+	return rc;
+}
+
+static struct evidence *quote_for(struct rpc_call *c, const Guest__RawQuoteArgs *q, struct err *e)
+{
+	uint8_t report_data[TEE_REPORT_DATA] = { 0 };
+
+	if (q->report_data.len > sizeof report_data) {
+		err_code(e, ERR_INPUT, "agent.report_data", "Report data is too long: %zu bytes, at most %zu",
+			 q->report_data.len, sizeof report_data);
+		return NULL;
+	}
+	if (q->report_data.len)
+		memcpy(report_data, q->report_data.data, q->report_data.len);
+	return evidence_get(rpc_arg(c), report_data, rpc_arena(c), e);
+}
+
+static int get_quote(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	Guest__GetQuoteResponse *r = out;
+	const struct agent *g = rpc_arg(c);
+	struct arena *a = rpc_arena(c);
+	struct evidence *v = quote_for(c, in, e);
+
+	if (!v)
+		return -1;
+	r->event_log = evidence_events(v, false, a, e);
+	r->quote = pb_bytes(a, v->quote.bytes, v->quote.n);
+	r->report_data = pb_bytes(a, v->report_data, sizeof v->report_data);
+	r->vm_config = g->app.vm_config;
+	evidence_done(v);
+	return r->event_log ? 0 : -1;
+}
+
+static int attest(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	Guest__AttestResponse *r = out;
+	const struct agent *g = rpc_arg(c);
+	struct evidence *v = quote_for(c, in, e);
+	struct span bytes;
+
+	if (!v)
+		return -1;
+	int rc = evidence_envelope(v, g->app.vm_config, false, rpc_arena(c), &bytes, e);
+	if (!rc)
+		r->attestation = (ProtobufCBinaryData){ bytes.n, (uint8_t *)(uintptr_t)bytes.p };
+	evidence_done(v);
+	return rc;
+}
+
+static int info(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	(void)in;
+	return info_fill(rpc_arg(c), false, rpc_arena(c), out, e);
+}
+
+static int external_info(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	(void)in;
+	return info_fill(rpc_arg(c), true, rpc_arena(c), out, e);
+}
+
+static int version(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	Guest__WorkerVersion *r = out;
+
+	(void)c;
+	(void)in;
+	(void)e;
+	r->version = (char *)(uintptr_t)version_text;
+	r->rev = (char *)(uintptr_t)version_rev;
+	return 0;
+}
+
+const struct rpc_method dstack_methods[] = {
+	{ "GetTlsKey", &guest__get_tls_key_args__descriptor, &guest__get_tls_key_response__descriptor,
+	  get_tls_key, .worker = true },
+	{ "GetKey", &guest__get_key_args__descriptor, &guest__get_key_response__descriptor, get_key },
+	{ "GetQuote", &guest__raw_quote_args__descriptor, &guest__get_quote_response__descriptor, get_quote,
+	  .worker = true },
+	{ "Attest", &guest__raw_quote_args__descriptor, &guest__attest_response__descriptor, attest,
+	  .worker = true },
+	{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, info, .worker = true },
+	{ "Version", &prpc__empty__descriptor, &guest__worker_version__descriptor, version },
+};
+const size_t dstack_methods_n = sizeof dstack_methods / sizeof *dstack_methods;
+
+const struct rpc_method worker_methods[] = {
+	{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, external_info, .worker = true },
+	{ "Version", &prpc__empty__descriptor, &guest__worker_version__descriptor, version },
+};
+const size_t worker_methods_n = sizeof worker_methods / sizeof *worker_methods;
