@@ -37,10 +37,9 @@ int cmd_explain(int argc, char **argv)
 		json = true;
 	}
 	if (optind + 1 != argc) {
-		const struct reason_text *all;
-		size_t n = reason_list(&all);
-		for (size_t i = 0; i < n; i++)
-			print(&all[i], json);
+		const struct reason_text *each;
+		for (size_t i = 0; (each = reason_at(i)); i++)
+			print(each, json);
 		return 0;
 	}
 	const struct reason_text *r = reason_find(span_str(argv[optind]));

@@ -1,5 +1,7 @@
 #include "core/verify/reason.h"
 
+#include "core/verify/reason_more.h"
+
 // clang-format off
 static const struct reason_text table[REASON_COUNT] = {
 	[REASON_OK] = { "ok", "The evidence holds", "Every check passed.", "Nothing." },
@@ -391,18 +393,21 @@ const struct reason_text *reason_text(enum reason r)
 	return &table[r < REASON_COUNT ? r : REASON_LIMIT];
 }
 
-const struct reason_text *reason_find(struct span code)
+const struct reason_text *reason_at(size_t i)
 {
-	for (size_t i = 0; i < REASON_COUNT; i++)
-		if (span_is(code, table[i].code))
-			return &table[i];
-	return NULL;
+	if (i < REASON_COUNT)
+		return &table[i];
+	return i - REASON_COUNT < reason_more_count ? &reason_more[i - REASON_COUNT] : NULL;
 }
 
-size_t reason_list(const struct reason_text **all)
+const struct reason_text *reason_find(struct span code)
 {
-	*all = table;
-	return REASON_COUNT;
+	const struct reason_text *r;
+
+	for (size_t i = 0; (r = reason_at(i)); i++)
+		if (span_is(code, r->code))
+			return r;
+	return NULL;
 }
 
 void wr_reason(struct wr *w, enum reason r, const uint32_t arg[static 2])

@@ -100,4 +100,4 @@ const struct reason_text *reason_text(enum reason r);
 void wr_reason(struct wr *w, enum reason r, const uint32_t arg[static 2]);
 // By code, among these and the codes that other parts of the tree report. NULL when unknown.
 const struct reason_text *reason_find(struct span code);
-size_t reason_list(const struct reason_text **all); // for listings and tests
+const struct reason_text *reason_at(size_t i); // the i-th of all, NULL behind the last
