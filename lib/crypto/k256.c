@@ -11,7 +11,8 @@
 
 static void free_ctx(secp256k1_context **c)
 {
-	secp256k1_context_destroy(*c);
+	if (*c)
+		secp256k1_context_destroy(*c);
 }
 
 #define auto_ctx __attribute__((cleanup(free_ctx)))

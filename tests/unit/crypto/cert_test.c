@@ -17,7 +17,7 @@ static struct span pem_of(const char *name)
 {
 	struct json v = known(known(known(all, "sample_certificates"), "pem"), name);
 	size_t n = json_string_size(v);
-	char *p = malloc(n + 1);
+	char *p = known_room(n + 1);
 
 	assert_int_equal(json_cstr(v, p, n + 1), 0);
 	return span_str(p);
