@@ -97,7 +97,7 @@ if [ -f "$os/lock" ] && [ -z "$(missing "$os/lock")" ]; then
 	exit 0
 fi
 if [ -z "$locked" ] && [ -f "$own" ] && [ "$(sed -n 's/^# replaces //p' "$own")" = "$origin" ] && [ -z "$(missing "$own")" ]; then
-	say "using the lock made here earlier ($own): the archive had moved past os/lock"
+	say "lock: using the one made here earlier ($own): the archive had moved past os/lock"
 	echo "$own"
 	exit 0
 fi
@@ -107,12 +107,12 @@ if [ -f "$os/lock" ] && fetch "$os/lock"; then
 	exit 0
 fi
 if [ -n "$locked" ]; then
-	say "the archive no longer has these packages of os/lock; a build with --locked ends here:"
+	say "lock: the archive no longer has these packages of os/lock; a build with --locked ends here:"
 	missing "$os/lock" >&2
 	exit 1
 fi
-[ ! -f "$os/lock" ] || say "the archive has moved past os/lock: building what is there; the image hash will be another one"
+[ ! -f "$os/lock" ] || say "lock: the archive has moved past os/lock: building what is there; the image hash will be another one"
 { echo "# replaces $origin"; resolve; } >"$own.new"
 mv "$own.new" "$own"
-say "new lock in $own (copy it over os/lock, without its first line, to keep it)"
+say "lock: new one in $own (copy it over os/lock, without its first line, to keep it)"
 echo "$own"
