@@ -42,18 +42,6 @@ struct rd rd_span(struct span s)
 	return rd_from(s.p, s.n);
 }
 
-struct span rd_bytes(struct rd *r, size_t n)
-{
-	if (r->bad || n > (size_t)(r->end - r->p)) {
-		r->bad = true;
-		return (struct span){ 0 };
-	}
-	struct span s = span_of(r->p, n);
-	if (n)
-		r->p += n;
-	return s;
-}
-
 struct rd rd_take(struct rd *r, size_t n)
 {
 	struct rd sub = rd_span(rd_bytes(r, n));
@@ -81,11 +69,6 @@ static uint64_t read_int(struct rd *r, size_t n, bool big)
 	for (size_t i = 0; i < n; i++)
 		v = v << 8 | s.p[big ? i : n - 1 - i];
 	return v;
-}
-
-uint8_t rd_u8(struct rd *r)
-{
-	return (uint8_t)read_int(r, 1, true);
 }
 
 uint16_t rd_be16(struct rd *r)

@@ -38,19 +38,38 @@ struct span span_sub(struct span a, size_t at, size_t n); // empty when out of r
 
 struct rd rd_from(const void *p, size_t n);
 struct rd rd_span(struct span s);
+
 static inline size_t rd_left(const struct rd *r)
 {
 	return r->bad ? 0 : (size_t)(r->end - r->p);
 }
 
-uint8_t rd_u8(struct rd *r);
+// The next n bytes, or marks bad and gives an empty span.
+static inline struct span rd_bytes(struct rd *r, size_t n)
+{
+	if (r->bad || n > (size_t)(r->end - r->p)) {
+		r->bad = true;
+		return (struct span){ 0 };
+	}
+	struct span s = span_of(r->p, n);
+	if (n)
+		r->p += n;
+	return s;
+}
+
+static inline uint8_t rd_u8(struct rd *r)
+{
+	struct span s = rd_bytes(r, 1);
+
+	return s.n ? s.p[0] : 0;
+}
+
 uint16_t rd_be16(struct rd *r);
 uint32_t rd_be32(struct rd *r);
 uint64_t rd_be64(struct rd *r);
 uint16_t rd_le16(struct rd *r);
 uint32_t rd_le32(struct rd *r);
 uint64_t rd_le64(struct rd *r);
-struct span rd_bytes(struct rd *r, size_t n);    // the next n bytes, or marks bad and gives an empty span
 struct rd rd_take(struct rd *r, size_t n);       // the same as a reader of its own; both bad if short
 void rd_copy(struct rd *r, void *out, size_t n); // zeros when short
 
