@@ -319,6 +319,111 @@ const struct reason_text reason_more[] = {
 		"Check the KMS's address.",
 	},
 	{
+		"kms.env_key_time", "The environment key was signed too long ago or in the future",
+		"The answer may be an old one played back, or one of the clocks is wrong.",
+		"Set the clocks of this machine and of the KMS; then ask again.",
+	},
+	{
+		"kms.ca_mismatch", "The KMS's root certificate is not that of its root key",
+		"A file of the key folder was replaced.",
+		"Restore root-ca.crt from the same backup as root-ca.key.",
+	},
+	{
+		"kms.dir_not_empty", "The key folder holds other files",
+		"Root keys are made all at once by one rename, which needs a folder of their own.",
+		"Give core.cert_dir a folder that is empty or does not exist.",
+	},
+	{
+		"kms.key_process", "The KMS's key process ended",
+		"The process that holds the root keys is gone, so nothing can be derived.",
+		"See the log for why, and start the KMS again.",
+	},
+	{
+		"kms.api_version", "The KMS does not know this version of the request",
+		"The guest is newer than the KMS.",
+		"Update the KMS.",
+	},
+	{
+		"kms.app_id", "An app id is not 20 bytes",
+		"App ids are 20 bytes, 40 hex digits.",
+		"Check the request.",
+	},
+	{
+		"csr.version", "The certificate request is of an unknown version",
+		"Versions 1 and 2 are known.",
+		"Update the KMS, or the guest.",
+	},
+	{
+		"csr.format", "The certificate request cannot be read",
+		"It is cut short or not one.",
+		"Check who makes it.",
+	},
+	{
+		"csr.confirm", "The certificate request does not begin with the confirm word",
+		"The bytes were signed for another purpose.",
+		"Do not sign them.",
+	},
+	{
+		"csr.key", "The certificate request's key is not P-256",
+		"Only P-256 keys are certified.",
+		"Use a P-256 key.",
+	},
+	{
+		"csr.signature", "The certificate request is not signed by its own key",
+		"Who asks does not hold the key.",
+		"Do not sign it.",
+	},
+	{
+		"csr.text", "A text of the certificate request is not plain text",
+		"Subject, organisation and names are UTF-8 without control characters, 253 bytes at most.",
+		"Correct the request.",
+	},
+	{
+		"csr.san", "A requested name is not allowed",
+		"It is no host name or address, or it is one of the KMS's own.",
+		"Ask for the app's own names.",
+	},
+	{
+		"csr.validity", "The requested validity ends before it begins",
+		"Nothing could be valid in that time.",
+		"Correct the request.",
+	},
+	{
+		"cert.extension", "A dstack extension of the certificate is malformed or there twice",
+		"No dstack component writes such a certificate.",
+		"Do not trust it.",
+	},
+	{
+		"tls.peer_chain", "The peer's certificate does not chain to the pinned root",
+		"It was issued by another authority, whatever its names say.",
+		"Check the address and which root is configured.",
+	},
+	{
+		"tls.peer_usage", "The peer's certificate is for another use",
+		"For example an app's certificate where the KMS's is needed.",
+		"Check the address; do not go on.",
+	},
+	{
+		"seal.tag", "Sealed bytes do not open with this key",
+		"They were sealed for another app or KMS, or changed.",
+		"Deploy again, so that the environment is sealed anew.",
+	},
+	{
+		"seal.size", "Sealed bytes are too short or too long",
+		"They are not a sealed environment.",
+		"Deploy again.",
+	},
+	{
+		"key.scalar", "A private key is out of range",
+		"Zero, or not below the order of the curve.",
+		"The key file is damaged: restore it.",
+	},
+	{
+		"config.names", "A configured name is no host name or address",
+		"rpc.sans lists what clients use to reach the KMS.",
+		"Correct the configuration.",
+	},
+	{
 		"platform.tdx_unavailable", "This host cannot run TDX machines",
 		"platform = tdx never falls back to emulation.",
 		"See dstack doctor for what the host lacks.",
