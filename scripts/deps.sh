@@ -15,7 +15,7 @@ packages=(
 	# machines and networks
 	qemu-system-x86 qemu-utils swtpm swtpm-tools wireguard-go iproute2 procps
 	# the local stack, tests and benchmarks
-	docker-registry curl openssl jq ca-certificates socat haproxy
+	docker-registry curl openssl jq ca-certificates socat xxd haproxy
 )
 
 missing()

@@ -38,6 +38,8 @@ int derive_key(const struct key_file *k, const char *path, const char *purpose, 
 	struct span part = span_str(path);
 
 	*out = (struct derived_key){ 0 };
+	if (part.n > KDF_INFO_MAX)
+		return err_code(e, ERR_INPUT, "agent.path", "path is longer than %d bytes", KDF_INFO_MAX);
 	if (!ed && *algorithm && strcmp(algorithm, "secp256k1") && strcmp(algorithm, "k256"))
 		return err_code(e, ERR_INPUT, "agent.algorithm", "Unsupported algorithm");
 	if (kdf_derive(span_of(k->k256->b, k->k256->n), &part, 1, out->key, sizeof out->key, e))

@@ -13,6 +13,7 @@ struct derived_key {
 	uint8_t signature[K256_SIG]; // by the app's root key over purpose and public key
 };
 
-// `algorithm`: "secp256k1", "k256", "" or "ed25519". Code: agent.algorithm. The caller wipes `out`.
+// `algorithm`: "secp256k1", "k256", "" or "ed25519". Codes: agent.algorithm, agent.path. The caller wipes
+// `out`.
 int derive_key(const struct key_file *k, const char *path, const char *purpose, const char *algorithm,
 	       struct derived_key *out, struct err *e);

@@ -1,0 +1,186 @@
+#!/bin/bash
+# dstack-guest-agent as a program, on a fake TDX tree: every method in both encodings, its certificates with a
+# local CA, and what it must refuse while it goes on serving.
+. "$(dirname "$0")/lib.sh"
+tool=$PWD/build/tests/tools/faketdx
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+
+k256=d6e88992cdeeee35fe70b5db61ab66cdb191fb9b6ec9313757ef162dd7214d5d # upstream's simulator: known answers
+app=5bb4ff9a3837357f19dc176407a5709c62eb6c56
+instance=1691ed1b47506cad7d08834668691d88246f5b1f
+export DCAP_TDX_QUOTE_CONFIGFS_PATH=$work/tsm DCAP_TDX_RTMR_SYSFS_PATH=$work/tsm
+export DSTACK_CCEL_FILE=$PWD/tests/evidence/real/dstack/cc-eventlog/ccel.bin DSTACK_RUNTIME_LOG_DIR=$work/run
+mkdir -p "$work/run"
+
+dstack-softtee pki --dir "$work/pki"
+"$tool" --tree "$work/tsm" --pki "$work/pki" --ccel "$DSTACK_CCEL_FILE" serve >"$work/tsm.log" 2>&1 &
+pids+=($!)
+until_true 5 grep -q ready "$work/tsm.log" || not_ok "the fake TDX tree is not ready"
+
+printf '{"manifest_version":2,"name":"caf\\u00e9","runner":"docker-compose","docker_compose_file":"services: {}\\n"}' >"$work/app-compose.json"
+compose=$(sha256sum <"$work/app-compose.json" | cut -c-64)
+provider=$(printf '{"name":"local-sgx","id":"aa"}' | xxd -p -c 999)
+"$tool" --version 1 emit system-preparing= app-id=$app compose-hash="$compose" instance-id=$instance boot-mr-done= \
+	key-provider="$provider" storage-fs=65787434 system-ready= || not_ok "runtime events"
+
+image=e61be43dd1cc6a6f5edefd7c51b608983780839b0000ce60dd99737dcffe09b9
+jq -n --arg h $image '{kms_urls: [], vm_config: ({os_image_hash: $h, cpu_count: 1} | tojson)}' >"$work/sys-config.json"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/ca.key" -out "$work/ca.crt" \
+	-subj "/CN=App Root Cert" -days 30 2>/dev/null
+(umask 077 && jq -n --arg k $k256 --rawfile key "$work/ca.key" --rawfile crt "$work/ca.crt" \
+	'{k256_key: $k, k256_signature: "", disk_crypt_key: "00", ca_cert: $crt, gateway_app_id: "",
+	  key_provider: {Local: {key: $key, mr: "aa"}}}' >"$work/appkeys.json")
+jq -n --arg w "$work" '{default: {core: {data_disks: ["/"], tee: "tdx", keys_file: "\($w)/appkeys.json",
+	compose_file: "\($w)/app-compose.json", sys_config_file: "\($w)/sys-config.json"}},
+	internal: {address: "unix:\($w)/dstack.sock", folder_address: "unix:\($w)/run/dstack/dstack.sock"},
+	external: {address: "tcp:127.0.0.1:0"}}' >"$work/agent.json"
+
+agent=
+start()
+{
+	: >"$work/agent.out"
+	dstack-guest-agent -c "$work/agent.json" >"$work/agent.out" 2>"$work/agent.log" &
+	agent=$!
+	pids+=("$agent")
+	until_true 5 grep -q ready "$work/agent.out" || { cat "$work/agent.log" && return 1; }
+	port=$(sed -n 's/.*address=tcp:.* port=\([0-9]*\).*/\1/p' "$work/agent.log")
+}
+raw() { curl -sS --unix-socket "$work/dstack.sock" "$@"; }
+post() { raw -H 'Content-Type: application/json' -d "${2-null}" "http://x/$1"; }
+status() { raw -o "$work/body" -w '%{http_code}' "$@"; }
+is() { [ "$1" = "$2" ] || { echo "got: $1" && echo "want: $2" && return 1; }; }
+has() { jq -e "$2" <<<"$1" >/dev/null || { echo "$1" | head -c 800 && return 1; }; }
+
+# Files that must not be taken.
+chmod 644 "$work/appkeys.json"
+refused "keys that others may read" file.mode dstack-guest-agent -c "$work/agent.json"
+chmod 600 "$work/appkeys.json"
+mv "$work/app-compose.json" "$work/real.json" && ln -s real.json "$work/app-compose.json"
+refused "an app-compose.json that is a link" file.not_regular dstack-guest-agent -c "$work/agent.json"
+mv "$work/real.json" "$work/app-compose.json"
+check "the configuration is accepted by --check" dstack-guest-agent -c "$work/agent.json" --check
+echo '{"default":{"core":{"nope":1}}}' >"$work/bad.json"
+refused "an unknown key in the configuration" config.unknown_key dstack-guest-agent -c "$work/bad.json"
+check "starts" start
+check "the socket is for everybody" is "$(stat -c %a "$work/dstack.sock")" 777
+
+# GetKey: upstream's known answers.
+key=$(post GetKey '{"path":"/","purpose":"test"}')
+check "GetKey gives the known key" is "$(jq -r .key <<<"$key")" f6c1ed94488394d78e0a4e5ab75d62e9f085d73b0b555d0614fb90ca13d9464d
+check "signed by the app's root key" is "$(jq -r '.signature_chain[0]' <<<"$key")" \
+	0b0fa470162c54f108850d143442c48d43f1cc42983b8e9c589679345b831d2b5bb5b97b21c2d2d036520209deae8b6111318c68eafc786190d6edc52e5cf0c201
+check "GetKey without arguments" is "$(post GetKey '{}' | jq -r .key)" aa221ae548b5a8f52fcb8687cfd873712f6a1232b2717e5ee3d58ab74f21905b
+check "GetKey by GET" is "$(raw "http://x/GetKey?path=test%2Fwallet" | jq -r .key)" 143a1b5adb60fb8a1b39c908d98bdecf11e748f79034e09a4af94712baa93cd5
+check "GetKey for ed25519 has a statement of its own" has "$(post GetKey '{"path":"/","purpose":"test","algorithm":"ed25519"}')" \
+	'.key[:8] == "f6c1ed94" and .signature_chain[0][:8] != "0b0fa470"'
+check "GetKey in protobuf" is "$(printf '\x0a\x01/' | raw --data-binary @- http://x/GetKey | xxd -p -c 999 | cut -c-12)" 0a20f6c1ed94
+check "the socket in its folder serves the same" is "$(curl -sS --unix-socket "$work/run/dstack/dstack.sock" -d '{"path":"/"}' \
+	'http://x/prpc/DstackGuest.GetKey?json' | jq -r .key)" "$(jq -r .key <<<"$key")"
+
+# Quotes.
+data=$(printf '%0128d' 7)
+quote=$(post GetQuote "{\"report_data\":\"0x$data\"}")
+check "GetQuote binds the report data" is "$(jq -r .quote <<<"$quote" | cut -c1137-1264)" "$data"
+check "GetQuote pads short report data" is "$(post GetQuote '{"report_data":"ab"}' | jq -r .report_data)" "ab$(printf '%0126d' 0)"
+check "GetQuote shows the app's events with digests" has "$quote" \
+	'.event_log | fromjson | map(select(.imr == 3)) | length == 8 and all(.digest | length == 96) and .[1].event == "app-id"'
+check "boot events have no payload but ACPI DATA" has "$quote" \
+	'.event_log | fromjson | map(select(.imr != 3 and .event_payload != "")) | all(.event | startswith("acpi-"))'
+check "GetQuote names the machine" has "$quote" '.vm_config | fromjson | .cpu_count == 1'
+check "GetQuote has no attestation member" has "$quote" 'has("attestation") | not'
+check "RTMR3 of the quote is that of the register" is "$(jq -r .quote <<<"$quote" | cut -c1041-1136)" "$(xxd -p -c 999 "$work/tsm/rtmr3:sha384")"
+attestation=$(post Attest '{"report_data":"cd"}' | jq -r .attestation)
+check "Attest gives a V0 envelope" is "${attestation:0:4}" 0000
+check "which holds the report data" grep -q "cd$(printf '%0126d' 0)" <<<"$attestation"
+
+# Info and Version.
+info=$(post Info null)
+check "Info names app, instance and compose hash" has "$info" \
+	".app_id == \"$app\" and .instance_id == \"$instance\" and .compose_hash == \"$compose\" and .os_image_hash == \"$image\""
+check "Info is ASCII" eval '! post Info null | LC_ALL=C grep -q "[^ -~]"'
+check "Info has the app's name" has "$info" '.app_name == "café"'
+check "tcb_info is JSON with the registers and the compose text" has "$info" \
+	'.tcb_info | fromjson | (.mrtd | length == 96) and (.rtmr3 | length == 96) and (.app_compose | fromjson | .runner == "docker-compose") and (.event_log | length > 8)'
+check "the key provider's text" has "$info" '.key_provider_info | fromjson | .name == "local-sgx"'
+demo() { post Info null | jq -e '.app_cert | startswith("-----BEGIN")'; }
+check "the demonstration certificate appears" until_true 10 demo
+before=$(cat "$work/tsm/generation")
+for _ in 1 2 3 4 5; do post Info null >/dev/null; done
+check "Info does not ask the TEE again" is "$(cat "$work/tsm/generation")" "$before"
+"$tool" --version 1 emit late=00
+check "until an event moves RTMR3" has "$(post Info null)" ".tcb_info | fromjson | .rtmr3 == \"$(xxd -p -c 999 "$work/tsm/rtmr3:sha384")\""
+check "Version" has "$(post Version)" '(.version | test("^[0-9]+\\.[0-9]+")) and (.rev | length > 0)'
+external() { curl -sS -D "$work/head" "http://127.0.0.1:$port/prpc/$1"; }
+check "Worker.Info on the external listener" has "$(external Worker.Info)" ".app_id == \"$app\" and (.tcb_info | length > 100)"
+check "with the version in a header" grep -qi '^X-App-Version: v[0-9]' "$work/head"
+check "Worker.Version" has "$(external Version)" '.version'
+check "no keys on the external listener" has "$(external GetKey)" '.error == "Service not found: GetKey"'
+
+# Certificates.
+tls=$(post GetTlsKey '{"subject":"x.test","alt_names":["x.test","10.1.2.3"],"usage_ra_tls":true,"usage_server_auth":true,"with_app_info":true}')
+jq -r '.certificate_chain[0]' <<<"$tls" >"$work/leaf.crt"
+jq -r .key <<<"$tls" >"$work/leaf.key"
+text=$(openssl x509 -in "$work/leaf.crt" -noout -text)
+check "GetTlsKey: the chain holds" openssl verify -CAfile "$work/ca.crt" -purpose sslserver "$work/leaf.crt"
+check "the key is the certificate's" is "$(openssl pkey -in "$work/leaf.key" -pubout)" "$(openssl x509 -in "$work/leaf.crt" -noout -pubkey)"
+check "names" grep -q 'DNS:x.test, IP Address:10.1.2.3' <<<"$text"
+for oid in 1 2 4 8 9; do check "extension $oid is there" grep -q "1.3.6.1.4.1.62397.1.$oid:" <<<"$text"; done
+check "client usage only when asked" eval '! grep -q "TLS Web Client" <<<"$text"'
+want=$( (printf 'ratls-cert:' && openssl x509 -in "$work/leaf.crt" -noout -pubkey | openssl pkey -pubin -outform DER) | sha512sum | cut -c-128)
+check "the evidence is over the certificate's key" eval 'openssl x509 -in "$work/leaf.crt" -outform DER | xxd -p -c 99999 | grep -q "$want"'
+plain=$(post GetTlsKey '{"usage_client_auth":true,"not_before":1700000000,"not_after":4102444800}')
+jq -r '.certificate_chain[0]' <<<"$plain" >"$work/plain.crt"
+check "no evidence unless asked, empty subject, given validity" eval \
+	'openssl x509 -in "$work/plain.crt" -noout -text | grep -q "Not Before: Nov 14 22:13:20 2023" && ! openssl x509 -in "$work/plain.crt" -noout -text | grep -q "62397.1.8"'
+check "every call gives a new key" eval '[ "$(jq -r .key <<<"$plain")" != "$(post GetTlsKey "{}" | jq -r .key)" ]'
+
+# What must be refused, each with its reason; the agent goes on.
+no() # no TEXT CODE CURL_ARGUMENTS…
+{
+	local text=$1 code=$2
+	shift 2
+	[ "$(status "$@")" = 400 ] && grep -qF "$code" "$work/body" && ok "refused: $text ($code)" && return
+	not_ok "refused: $text: $(head -c 300 "$work/body")"
+}
+json=(-H 'Content-Type: application/json')
+no "garbage as JSON" rpc.json "${json[@]}" -d 'garbage' http://x/GetKey
+head -c 4096 /dev/urandom >"$work/noise"
+no "garbage as protobuf" rpc.protobuf --data-binary @"$work/noise" http://x/GetKey
+no "a number for a string" rpc.json "${json[@]}" -d '{"path":1}' http://x/GetKey
+no "a string for a list" rpc.json "${json[@]}" -d '{"alt_names":"x"}' http://x/GetTlsKey
+no "a string for a boolean" rpc.json "${json[@]}" -d '{"usage_ra_tls":"true"}' http://x/GetTlsKey
+no "null for a string" rpc.json "${json[@]}" -d '{"path":null}' http://x/GetKey
+no "an array for the request" rpc.json "${json[@]}" -d '[]' http://x/GetKey
+no "odd hex" rpc.json "${json[@]}" -d '{"report_data":"abc"}' http://x/GetQuote
+no "65 bytes of report data" 'Report data is too long' "${json[@]}" -d "{\"report_data\":\"${data}00\"}" http://x/GetQuote
+no "an unknown algorithm" 'Unsupported algorithm' "${json[@]}" -d '{"algorithm":"secp256k1_prehashed"}' http://x/GetKey
+no "a validity that ends before it begins" 'not_before must be earlier' "${json[@]}" -d '{"not_before":2,"not_after":2}' http://x/GetTlsKey
+no "a name that is not ASCII" agent.name "${json[@]}" -d '{"alt_names":["caf\u00e9"]}' http://x/GetTlsKey
+no "an unknown method" 'Service not found: Sing' "${json[@]}" -d '{}' http://x/Sing
+head -c $((10 * 1024 * 1024 + 1)) /dev/zero >"$work/large"
+no "10 MiB + 1" 'payload too large' "${json[@]}" -H Expect: --data-binary @"$work/large" http://x/GetKey
+truncate -s $((10 * 1024 * 1024)) "$work/large"
+no "10 MiB of nothing" rpc.json "${json[@]}" -H Expect: --data-binary @"$work/large" http://x/GetKey
+check "a path that is none" is "$(status http://x/a/b)" 404
+printf '{"path":"%s"}' "$(head -c 100000 /dev/zero | tr '\0' '[')" >"$work/long"
+no "a path of 100,000 bytes" agent.path "${json[@]}" -d @"$work/long" http://x/GetKey
+for i in $(seq 64); do head -c 3000 /dev/urandom | timeout 2 socat - UNIX-CONNECT:"$work/dstack.sock" >/dev/null 2>&1; done
+check "after all that it still serves" is "$(post GetKey '{"path":"/"}' | jq -r .key)" "$(jq -r .key <<<"$key")"
+check "the same process" kill -0 "$agent"
+check "no key in its log" eval '! grep -qi "$k256\|f6c1ed94\|PRIVATE KEY" "$work/agent.log"'
+
+# Quotes go on when many ask at once; an answer is whole though the client half-closes.
+for _ in $(seq 8); do post Attest '{"report_data":"ee"}' >>"$work/many" & many[$_]=$!; done
+wait "${many[@]}"
+check "eight at once" is "$(grep -o '"attestation":"0000' "$work/many" | wc -l)" 8
+reply=$(printf 'GET /Version HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 3 socat -t 3 - UNIX-CONNECT:"$work/dstack.sock")
+check "half-close right after the request" grep -q '"version"' <<<"$reply"
+
+kill "$agent"
+check "stops on SIGTERM" wait "$agent"
+sed -i 's/"name":"caf\\u00e9"/"name":"x","public_tcbinfo":false/' "$work/app-compose.json"
+check "starts again where its socket lay" start
+check "public_tcbinfo = false hides the machine outside" has "$(external Info)" '.tcb_info == "" and .vm_config == ""'
+check "but not inside" has "$(post Info)" '.tcb_info != ""'
+kill "$agent" && wait "$agent"
