@@ -13,7 +13,7 @@ packages=(
 	# guest image
 	erofs-utils cryptsetup-bin fdisk kmod binutils dosfstools mtools xz-utils zstd cpio python3
 	# machines and networks
-	qemu-system-x86 qemu-utils swtpm swtpm-tools wireguard-go iproute2 procps
+	qemu-system-x86 qemu-utils swtpm swtpm-tools wireguard-go wireguard-tools iproute2 procps
 	# the local stack, tests and benchmarks
 	docker-registry curl openssl jq ca-certificates socat xxd haproxy
 )
