@@ -262,6 +262,28 @@ static SSL_CTX *rpc_tls(const struct settings *s, struct err *e)
 	return tls_ctx_new(&conf, e);
 }
 
+static const char *or_null(const char *s)
+{
+	return *s ? s : NULL;
+}
+
+static int open_trust(struct gateway *g, struct err *e)
+{
+	const struct settings *s = &g->settings;
+	struct trust_config c = { .pccs_url = or_null(s->pccs_url),
+				  .cache_dir = or_null(s->cache_dir),
+				  .image_dir = or_null(s->image_dir),
+				  .development_root = or_null(s->development_root),
+				  .insecure_development = s->insecure_development };
+
+	if (s->insecure_development && c.development_root)
+		log_warn("gateway", "insecure_development: evidence under %s is accepted",
+			 c.development_root);
+	g->service.trust = trust_new(&c, e);
+	g->service.check = trust_check_cert;
+	return g->service.trust ? 0 : -1;
+}
+
 static int start_rpc(struct gateway *g, const uint8_t public_key[static WG_KEY], struct err *e)
 {
 	const struct settings *s = &g->settings;
@@ -275,8 +297,8 @@ static int start_rpc(struct gateway *g, const uint8_t public_key[static WG_KEY],
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	g->service.settings = s;
 	g->service.registry = &g->registry;
-	if (s->attestation)
-		return err_code(e, ERR_INPUT, "config.attestation", "attestation.enabled: not in this build");
+	if (s->attestation && open_trust(g, e))
+		return -1;
 	wg_key_text(g->service.own_key, public_key);
 	EVP_Digest(public_key, WG_KEY, digest, NULL, EVP_sha256(), NULL);
 	memcpy(g->service.uuid, digest, sizeof g->service.uuid);
@@ -333,6 +355,7 @@ static void stop(struct gateway *g)
 	if (g->wg && !g->settings.keep_interface && wg_delete(g->wg, &e))
 		log_warn("gateway", "%s", e.text);
 	wg_close(g->wg);
+	trust_free(g->service.trust);
 	if (g->base)
 		event_base_free(g->base);
 }

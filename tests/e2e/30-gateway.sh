@@ -56,6 +56,7 @@ idle = "60s"
 [lease]
 duration = "${lease:-10m}"
 grace = "${grace:-5m}"
+${attestation:-}
 C
 }
 start()
@@ -240,3 +241,20 @@ check "is served" served "$one-8080" one
 check "quarantined when it falls silent" until_true 12 tls_refused "$one-8080.app.test"
 check "comes back by registering" register one "$k1b"
 check "is served again" served "$one-8080" one
+stop TERM
+
+# Evidence in the certificate
+attestation=$'[attestation]\nenabled = true\nrequired = true\npccs_url = "http://127.0.0.1:9"'
+lease=10m; config
+pki_sign "$work" forged dstack-guest-agent "extendedKeyUsage=clientAuth
+1.3.6.1.4.1.62397.1.8=DER:0404deadbeef
+1.3.6.1.4.1.62397.1.9=DER:$(app_info "$app_a" "$one")"
+check "starts with attestation" start
+check "a certificate without evidence" refuses ratls.no_evidence register one "$k1b"
+check "in the words guests look for" answers .error "no attestation provided" register one "$k1b"
+unverified() { register forged "$k1b" | tee "$work/answer" | jq -e '.error and (.wg | not)'; }
+check "malformed evidence" unverified
+stop TERM
+attestation=$'[attestation]\nenabled = true\ndevelopment_root = "/nowhere"'
+config
+refused "development root without the switch" config.development_root dstack-gateway -c "$work/gateway.toml" --check
