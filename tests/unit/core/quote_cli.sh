@@ -1,0 +1,63 @@
+#!/bin/bash
+# `dstack quote verify` and `quote show`: forms, JSON and exit statuses that scripts rely on.
+#   quote_cli.sh DSTACK EVIDENCE-FOLDER
+set -euo pipefail
+dstack=$1 real=$2/real mutants=$2/mutants/blobs
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+check() # check NAME WANTED-STATUS COMMAND…: output in $work/out
+{
+	local name=$1 want=$2 got=0
+	shift 2
+	"$@" >"$work/out" 2>"$work/err" || got=$?
+	if [ "$got" = "$want" ]; then
+		echo "ok - $name"
+	else
+		echo "not ok - $name: exit status $got instead of $want"
+		cat "$work/out" "$work/err"
+		failed=1
+	fi
+}
+has() # has NAME JQ-FILTER over the JSON in $work/out
+{
+	if jq -e "$2" "$work/out" >/dev/null; then
+		echo "ok - $1"
+	else
+		echo "not ok - $1"
+		cat "$work/out"
+		failed=1
+	fi
+}
+tdx=(--quote "$real/dcap-qvl/tdx_quote" --collateral "$real/dcap-qvl/tdx_quote_collateral.json")
+
+check "a genuine quote is accepted" 0 "$dstack" quote verify "${tdx[@]}" --at 1750588248 --json
+has "its verdict" '.ok == true and .status == "UpToDate" and .advisory_ids == [] and .code == "" and .error == ""'
+has "its claims" '(.claims | length > 4) and all(.claims[]; .ok and .anchor == "intel")'
+check "options may come in any order" 0 "$dstack" quote verify --json --at 1750588248 "${tdx[@]}"
+check "advisories are listed" 0 "$dstack" quote verify --quote "$real/dcap-qvl/sgx_quote" \
+	--collateral "$real/dcap-qvl/sgx_quote_collateral.json" --at 1750588248 --json
+has "both of them" '.advisory_ids == ["INTEL-SA-00289", "INTEL-SA-00615"]'
+check "too late is not trusted" 5 "$dstack" quote verify "${tdx[@]}" --at 1800000000 --json
+has "and says why" '.ok == false and .code == "crl.time" and .status == "" and .error != ""'
+check "a quote in hex is read" 5 "$dstack" quote verify --quote "$real/dcap-qvl/quote-from-tappd.hex" \
+	--collateral "$real/dcap-qvl/tdx_quote_collateral.json" --at 1750588248 --json
+has "to its end" '.code == "tcb.no_level"'
+check "a development quote is not trusted by itself" 5 "$dstack" quote verify --quote "$mutants/e724978d682e9c7c3be39f9a" \
+	--collateral "$mutants/e5a8bf687611d03c99c1eb33" --at 1768867200 --json
+has "because of its root" '.code == "root.not_trusted"'
+check "but under its root" 0 "$dstack" quote verify --quote "$mutants/e724978d682e9c7c3be39f9a" \
+	--collateral "$mutants/e5a8bf687611d03c99c1eb33" --at 1768867200 --root "$mutants/980650bdba2e2b8e295e6de5" --json
+has "which every claim says" '.anchor == "development" and all(.claims[]; .anchor == "development")'
+check "Intel's root may be named" 0 "$dstack" quote verify "${tdx[@]}" --at 1750588248 --root "$real/dcap-qvl/intel-root-ca.der"
+check "a missing file is unreadable" 2 "$dstack" quote verify --quote "$work/none" --collateral "$work/none" --at 1 --json
+has "and says so" '.ok == false and .code == "input.unreadable"'
+echo '{"not":"collateral"}' >"$work/collateral"
+check "other JSON is no collateral" 2 "$dstack" quote verify --quote "$real/dcap-qvl/tdx_quote" --collateral "$work/collateral" --at 1 --json
+check "a time must be a number" 2 "$dstack" quote verify "${tdx[@]}" --at yesterday
+check "options must be complete" 2 "$dstack" quote verify --quote x
+check "a quote is shown" 0 "$dstack" quote show "$real/dcap-qvl/tdx_quote" --json
+has "with its fields" '.header.version == 4 and (.report.rtmr3 | length) == 96 and .platform.fmspc == "b0c06f000000"'
+check "for people, too" 0 "$dstack" quote show "$real/dcap-qvl/sgx_quote"
+check "what is no quote is not shown" 2 "$dstack" quote show "$real/dcap-qvl/intel-root-ca.der" --json
+exit $failed
