@@ -97,7 +97,7 @@ static int dial(const struct place *p, struct err *e)
 	return fd;
 }
 
-static X509 *handshake(int fd, const char *name, struct err *e)
+static X509 *handshake(int fd, char *name, struct err *e)
 {
 	auto_sslctx SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	SSL *ssl = ctx ? SSL_new(ctx) : NULL;

@@ -148,7 +148,7 @@ static void judge_key_provider(struct trust_result *out, const struct app_events
 		snprintf(c->detail, sizeof c->detail, "%s; not compared: no expected root key was given",
 			 name);
 	}
-	if (!x->boottime) {
+	if (!x->boottime && app->key_provider.n) {
 		memcpy(b->key_provider_info, app->key_provider.p, app->key_provider.n);
 		b->key_provider_info_n = app->key_provider.n;
 	}

@@ -503,6 +503,126 @@ const struct reason_text reason_more[] = {
 		"Only attested machines may register.",
 		"Use the certificate that the KMS gave it.",
 	},
+	{
+		"app_id.mismatch", "the guest is another app",
+		"The app id that the guest measured at boot is not the expected one.",
+		"Check the id that was given; `dstack ls` shows those of this stack.",
+	},
+	{
+		"compose_hash.mismatch", "the guest runs another compose file",
+		"The measured hash of app-compose.json is not the expected one: the file was edited after deployment, or another was expected.",
+		"Compare the bytes of the two files; a single blank makes another app.",
+	},
+	{
+		"csr.confirm", "signing request lacks its confirmation word",
+		"A signing request begins with a fixed sentence, so that no other signature can be passed off as one.",
+		"Make the request with a current client.",
+	},
+	{
+		"csr.format", "signing request cannot be read",
+		"The request is cut or of another version.",
+		"Make the request with a current client.",
+	},
+	{
+		"envelope.platform", "evidence is of a platform not verified here",
+		"The envelope holds evidence of SEV-SNP, Nitro or GCP, or the quote is an enclave's.",
+		"Use TDX, or the software TEE for development.",
+	},
+	{
+		"envelope.size", "attestation is too large",
+		"No genuine attestation has more than 10 MiB.",
+		"Check what was sent.",
+	},
+	{
+		"envelope.trailing", "bytes after the attestation",
+		"Something was appended to the envelope.",
+		"Pass the attestation alone.",
+	},
+	{
+		"events.disagree", "two event lists differ",
+		"The evidence carries the runtime events twice and they are not the same.",
+		"Nothing can be shown that was not replayed: fetch the evidence again.",
+	},
+	{
+		"events.imr", "event of a register that does not exist",
+		"Registers are 0 to 3.",
+		"Check the log's source.",
+	},
+	{
+		"events.preimage", "preimage missing or not canonical",
+		"A version-2 event must carry the canonical JSON of its name and payload.",
+		"Fetch the log again.",
+	},
+	{
+		"events.type", "boot event in the runtime register",
+		"RTMR3 holds runtime events only.",
+		"Check the log's source.",
+	},
+	{
+		"events.version", "event version unknown",
+		"Runtime events have version 1 or 2.",
+		"Update this program.",
+	},
+	{
+		"image.file", "image file differs from the manifest",
+		"A file in the image folder is not the one that sha256sum.txt lists.",
+		"Fetch or build the image again.",
+	},
+	{
+		"image.manifest", "image manifest malformed",
+		"A line is not \"<sha256>  <flat name>\", or a name occurs twice.",
+		"Fetch or build the image again.",
+	},
+	{
+		"image.not_expected", "the guest runs another image",
+		"os_image_hash is not the expected one.",
+		"Deploy with the expected image, or expect this one.",
+	},
+	{
+		"image.unlisted", "file not in the image manifest",
+		"The manifest does not list a file that is needed.",
+		"Build the image with a current recipe.",
+	},
+	{
+		"key_provider.mismatch", "keys come from another KMS",
+		"The key provider that the guest measured is not the expected KMS root key.",
+		"Check --kms-root; a guest whose keys come from elsewhere must not be trusted.",
+	},
+	{
+		"measure.measurement", "measurement.tdx.cbor malformed",
+		"The file is cut or of another version.",
+		"Build the image again.",
+	},
+	{
+		"ratls.app_info", "app info extension malformed",
+		"It must be an array of nine.",
+		"Check the issuer's version.",
+	},
+	{
+		"report_data.envelope", "report data differs from the envelope's",
+		"The envelope names other report data than its quote signs.",
+		"Fetch the evidence again.",
+	},
+	{
+		"report_data.hash", "unknown hash algorithm",
+		"It is none of sha256, sha384, sha512, sha3-*, keccak*, raw.",
+		"Use one of these.",
+	},
+	{
+		"report_data.payload", "report data is not that of the payload",
+		"The pod's payload is not what the quote signs.",
+		"Fetch the evidence again.",
+	},
+	{
+		"report_data.size", "report data has the wrong size",
+		"raw takes exactly 64 bytes.",
+		"Pad or hash it.",
+	},
+	{
+		"vm_config.format", "vm_config cannot be read",
+		"A member of the machine description has the wrong type.",
+		"Check the VMM's version.",
+	},
 };
 // clang-format on
 

@@ -441,7 +441,7 @@ static X509 *make_cert(struct guest *g, EVP_PKEY *key, bool bound, const uint8_t
 	uint8_t spki[CERT_SPKI_MAX];
 	struct err e = { 0 };
 	X509 *cert = cert_issue(&spec, key, &self, &e);
-	size_t n;
+	size_t n = 0;
 
 	if (!cert || cert_spki(cert, spki, &n, &e))
 		fail_msg("%s", e.text);
