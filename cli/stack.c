@@ -64,21 +64,24 @@ bool stack_is_running(const char *dir, const char *name, pid_t *pid)
 	return start_time(number) == began;
 }
 
-// Programs of ours lie beside this one.
+void stack_program_dir(char out[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
+
+	out[n > 0 ? n : 0] = 0;
+	char *slash = strrchr(out, '/');
+	if (slash)
+		*slash = 0;
+}
+
 static void resolve(char out[PATH_MAX], const char *program)
 {
-	char self[PATH_MAX - 64];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	char dir[PATH_MAX];
 
-	snprintf(out, PATH_MAX, "%s", program);
-	if (n <= 0 || strchr(program, '/'))
-		return;
-	self[n] = 0;
-	*strrchr(self, '/') = 0;
-	char beside[PATH_MAX];
-	snprintf(beside, sizeof beside, "%s/%.60s", self, program);
-	if (access(beside, X_OK) == 0)
-		snprintf(out, PATH_MAX, "%s", beside);
+	stack_program_dir(dir);
+	snprintf(out, PATH_MAX, "%s/%s", dir, program);
+	if (strchr(program, '/') || access(out, X_OK) != 0)
+		snprintf(out, PATH_MAX, "%s", program);
 }
 
 static pid_t spawn(const char *dir, const struct stack_service *s, struct err *e)

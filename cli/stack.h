@@ -3,6 +3,7 @@
 // Each service has run/NAME.pid ("PID STARTTIME") and log/NAME.log in the state folder. A pid file whose
 // process has another start time is of a process long gone and never signalled.
 #pragma once
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -16,6 +17,7 @@ struct stack_service {
 	const char *ready;                // "tcp:PORT" on loopback or "unix:PATH": up when it accepts
 };
 
+void stack_program_dir(char out[PATH_MAX]); // the folder of this program: the others lie beside it
 bool stack_is_running(const char *dir, const char *name, pid_t *pid);
 // Start it unless it runs, and wait until it is ready. Fails with the end of its log when it dies first.
 int stack_start(const char *dir, const struct stack_service *s, struct err *e);

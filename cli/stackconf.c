@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/sb.h"
 
 #define DOMAIN      "dstack.localhost"
 #define GATEWAY_APP "0000000000000000000000000000000000000000"
@@ -14,18 +15,19 @@ const size_t stackconf_n_services = sizeof stackconf_services / sizeof *stackcon
 
 static const char registry_yml[] = "# The local image registry: loopback only, for the examples.\n"
 				   "version: 0.1\n"
-				   "storage:\n  filesystem:\n    rootdirectory: %1$s/registry/data\n"
-				   "http:\n  addr: 127.0.0.1:%2$u\n"
+				   "storage:\n  filesystem:\n    rootdirectory: @DIR@/registry/data\n"
+				   "http:\n  addr: 127.0.0.1:@REGISTRY@\n"
 				   "log:\n  level: warn\n";
 
 static const char kms_toml[] =
 	"# KMS of the local development stack.\n"
 	"insecure_development = true   # evidence under the development root is accepted\n"
-	"\n[core]\ncert_dir = \"%1$s/kms/certs\"\n"
-	"\n[rpc]\naddress = \"tcp:127.0.0.1:%4$u\"\nsans = [\"127.0.0.1\", \"10.0.2.2\", \"localhost\"]\n"
-	"\n[image]\ndir = \"%1$s/images\"\n"
-	"\n[attestation]\npccs_url = \"http://127.0.0.1:%3$u\"\ndevelopment_root = \"%1$s/pki/root.der\"\n"
-	"\n[policy]\nfile = \"%1$s/kms/policy.toml\"\n";
+	"\n[core]\ncert_dir = \"@DIR@/kms/certs\"\n"
+	"\n[rpc]\naddress = \"tcp:127.0.0.1:@KMS@\"\nsans = [\"127.0.0.1\", \"10.0.2.2\", \"localhost\"]\n"
+	"\n[image]\ndir = \"@DIR@/images\"\n"
+	"\n[attestation]\npccs_url = \"http://127.0.0.1:@COLLATERAL@\"\ndevelopment_root = "
+	"\"@DIR@/pki/root.der\"\n"
+	"\n[policy]\nfile = \"@DIR@/kms/policy.toml\"\n";
 
 static const char policy_toml[] =
 	"# Who gets keys from this KMS. `dstack up` adds images, `dstack deploy` an [[app]] for each compose "
@@ -37,41 +39,54 @@ static const char policy_toml[] =
 
 static const char gateway_toml[] =
 	"# Gateway of the local development stack.\n"
-	"state = \"%1$s/gateway/state.db\"\n"
-	"\n[proxy]\nlisten = \"127.0.0.1:%8$u\"\nexternal_port = %8$u\ndomain = \"" DOMAIN "\"\n"
-	"cert = \"%1$s/gateway/tls/cert.pem\"\nkey = \"%1$s/gateway/tls/key.pem\"\n"
-	"\n[rpc]\nlisten = \"tcp:127.0.0.1:%5$u\"\ncert = \"%1$s/gateway/rpc/rpc.crt\"\nkey = "
-	"\"%1$s/gateway/rpc/rpc.key\"\n"
-	"kms_ca = \"%1$s/kms/certs/root-ca.crt\"\n"
-	"\n[admin]\nlisten = \"unix:%1$s/gateway/admin.sock\"\n"
-	"\n[wg]\ninterface = \"dswg%2$u\"\nprivate_key_file = \"%1$s/gateway/wg.key\"\n"
-	"listen_port = %6$u\nendpoint = \"10.0.2.2:%6$u\"\n";
+	"insecure_development = true   # evidence under the development root is accepted\n"
+	"state = \"@DIR@/gateway/gateway.db\"\n"
+	"\n[rpc]\nlisten = \"tcp:127.0.0.1:@GATEWAY_RPC@\"\nurl = \"https://10.0.2.2:@GATEWAY_RPC@\"\n"
+	"cert = \"@DIR@/gateway/rpc/rpc.crt\"\nkey = \"@DIR@/gateway/rpc/rpc.key\"\n"
+	"kms_ca = \"@DIR@/kms/certs/root-ca.crt\"\n"
+	"\n[admin]\nlisten = \"unix:@DIR@/gateway/admin.sock\"\n"
+	"\n[wg]\ninterface = \"dsgw@WIREGUARD@\"\nprivate_key_file = \"@DIR@/gateway/wg.key\"\nlisten_port = "
+	"@WIREGUARD@\n"
+	"endpoint = \"10.0.2.2:@WIREGUARD@\"\nip = \"10.@NET@.0.1/16\"\nclient_ip_range = "
+	"\"10.@NET@.0.0/18\"\n"
+	"\n[proxy]\nlisten = \"127.0.0.1:@GATEWAY@\"\nexternal_port = @GATEWAY@\ndomain = \"" DOMAIN "\"\n"
+	"cert = \"@DIR@/gateway/tls/cert.pem\"\nkey = \"@DIR@/gateway/tls/key.pem\"\n"
+	"\n[attestation]\nenabled = false\npccs_url = \"http://127.0.0.1:@COLLATERAL@\"\nimage_dir = "
+	"\"@DIR@/images\"\n"
+	"development_root = \"@DIR@/pki/root.der\"\n";
 
 static const char vmm_toml[] =
 	"# VMM of the local stack.\n"
-	"address = \"unix:%1$s/vmm/vmm.sock\"\ntcp_address = \"tcp:127.0.0.1:%7$u\"\nrun_path = "
-	"\"%1$s/vmm/vm\"\n"
-	"\n[image]\npath = \"%1$s/images\"\n"
-	"\n[cvm]\nplatform = \"auto\"\nkms_urls = [\"https://10.0.2.2:%4$u\"]\n"
-	"gateway_urls = [\"https://10.0.2.2:%5$u\"]\npccs_url = \"http://10.0.2.2:%3$u\"\n"
-	"docker_registry = \"http://10.0.2.2:%2$u\"\n"
-	"\n[softtee]\npki = \"%1$s/pki\"\n"
-	"\n[gateway]\nbase_domain = \"" DOMAIN "\"\nport = %8$u\n"
+	"address = \"unix:@DIR@/vmm/vmm.sock\"\ntcp_address = \"tcp:127.0.0.1:@VMM@\"\nrun_path = "
+	"\"@DIR@/vmm/vm\"\n"
+	"\n[image]\npath = \"@DIR@/images\"\n"
+	"\n[cvm]\nplatform = \"auto\"\nkms_urls = [\"https://10.0.2.2:@KMS@\"]\n"
+	"gateway_urls = [\"https://10.0.2.2:@GATEWAY_RPC@\"]\npccs_url = \"http://10.0.2.2:@COLLATERAL@\"\n"
+	"docker_registry = \"http://10.0.2.2:@REGISTRY@\"\n"
+	"\n[softtee]\ncommand = \"@BIN@/dstack-softtee\"\npki = \"@DIR@/pki\"\n"
+	"\n[gateway]\nbase_domain = \"" DOMAIN "\"\nport = @GATEWAY@\n"
 	"\n# All that a guest reaches of this host, as 10.0.2.2:PORT.\n"
-	"[[network.forward]]\nlisten = %2$u\nto = \"127.0.0.1:%2$u\"\n"
-	"[[network.forward]]\nlisten = %3$u\nto = \"127.0.0.1:%3$u\"\n"
-	"[[network.forward]]\nlisten = %4$u\nto = \"127.0.0.1:%4$u\"\n"
-	"[[network.forward]]\nlisten = %5$u\nto = \"127.0.0.1:%5$u\"\n"
-	"[[network.forward]]\nlisten = %6$u\nto = \"127.0.0.1:%6$u\"\nproto = \"udp\"\n";
+	"[[network.forward]]\nlisten = @REGISTRY@\nto = \"127.0.0.1:@REGISTRY@\"\n"
+	"[[network.forward]]\nlisten = @COLLATERAL@\nto = \"127.0.0.1:@COLLATERAL@\"\n"
+	"[[network.forward]]\nlisten = @KMS@\nto = \"127.0.0.1:@KMS@\"\n"
+	"[[network.forward]]\nlisten = @GATEWAY_RPC@\nto = \"127.0.0.1:@GATEWAY_RPC@\"\n"
+	"[[network.forward]]\nlisten = @WIREGUARD@\nto = \"127.0.0.1:@WIREGUARD@\"\nproto = \"udp\"\n";
 
 static const char context_toml[] =
 	"# What the dstack command talks to.\n"
-	"vmm = \"unix:%1$s/vmm/vmm.sock\"\nkms = \"https://127.0.0.1:%4$u\"\nkms_root = "
+	"vmm = \"unix:@DIR@/vmm/vmm.sock\"\nkms = \"https://127.0.0.1:@KMS@\"\nkms_root = "
 	"\"kms/certs/root-ca.crt\"\n"
-	"policy = \"kms/policy.toml\"\ndomain = \"" DOMAIN "\"\ngateway_port = %8$u\n"
-	"gateway_address = \"127.0.0.1:%8$u\"\ngateway_ca = \"gateway/tls/ca.pem\"\nimages = \"images\"\n"
-	"pccs = \"http://127.0.0.1:%3$u\"\ndevelopment_root = \"pki/root.der\"\nregistry = "
-	"\"http://127.0.0.1:%2$u\"\n";
+	"policy = \"kms/policy.toml\"\ndomain = \"" DOMAIN "\"\ngateway_port = @GATEWAY@\n"
+	"gateway_address = \"127.0.0.1:@GATEWAY@\"\ngateway_ca = \"gateway/tls/ca.pem\"\nimages = "
+	"\"images\"\n"
+	"pccs = \"http://127.0.0.1:@COLLATERAL@\"\ndevelopment_root = \"pki/root.der\"\nregistry = "
+	"\"http://127.0.0.1:@REGISTRY@\"\n";
+
+// Two stacks on one machine need two tunnel networks: the second byte follows the ports.
+static unsigned subnet(const struct stackconf *c)
+{
+	return 64 + c->port / 100 % 64;
+}
 
 static unsigned port(const struct stackconf *c, unsigned offset)
 {
@@ -105,6 +120,7 @@ int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, str
 	if (snprintf(c->dir, sizeof c->dir, "%s", dir) >= (int)sizeof c->dir || strchr(dir, '"') ||
 	    strchr(dir, '\\'))
 		return err_set(e, ERR_INPUT, "the state folder's name is too long or has a quote");
+	stack_program_dir(c->bin);
 	const char *pki = keep(c, "%s/pki", dir), *kms = keep(c, "%s/kms/kms.toml", dir);
 	const char *gateway = keep(c, "%s/gateway/gateway.toml", dir), *tls = keep(c, "%s/gateway/tls", dir);
 
@@ -143,25 +159,50 @@ int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, str
 	return 0;
 }
 
-// Every template takes the same arguments: folder, registry, collateral, kms, gateway rpc, wireguard, vmm,
-// gateway.
+// `fmt` with @NAME@ replaced by what the stack has under that name.
+static void fill(const struct stackconf *c, struct sb *out, const char *fmt)
+{
+	const struct {
+		const char *name;
+		unsigned value;
+	} numbers[] = {
+		{ "REGISTRY", port(c, PORT_REGISTRY) },
+		{ "COLLATERAL", port(c, PORT_COLLATERAL) },
+		{ "KMS", port(c, PORT_KMS) },
+		{ "GATEWAY_RPC", port(c, PORT_GATEWAY_RPC) },
+		{ "WIREGUARD", port(c, PORT_WIREGUARD) },
+		{ "VMM", port(c, PORT_VMM) },
+		{ "GATEWAY", port(c, PORT_GATEWAY) },
+		{ "NET", subnet(c) },
+	};
+
+	for (const char *end; *fmt; fmt = end + 1) {
+		size_t n = strcspn(fmt, "@");
+		sb_put(out, fmt, n);
+		fmt += n;
+		if (!*fmt || !(end = strchr(fmt + 1, '@')))
+			return;
+		n = (size_t)(end - fmt) - 1;
+		if (n == 3 && strncmp(fmt + 1, "DIR", 3) == 0)
+			sb_str(out, c->dir);
+		if (n == 3 && strncmp(fmt + 1, "BIN", 3) == 0)
+			sb_str(out, c->bin);
+		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+			if (strlen(numbers[i].name) == n && strncmp(fmt + 1, numbers[i].name, n) == 0)
+				sb_fmt(out, "%u", numbers[i].value);
+	}
+}
+
 static int write_conf(struct stackconf *c, const char *name, const char *fmt, bool anew, struct err *e)
 {
-	char path[PATH_MAX], text[4096];
+	char path[PATH_MAX];
+	auto_sb text = { 0 };
 
 	snprintf(path, sizeof path, "%s/%s", c->dir, name);
 	if (!anew && file_exists(path))
 		return 0;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-#pragma GCC diagnostic ignored "-Wformat-extra-args"
-	int n = snprintf(text, sizeof text, fmt, c->dir, port(c, PORT_REGISTRY), port(c, PORT_COLLATERAL),
-			 port(c, PORT_KMS), port(c, PORT_GATEWAY_RPC), port(c, PORT_WIREGUARD),
-			 port(c, PORT_VMM), port(c, PORT_GATEWAY));
-#pragma GCC diagnostic pop
-	if (n < 0 || n >= (int)sizeof text)
-		return err_set(e, ERR_BUG, "%s does not fit", name);
-	return file_write_str(path, 0600, text, e);
+	fill(c, &text, fmt);
+	return text.bad ? err_set(e, ERR_SYSTEM, "out of memory") : file_write_str(path, 0600, text.p, e);
 }
 
 int stackconf_prepare(struct stackconf *c, struct err *e)

@@ -29,7 +29,7 @@ struct stack_step {
 };
 
 struct stackconf {
-	char dir[PATH_MAX - 256];
+	char dir[PATH_MAX - 256], bin[PATH_MAX]; // the state folder; where our programs are
 	unsigned port;
 	struct stack_step step[STACK_STEPS_MAX];
 	size_t n;
