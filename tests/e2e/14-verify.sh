@@ -1,0 +1,74 @@
+#!/bin/bash
+# `dstack verify` and `dstack events` on files and on a TLS server: exit codes, claims and reasons.
+. "$(dirname "$0")/lib.sh"
+
+export DSTACK_HOME=
+soft=tests/evidence/soft/tpm-3072-2cpu.bin
+says() { # says EXIT JQ-EXPRESSION COMMAND...
+	local want=$1 what=$2 got=0
+	shift 2
+	"$@" >"$work/out" 2>"$work/err" || got=$?
+	[ "$got" = "$want" ] && jq -e "$what" <"$work/out" >/dev/null
+}
+
+check "a TPM log replays" says 0 '.kind == "tpm" and .events == 24 and (.rtmr2 | startswith("82e655f5"))' \
+	dstack events replay "$soft" --json
+check "a CCEL replays" says 0 '.kind == "ccel" and .events == 18' \
+	dstack events replay tests/evidence/real/dstack/cc-eventlog/ccel.bin --json
+check "a GetQuote answer replays to its quote" says 0 '.kind == "json" and (.rtmr3 | startswith("6f24c170"))' \
+	dstack events replay tests/evidence/real/dstack/verifier/tdx-lite-getquote.json --json
+check "something else is unreadable input" says 2 '.code == "events.format"' dstack events replay README.md --json
+
+# Evidence of a software TEE whose boot was recorded.
+dstack-softtee pki --dir "$work/pki"
+dstack-softtee serve --dir "$work/pki" --listen tcp:127.0.0.1:0 2>"$work/serve.log" &
+server=$!
+until_true 5 grep -q port= "$work/serve.log"
+pccs=http://127.0.0.1:$(sed -n 's/.*port=//p' "$work/serve.log")
+compose=$(printf '{}' | sha256sum | cut -c1-64)
+printf '{}' >"$work/app-compose.json"
+dstack events replay "$soft" --json --list >"$work/boot.json"
+event() { printf '{"imr":3,"event_type":134217729,"event":"%s","event_payload":"%s"}' "$1" "$2"; }
+{ event app-id "${compose:0:40}"; event compose-hash "$compose"; event boot-mr-done ""; event system-ready ""; } |
+	jq -s . >"$work/runtime.json"
+jq -s '.[0].event_log + .[1]' "$work/boot.json" "$work/runtime.json" >"$work/log.json"
+rtmr3=$(dstack events replay "$work/log.json" --json | jq -r .rtmr3)
+args=(--dir "$work/pki" --rtmr3 "$rtmr3")
+for i in 0 1 2; do args+=("--rtmr$i" "$(jq -r .rtmr$i "$work/boot.json")"); done
+evidence() { # evidence FILE [quote options]: a GetQuote answer
+	local out=$1
+	shift
+	dstack-softtee quote "${args[@]}" --mrconfigid "01${compose}000000000000000000000000000000" "$@" --out "$work/q"
+	jq -n --arg quote "$(od -An -v -tx1 "$work/q" | tr -d ' \n')" --arg log "$(jq -c . "$work/log.json")" \
+		'{quote: $quote, event_log: $log, vm_config: "{\"tee\":\"soft\",\"memory_size\":3221225472}"}' >"$out"
+}
+evidence "$work/e.json"
+v=(dstack verify "$work/e.json" --pccs-url "$pccs" --json)
+dev=("${v[@]}" --development-root "$work/pki/root.pem")
+check "genuine evidence without its image is not trusted" \
+	says 5 '.ok == false and .code == "measure.base_unverified" and .anchor == "development"' "${dev[@]}"
+check "its events, app and compose hash are shown" \
+	says 5 '[.claims[] | select(.name == "event_log" or .name == "app_id" or .name == "compose_hash") | .ok] == [true, true, true]' \
+	"${dev[@]}"
+check "the expected compose file is compared" says 5 '.code == "measure.base_unverified"' "${dev[@]}" --compose "$work/app-compose.json"
+printf '{ }' >"$work/other.json"
+check "another compose file is named first" says 5 '.code == "compose_hash.mismatch"' "${dev[@]}" --compose "$work/other.json"
+check "the development root must be asked for" says 5 '.code == "root.not_trusted"' "${v[@]}"
+evidence "$work/e.json" --rtmr3 "$(printf '00%.0s' {1..48})"
+check "a log of other events is refused" says 5 '.code == "events.rtmr3"' "${dev[@]}"
+check "an unreadable file says so" says 2 '.code == "envelope.format" or .code == "envelope.version"' \
+	dstack verify README.md --pccs-url "$pccs" --json
+kill $server
+evidence "$work/e.json"
+check "without collateral: try again later" says 6 '.code == "collateral.fetch"' "${dev[@]}"
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/k" -out "$work/c" -subj /CN=x -days 1 2>/dev/null
+port=$((20000 + RANDOM % 20000))
+openssl s_server -accept "127.0.0.1:$port" -cert "$work/c" -key "$work/k" -quiet >/dev/null 2>&1 &
+tls=$!
+until_true 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port"
+check "a server without evidence is not trusted" says 5 '.code == "ratls.no_evidence"' \
+	dstack verify https://app.example/ --connect "127.0.0.1:$port" --json
+kill $tls
+check "nobody there: try again later" says 6 '.code == "cli.connect"' dstack verify "https://127.0.0.1:1/" --json
+check "codes are explained" says 0 '.todo' dstack explain ratls.no_evidence --json
