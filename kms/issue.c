@@ -14,7 +14,7 @@
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 
-enum { SANS_MAX = 32, DAYS = 365 };
+enum { SANS_MAX = 32, DAYS = 365, DAY = 86400 };
 
 struct args {
 	const char *config, *name, *app_id, *out, *sans[SANS_MAX];
@@ -100,8 +100,8 @@ static int issue_with(const struct keystore *s, const struct args *a, const uint
 		.n_sans = a->n_sans,
 		.server_auth = true,
 		.client_auth = true,
-		.not_before = (int64_t)time_now() - 24 * 3600,
-		.not_after = (int64_t)time_now() + (int64_t)DAYS * 24 * 3600,
+		.not_before = (int64_t)time_now() - DAY,
+		.not_after = (int64_t)time_now() + (int64_t)DAYS * DAY,
 		.app_id = span_of(app, APP_ID),
 		.usage = span_str("app:custom"),
 	};

@@ -1,7 +1,6 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -10,6 +9,7 @@
 
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
+#include "jail.h"
 #include "keyproc_wire.h"
 #include "keystore.h"
 
@@ -71,39 +71,13 @@ static key_fn *const table[KEY_OPS] = {
 	[KEY_APP_CA] = do_app_ca, [KEY_SIGN_APP] = do_sign_app,
 };
 
-// From here on: answer on one socket, compute, allocate, end. Nothing can be opened, no program run.
-static int jail(struct err *e)
-{
-	static const int allowed[] = {
-		SCMP_SYS(read),         SCMP_SYS(write),          SCMP_SYS(recvfrom),
-		SCMP_SYS(sendto),       SCMP_SYS(recvmsg),        SCMP_SYS(sendmsg),
-		SCMP_SYS(close),        SCMP_SYS(exit),           SCMP_SYS(exit_group),
-		SCMP_SYS(brk),          SCMP_SYS(mmap),           SCMP_SYS(munmap),
-		SCMP_SYS(mremap),       SCMP_SYS(mprotect),       SCMP_SYS(madvise),
-		SCMP_SYS(mlock),        SCMP_SYS(munlock),        SCMP_SYS(futex),
-		SCMP_SYS(getrandom),    SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday),
-		SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
-		SCMP_SYS(getpid),       SCMP_SYS(gettid),         SCMP_SYS(sigaltstack),
-		SCMP_SYS(sched_yield),
-	};
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int rc = f ? 0 : -1;
-
-	for (size_t i = 0; !rc && i < sizeof allowed / sizeof *allowed; i++)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
-	rc = rc ? rc : seccomp_load(f);
-	if (f)
-		seccomp_release(f);
-	return rc ? err_set(e, ERR_SYSTEM, "key process: cannot restrict system calls") : 0;
-}
-
 static int prepare(struct keystore *s, const struct keystore_config *c, struct err *e)
 {
 	struct err ignored;
 	uint8_t warm[1];
 
 	// The end of the parent is the end of the key process, also when it is killed.
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return err_errno(e, "key process: prctl");
 	if (secret_process(e))
 		return -1;
@@ -122,7 +96,7 @@ static int prepare(struct keystore *s, const struct keystore_config *c, struct e
 	    appkeys_env(keystore_roots(s), (const uint8_t[APP_ID]){ 0 }, 0, &env, &ignored))
 		return err_set(e, ERR_SYSTEM, "key process: self test failed");
 	appkeys_wipe(&keys);
-	return jail(e);
+	return jail_key_process(e);
 }
 
 static bool answer(int fd, struct keystore *s)

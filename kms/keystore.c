@@ -17,7 +17,7 @@
 #include "crypto/ssl.h"
 #include "keyfiles.h"
 
-static const int64_t year = 365 * 24 * 3600;
+static const int64_t year = 365 * INT64_C(86400);
 
 const struct roots *keystore_roots(const struct keystore *s)
 {

@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "crypto/ssl.h"
 #include "issue.h"
+#include "jail.h"
 #include "rpc/client.h"
 #include "service.h"
 
@@ -62,7 +63,8 @@ static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 		if (!on[i] || event_add(on[i], NULL))
 			return err_set(e, ERR_SYSTEM, "watch signals");
 	rpc_server_limits(d->server, CONNS_MAX, IDLE_S, REQUEST_S, HANDLER_S);
-	if (service_mount(&d->service, d->server, e) || rpc_server_listen(d->server, c->address, tls, 0, e))
+	if (service_mount(&d->service, d->server, e) || rpc_server_listen(d->server, c->address, tls, 0, e) ||
+	    jail_service(e))
 		return -1;
 	log_info("kms", "ready address=%s version=%s", c->address, version_text);
 	event_base_dispatch(d->base);

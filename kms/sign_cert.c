@@ -17,7 +17,7 @@
 #include "service.h"
 
 enum { TEXT_MAX = 253, APP_INFO_MAX = 8192, PEM_MAX = 1 << 20, EVENTS_MAX = 512 };
-static const int64_t day = 24 * 3600;
+static const int64_t day = 86400;
 
 // A text of the request for the certificate: UTF-8 without control characters, with a NUL behind.
 static int text_of(struct arena *a, struct span s, const char *what, char **out, struct err *e)

@@ -182,7 +182,7 @@ static int set_serial(X509 *c, const uint8_t spki[static P256_SPKI], struct err 
 {
 	uint8_t h[SHA256_DIGEST_LENGTH];
 
-	SHA256(spki + P256_SPKI - P256_POINT, P256_POINT, h);
+	SHA256(spki + (P256_SPKI - P256_POINT), P256_POINT, h);
 	h[0] &= 0x7f;
 	BIGNUM *b = BN_bin2bn(h, 20, NULL);
 	bool ok = b && BN_to_ASN1_INTEGER(b, X509_get_serialNumber(c));

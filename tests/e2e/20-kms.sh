@@ -85,7 +85,7 @@ refused "an API version of the future" kms.api_version ask GetAppKey -d '{"api_v
 refused "TLS 1.2" "alert" curl -sSk --tls-max 1.2 "$url/health"
 
 # Evidence.
-who=(--image "$work/images/one" --app $app --compose "$compose")
+who=(--image "$work/images/one" --app "$app" --compose "$compose")
 evidence() # evidence NAME PKI WHO…: a key, a quote over it and the certificate with both: $work/NAME.{key,crt}
 {
 	local name=$1 pki=$2
@@ -124,15 +124,15 @@ policy() # policy APP COMPOSE IMAGE [TOP LEVEL]
 		"${4-development = true}" "$3" "$inst" "$1" "$2" >"$work/policy.new"
 	mv "$work/policy.new" "$work/policy.toml"
 }
-policy $inst "$compose" "$image"
+policy "$inst" "$compose" "$image"
 refused "an app not on the allow-list" policy.app_not_allowed keys good
-policy $app "$image" "$image"
+policy "$app" "$image" "$image"
 refused "a compose file not on the allow-list" policy.compose_not_allowed keys good
-policy $app "$compose" "$compose"
+policy "$app" "$compose" "$compose"
 refused "an image not on the allow-list" policy.image_not_allowed keys good
-policy $app "$compose" "$image" ""
+policy "$app" "$compose" "$image" ""
 refused "development evidence that the policy does not allow" policy.development keys good
-policy $app "$compose" "$image"
+policy "$app" "$compose" "$image"
 keys good >"$work/keys1.json"
 check "an allowed app gets its keys" jq -e '(.disk_crypt_key | length == 64) and (.env_crypt_key | length == 64) and
 	(.k256_key | length == 64) and (.k256_signature | length == 130)' "$work/keys1.json"
@@ -169,7 +169,8 @@ refused "a request of an unknown version" csr.version ask SignCert -d '{"api_ver
 # The key process.
 child=$(pgrep -P "$kms")
 check "the key process is limited in its system calls" grep -q '^Seccomp:.*2' "/proc/$child/status"
-check "and may gain nothing" grep -q '^NoNewPrivs:.*1' "/proc/$child/status"
+check "so is every thread that reads the network" test -z "$(grep -L '^Seccomp:.*2' "/proc/$kms"/task/*/status)"
+check "the key process may gain nothing" grep -q '^NoNewPrivs:.*1' "/proc/$child/status"
 check "restarts" eval 'stop && start'
 check "with the same roots" eval 'roots | cmp - "$work/roots"'
 keys good >"$work/keys2.json"
@@ -197,7 +198,7 @@ refused "making keys in a folder that is in use" kms.dir_not_empty timeout 20 ds
 check "leaves nothing behind" test "$(ls -A "$work/full" && ls -d "$work"/.kms-new* 2>/dev/null)" = note
 
 # Certificates for a gateway outside a CVM.
-issue() { dstack-kms issue --config "$1" --name gateway --san 10.0.2.2 --app-id $inst --out "$work/gw"; }
+issue() { dstack-kms issue --config "$1" --name gateway --san 10.0.2.2 --app-id "$inst" --out "$work/gw"; }
 refused "a gateway certificate without insecure_development" config.development_only eval \
 	'grep -v development_root "$work/dev.toml" >"$work/plain.toml"; issue "$work/plain.toml"'
 check "a gateway certificate for development" issue "$work/kms.toml"
