@@ -140,19 +140,25 @@ static int read_keys(struct json root, struct key_file *k, struct err *e)
 	return read_provider(root, k, e);
 }
 
-int key_file_read(const char *path, struct key_file *out, struct err *e)
+int key_file_parse(const char *name, const char *bytes, size_t n, struct key_file *out, struct err *e)
 {
-	auto_secret *bytes = NULL;
 	struct json root;
 
 	*out = (struct key_file){ 0 };
-	if (file_read_secret(path, KEYS_MAX, &bytes, e) ||
-	    object(path, (const char *)bytes->b, bytes->n, "agent.keys", &root, e) ||
-	    read_keys(root, out, e)) {
+	if (object(name, bytes, n, "agent.keys", &root, e) || read_keys(root, out, e)) {
 		key_file_free(out);
 		return err_wrap(e, "read the app's keys");
 	}
 	return 0;
+}
+
+int key_file_read(const char *path, struct key_file *out, struct err *e)
+{
+	auto_secret *bytes = NULL;
+
+	if (file_read_secret(path, KEYS_MAX, &bytes, e))
+		return err_wrap(e, "read the app's keys");
+	return key_file_parse(path, (const char *)bytes->b, bytes->n, out, e);
 }
 
 void key_file_free(struct key_file *k)

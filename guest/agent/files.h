@@ -34,4 +34,6 @@ struct key_file {
 int app_files_read(const char *compose, const char *sys_config, struct app_files *out, struct err *e);
 void app_files_free(struct app_files *f);
 int key_file_read(const char *path, struct key_file *out, struct err *e);
+// The same from bytes; `name` is for errors.
+int key_file_parse(const char *name, const char *bytes, size_t n, struct key_file *out, struct err *e);
 void key_file_free(struct key_file *k);

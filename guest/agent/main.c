@@ -168,11 +168,16 @@ int main(int argc, char **argv)
 		log_error("agent", "%s code=%s", e.text, e.code[0] ? e.code : "none");
 		return err_exit(&e);
 	}
-	// A thread may still be asking the KMS for the demonstration certificate: the process ends with it,
-	// so only the keys are cleared.
 	pthread_mutex_lock(&g.lock);
+	bool idle = !g.demo_busy; // else a thread still asks the KMS for the demonstration certificate
 	info_free(&g);
 	pthread_mutex_unlock(&g.lock);
+	if (idle) {
+		key_file_free(&g.keys);
+		app_files_free(&g.app);
+		tee_close(g.tee);
+	}
+	config_free(c);
 	log_info("agent", "stopped");
 	return 0;
 }
