@@ -150,13 +150,16 @@ static int run(const struct options *o, struct daemon *d, struct arena *a, struc
 int oneshot_main(int argc, char **argv)
 {
 	struct options o = { 0 };
-	struct daemon d = { 0 };
+	char program[4096] = "";
+	struct daemon d = { .program = program };
 	struct err e = { 0 };
 	auto_arena *a = arena_new(0);
 	int status = 0;
 
 	if (parse(&o, argc, argv, &status))
 		return status;
+	if (readlink("/proc/self/exe", program, sizeof program - 1) < 0)
+		program[0] = 0;
 	struct config *raw = read_config(o.config, &e);
 	d.images = image_memory_new();
 	if (raw && a && d.images && !vmm_config_load(&d.config, raw, &e))

@@ -1,5 +1,7 @@
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "../launch.h"
 #include "../share.h"
@@ -24,6 +26,18 @@ static void put_path(char *out, size_t cap, const char *v)
 	put(out, cap, full ? full : v);
 }
 #define PUT_PATH(field, v) put_path(field, sizeof(field), v)
+
+// Our own programs lie beside each other, wherever that is.
+static void put_own(char *out, size_t cap, const char *v, const char *self)
+{
+	const char *slash = strrchr(self, '/');
+	auto_free char *near = slash ? str_format("%.*s/%s", (int)(slash - self), self, v) : NULL;
+
+	if (near && !strchr(v, '/') && !access(near, X_OK))
+		put(out, cap, near);
+	else
+		put_path(out, cap, v);
+}
 
 // MRCONFIGID V1 (spec 50 section 7.4): the compose hash, bound by who launches the VM.
 static void bind_compose(struct launch *l, const struct compose *app)
@@ -65,7 +79,7 @@ static int fill(struct launch *l, struct vm *v, const struct image *im, struct e
 	if (config_bool(c, "cvm.use_mrconfigid"))
 		bind_compose(l, &v->app);
 	l->qgs_port = (unsigned)config_int(c, "cvm.qgs_port");
-	PUT_PATH(l->softtee, config_str(c, "softtee.command"));
+	put_own(l->softtee, sizeof l->softtee, config_str(c, "softtee.command"), d->program);
 	PUT_PATH(l->pki, config_str(c, "softtee.pki"));
 	PUT_PATH(l->swtpm, config_str(c, "softtee.swtpm"));
 	PUT_PATH(l->swtpm_setup, config_str(c, "softtee.swtpm_setup"));

@@ -25,6 +25,7 @@ struct runner {
 	struct qmp *qmp;
 	pid_t qemu, swtpm, softtee;
 	struct event *child, *term, *usr1, *save, *log_timer, *grace, *kill;
+	unsigned notes;              // guest events written to the log
 	bool stopping;               // somebody asked for the end
 	bool guest_reset, guest_off; // what QEMU said on its way out
 	int qemu_status;

@@ -125,7 +125,8 @@ static void stop_hard(struct runner *r)
 		runner_changed(r);
 	}
 	qmp_execute(r->qmp, "quit"); // lets QEMU write its buffers; then it has five seconds
-	event_add(r->kill, &limit);
+	if (!evtimer_pending(r->kill, NULL)) // asked again: no reprieve
+		event_add(r->kill, &limit);
 }
 
 static void on_term(evutil_socket_t fd, short what, void *arg)
@@ -226,10 +227,18 @@ static void conclude(struct runner *r)
 
 static int prepare(struct runner *r, struct err *e)
 {
+	struct err none = { 0 };
+	struct runtime before;
+
+	if (runtime_read(&before, RUNTIME, &none)) // the first start
+		before = (struct runtime){ 0 };
 	r->now = (struct runtime){ .state = RUN_STARTING,
 				   .runner = getpid(),
 				   .started_at = time_now(),
 				   .events_max = r->launch.events_max };
+	for (size_t i = 0; i < before.n_events; i++) // what happened earlier stays to be seen
+		runtime_event(&r->now, before.event[i].name, before.event[i].body, before.event[i].ms);
+	runtime_free(&before);
 	snprintf(r->now.boot_progress, RUNTIME_TEXT, "booting");
 	snprintf(r->now.boot_error, RUNTIME_TEXT, "%s", r->launch.previous_error);
 	r->base = event_base_new();
