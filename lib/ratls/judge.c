@@ -1,10 +1,12 @@
 #include "ratls/judge.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/sha.h>
 
+#include "base/cleanup.h"
 #include "base/strings.h"
 #include "core/attest/reportdata.h"
 #include "core/codec/json.h"
@@ -249,13 +251,12 @@ static void judge_register(struct verdict *v, const struct expect *want, uint32_
 }
 
 // The machine as the host describes it: a claim that other registers would betray.
-static bool read_config(struct vm_config *c, struct evidence *ev, struct trust_result *out,
-			const struct dcap_result *q, const struct trust_expect *x)
+static bool read_config(struct vm_config *c, struct wr *scratch, struct span text, struct trust_result *out,
+			const struct dcap_result *q)
 {
-	struct span text = x->vm_config.n ? x->vm_config : envelope_vm_config(&ev->env, &ev->scratch);
 	struct fault f;
 
-	if (vm_config_read(c, &ev->scratch, text, &f)) {
+	if (vm_config_read(c, scratch, text, &f)) {
 		fail_fault(&out->verdict, "os_image", q->anchor, &f);
 		return false;
 	}
@@ -311,18 +312,27 @@ static bool judge_image(struct image_facts *image, const struct vm_config *c, st
 	memcpy(out->boot.os_image_hash, c->os_image_hash, 32);
 	out->boot.has_os_image_hash = true;
 	claim_value(&out->verdict, "os_image", hash, x->os_image_hash, 32, q->anchor, "image.not_expected");
+	struct claim *claim = &out->verdict.claim[out->verdict.n - 1];
+
+	if (claim->ok && *image->version)
+		snprintf(claim->detail, sizeof claim->detail, "version %s%s", image->version,
+			 image->is_dev ? ", a development image" : "");
 	return true;
 }
 
 void judge_base(struct trust_result *out, struct evidence *ev, const struct dcap_result *q,
 		struct images *images, const struct trust_expect *x)
 {
+	struct span text = x->vm_config.n ? x->vm_config : envelope_vm_config(&ev->env, &ev->scratch);
+	auto_free uint8_t *decoded =
+		malloc(text.n + 1); // the config may not be the envelope's, so room of its own
+	struct wr scratch = wr_to(decoded, decoded ? text.n : 0);
 	struct image_facts image = { 0 };
 	struct measured want;
 	struct vm_config c;
 	struct fault f;
 
-	if (!read_config(&c, ev, out, q, x) || !judge_image(&image, &c, out, q, images, x))
+	if (!read_config(&c, &scratch, text, out, q) || !judge_image(&image, &c, out, q, images, x))
 		return;
 	if (measure_expect(&want, &image.m, image.kernel, &c, &ev->env.log, &f)) {
 		fail_fault(&out->verdict, "rtmr0", q->anchor, &f);

@@ -80,8 +80,15 @@ static struct entry *find(struct pccs *p, const struct dcap_platform *platform)
 	for (size_t i = 0; i < ENTRIES; i++)
 		if (same(&p->entry[i].platform, platform) && (p->entry[i].tried || p->entry[i].json))
 			return &p->entry[i];
-	n = &p->entry[p->next];
-	p->next = (p->next + 1) % ENTRIES;
+	// Platforms that never verified give way first: made-up ones must not drive out genuine ones.
+	n = NULL;
+	for (size_t i = 0; i < ENTRIES; i++)
+		if (!p->entry[i].json && (!n || p->entry[i].tried < n->tried))
+			n = &p->entry[i];
+	if (!n) {
+		n = &p->entry[p->next];
+		p->next = (p->next + 1) % ENTRIES;
+	}
 	free(n->json);
 	*n = (struct entry){ .platform = *platform };
 	return n;
