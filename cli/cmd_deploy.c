@@ -29,25 +29,19 @@ struct deploy {
 	const char *file, *image;
 	char name[64];
 	uint64_t vcpus, memory, disk;
-	bool json, wait, no_allow, replace, if_absent;
+	bool json, wait, no_allow, no_start, replace, if_absent;
 };
 
 static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 {
 	static const struct option options[] = {
-		{ "env", required_argument, NULL, 'e' },
-		{ "env-file", required_argument, NULL, 'E' },
-		{ "name", required_argument, NULL, 'N' },
-		{ "image", required_argument, NULL, 'I' },
-		{ "vcpus", required_argument, NULL, 'C' },
-		{ "memory", required_argument, NULL, 'M' },
-		{ "disk", required_argument, NULL, 'D' },
-		{ "no-allow", no_argument, NULL, 'A' },
-		{ "replace", no_argument, NULL, 'R' },
-		{ "if-absent", no_argument, NULL, 'P' },
-		{ "wait", no_argument, NULL, 'w' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
+		{ "env", required_argument, NULL, 'e' },   { "env-file", required_argument, NULL, 'E' },
+		{ "name", required_argument, NULL, 'N' },  { "image", required_argument, NULL, 'I' },
+		{ "vcpus", required_argument, NULL, 'C' }, { "memory", required_argument, NULL, 'M' },
+		{ "disk", required_argument, NULL, 'D' },  { "no-allow", no_argument, NULL, 'A' },
+		{ "no-start", no_argument, NULL, 'S' },    { "replace", no_argument, NULL, 'R' },
+		{ "if-absent", no_argument, NULL, 'P' },   { "wait", no_argument, NULL, 'w' },
+		{ "json", no_argument, NULL, 'j' },        { 0 },
 	};
 
 	d->vcpus = 1, d->memory = 1024, d->disk = 2;
@@ -77,6 +71,9 @@ static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 			break;
 		case 'A':
 			d->no_allow = true;
+			break;
+		case 'S':
+			d->no_start = true;
 			break;
 		case 'R':
 			d->replace = true;
@@ -217,6 +214,7 @@ static int create(struct deploy *d, char **id, struct err *e)
 	in.vcpu = (uint32_t)d->vcpus;
 	in.memory = (uint32_t)d->memory;
 	in.disk_size = (uint32_t)d->disk;
+	in.stopped = d->no_start;
 	in.user_config = arena_str(d->vms.arena, "");
 	if (rpc_client_call(d->vms.rpc, "CreateVm", &in.base, &vmm__id__descriptor, d->vms.arena,
 			    (void **)&answer, e))

@@ -30,6 +30,9 @@ static const char help_deploy[] =
 	"  --image NAME     guest image (default: the newest)\n"
 	"  --vcpus N --memory MIB --disk GIB   default 1, 1024, 2\n"
 	"  --no-allow       do not touch the policy file\n"
+	"  --no-start       create it stopped\n"
+	"  --if-absent      keep a VM of this name that has the same compose file\n"
+	"  --replace        remove a VM of this name, and its disk, first\n"
 	"  --wait           wait until the app's containers run; shows boot progress\n"
 	"  --json";
 

@@ -1,0 +1,105 @@
+#!/bin/bash
+# What a CVM and its KMS must refuse, each with its stable code, in real guests; and that all else works after each.
+. "$(dirname "$0")/lib.sh"
+base=19500
+export SECRET=refusals
+
+check "stack" dstack up --dir "$DSTACK_HOME" --image .cache/image --port-base $base
+check "hello's image" examples/hello/build.sh build/hello http://127.0.0.1:$base
+vmm_pid=
+finish_vmm() { [ -z "$vmm_pid" ] || kill "$vmm_pid" 2>/dev/null; }
+trap 'finish_vmm; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+
+# A VMM with another configuration in place of the stack's own: sed EXPRESSION over its file.
+vmm_with()
+{
+	kill "${vmm_pid:-$(cut -d' ' -f1 "$DSTACK_HOME/run/vmm.pid")}"
+	until_true 20 sh -c "! dstack ls"
+	sed "$1" "$DSTACK_HOME/vmm/vmm.toml" >"$work/vmm.toml"
+	setsid dstack-vmm -c "$work/vmm.toml" >>"$DSTACK_HOME/log/vmm.log" 2>&1 </dev/null &
+	vmm_pid=$!
+	until_true 20 dstack ls
+}
+no_restart='s/^platform = .*/&\nauto_restart.enabled = false/'
+compose() # compose NAME: hello's compose file with another identity
+{
+	mkdir -p "$work/$1"
+	cp build/hello/compose.yaml "$work/$1/compose.yaml"
+	echo "# $1" >>"$work/$1/compose.yaml"
+	echo "$work/$1/compose.yaml"
+}
+deploy() { dstack deploy "$@" -e SECRET --wait; }
+why() # why NAME CODE: `ls` shows the code for that VM
+{
+	dstack ls | grep "^$1 " | grep -qF "$2"
+}
+
+vmm_with "$no_restart"
+check "good: an allowed app boots" deploy "$(compose good)" --name good
+
+refused "root image with one byte changed" verity sh -c '
+	image=$(ls -d "$0"/images/dstack-*) && cp -a "$image" "$0/images/flipped" &&
+	printf "\377" | dd of="$0/images/flipped/rootfs.img.parted.verity" bs=1 seek=$((1048576 + 1024 + 4)) conv=notrunc status=none &&
+	dstack deploy "$1" --name flipped --image flipped -e SECRET --wait' "$DSTACK_HOME" "$(compose flipped)"
+check "ls shows why" why flipped verity
+check "no key for it" sh -c "! grep -q 'GetAppKey.*flipped' '$DSTACK_HOME/log/kms.log'"
+dstack rm flipped --force >/dev/null
+rm -rf "$DSTACK_HOME/images/flipped"
+
+cat >"$work/qemu" <<'Q'
+#!/bin/bash
+# A host that adds to the measured command line.
+args=() before=
+for a; do
+	[ "$before" != -append ] || a="$a host.was=here"
+	args+=("$a")
+	before=$a
+done
+exec qemu-system-x86_64 "${args[@]}"
+Q
+chmod +x "$work/qemu"
+vmm_with "$no_restart; s|^platform = .*|&\nqemu_path = \"$work/qemu\"|"
+refused "changed kernel command line" measure.rtmr2 deploy "$(compose cmdline)" --name cmdline
+check "ls shows why" why cmdline measure.rtmr2
+dstack rm cmdline --force >/dev/null
+vmm_with "$no_restart"
+
+refused "app not on the allow-list" policy.app_not_allowed deploy "$(compose stranger)" --name stranger --no-allow
+dstack rm stranger --force >/dev/null
+
+check "edited: deploys" dstack deploy "$(compose edited)" --name edited -e SECRET --no-start
+sed -i 's/# edited/# edited by the host/' "$(vm_dir edited)/shared/app-compose.json"
+refused "compose file edited by the host" policy.compose_not_allowed dstack start edited --wait
+dstack rm edited --force >/dev/null
+
+check "large: deploys" dstack deploy "$(compose large)" --name large -e SECRET --no-start
+head -c 20000 /dev/zero | tr '\0' ' ' >>"$(vm_dir large)/shared/.instance_info"
+refused "shared file too large" share.too_large dstack start large --wait
+dstack rm large --force >/dev/null
+
+check "link: deploys" dstack deploy "$(compose link)" --name link -e SECRET --no-start
+mv "$(vm_dir link)/shared/app-compose.json" "$work/app-compose.json"
+ln -s "$work/app-compose.json" "$(vm_dir link)/shared/app-compose.json"
+refused "shared file is a link" share. dstack start link --wait
+dstack rm link --force >/dev/null
+
+cp "$DSTACK_HOME/kms/policy.toml" "$work/policy.toml"
+: >"$DSTACK_HOME/kms/policy.toml"
+check "stop good" dstack stop good
+refused "empty allow-list" policy.empty dstack start good --wait
+cp "$work/policy.toml" "$DSTACK_HOME/kms/policy.toml"
+
+check "second: an app with a disk of its own" deploy "$(compose second)" --name second
+check "stop second" dstack stop second
+dstack stop good >/dev/null 2>&1
+good=$(vm_dir good) second=$(vm_dir second)
+mv "$good/hda.img" "$work/a" && mv "$second/hda.img" "$good/hda.img" && mv "$work/a" "$second/hda.img"
+refused "two VMs' disks swapped" disk.key dstack start good --wait
+mv "$good/hda.img" "$work/a" && mv "$second/hda.img" "$good/hda.img" && mv "$work/a" "$second/hda.img"
+
+check "after all that, good boots with its own disk" dstack start good --wait
+app=$(vm_field good app_id) port=$((base + 6))
+ask() { curl -sS --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$1.dstack.localhost:$port:127.0.0.1" "https://$1.dstack.localhost:$port/"; }
+check "and answers" until_true 30 ask "$app-8080"
+check "and verifies" dstack verify "https://$app-8443s.dstack.localhost:$port/" --compose "$DSTACK_HOME/apps/good.json"
+refused "unknown name" "unrecognized name" ask "0000000000000000000000000000000000000000-8080"
