@@ -48,11 +48,11 @@ cert = "$work/tls/cert.pem"
 key = "$work/tls/key.pem"
 external_port = 18443
 workers = 2
-max_connections_per_app = 4000
+max_connections_per_app = ${per_app:-4000}
 [timeouts]
 hello = "2s"
 connect = "2s"
-idle = "60s"
+idle = "${idle:-60s}"
 [lease]
 duration = "${lease:-10m}"
 grace = "${grace:-5m}"
@@ -105,6 +105,7 @@ serve() { # serve IP PORT TEXT: plain HTTP
 	python3 - "$@" <<'P' &
 import http.server, sys
 class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     def do_GET(self):
         b = sys.argv[3].encode()
         self.send_response(200); self.send_header("Content-Length", str(len(b))); self.end_headers(); self.wfile.write(b)
@@ -115,7 +116,7 @@ P
 served() { [ "$(visit "$1")" = "$2" ]; }
 
 pki_root "$work"; pki_root "$work" other; pki_server "$work"
-pki_instance "$work" one "$app_a" "$one"; pki_instance "$work" two "$app_a" "$two"; pki_instance "$work" three "$app_b" "$three"
+pki_instance "$work" one "$app_a" "$one"; pki_app "$work" two "$app_a" "$two"; pki_instance "$work" three "$app_b" "$three"
 pki_instance "$work" thief "$app_b" "$one"; pki_instance "$work" stranger "$app_a" "$three" other
 pki_sign "$work" plain nobody 'extendedKeyUsage=clientAuth'
 pki_instance "$work" same "$app_b" "$app_a"
@@ -232,6 +233,59 @@ fresh() { [ "$(serial)" = "$(openssl x509 -noout -serial <"$work/tls/cert.pem")"
 check "a new certificate is served after SIGHUP" until_true 5 fresh
 stop TERM
 check "SIGTERM takes the interface along" sh -c "! ip link show $if"
+
+# A real tunnel: an instance in a namespace of its own, reached over WireGuard only
+unshare -n sleep 600 &
+cvm=$!
+until_true 5 sh -c "[ \"\$(readlink /proc/$cvm/ns/net)\" != \"\$(readlink /proc/$$/ns/net)\" ]"
+inside() { nsenter -t $cvm -n "$@"; }
+ip link add vg type veth peer name vc netns $cvm
+ip addr add 192.0.2.1/24 dev vg; ip link set vg up
+inside ip addr add 192.0.2.2/24 dev vc; inside ip link set vc up; inside ip link set lo up
+check "starts for the tunnel" start
+(umask 077; wg genkey >"$work/cvm.key")
+four=$(printf '54%.0s' {1..20})
+check "the instance registers" answers .wg.client_ip 10.8.0.5 register more4 "$(wg pubkey <"$work/cvm.key")"
+inside wireguard-go ${if}c >/dev/null 2>&1
+check "the instance's tunnel" inside wg set ${if}c private-key "$work/cvm.key" listen-port 9182 peer "$(jq -r '.wg.servers[0].pk' "$work/answer")" \
+	endpoint 192.0.2.1:51820 allowed-ips 10.8.0.1/32 persistent-keepalive 25
+inside ip addr add 10.8.0.5/32 dev ${if}c; inside ip link set ${if}c up; inside ip route add 10.8.0.1/32 dev ${if}c
+serve_in() { inside python3 -m http.server 8080 --bind 10.8.0.5 --directory "$work/tls" >/dev/null 2>&1 & }
+serve_in
+through() { curl -sS --max-time 8 --cacert "$work/tls/ca.pem" --connect-to "::$public" "https://$four-8080.app.test/ca.pem" | cmp - "$work/tls/ca.pem"; }
+check "an instance behind WireGuard answers" until_true 10 through
+shook() { [ "$(curl -sS "$admin/GetInfo?json" -d "{\"id\":\"$four\"}" | jq .info.latest_handshake)" -gt 0 ]; }
+check "its handshake is seen" until_true 15 shook
+stop KILL
+check "starts after kill -9 with the tunnel up" start
+check "and the tunnel carries on" through
+stop TERM
+rm -f /var/run/wireguard/${if}c.sock
+kill $cvm
+
+# Limits
+idle=2s per_app=3; config
+check "starts with small limits" start
+hold() { # hold SECONDS: connections to the quiet port, and how they end
+	python3 - $public "$app_b" "$1" <<'P'
+import socket, ssl, sys, time
+host, port = sys.argv[1].split(":"); name = sys.argv[2] + "-8080.app.test"
+ctx = ssl.create_default_context(); ctx.check_hostname = False; ctx.verify_mode = ssl.CERT_NONE
+def dial():
+    s = ctx.wrap_socket(socket.create_connection((host, int(port))), server_hostname=name)
+    s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"); s.settimeout(8); assert s.recv(64); return s
+held = [dial() for _ in range(3)]
+try: dial(); print("a fourth was let in")
+except ssl.SSLError as e: print("fourth refused")
+began = time.time(); held[0].settimeout(8)
+while held[0].recv(1000): pass
+took = time.time() - began
+print("idle ended" if 1.5 < took < 5 else f"idle took {took}")
+P
+}
+check "three connections an app, idle ones end" gives $'fourth refused\nidle ended' hold 8
+stop TERM
+per_app=4000 idle=60s
 
 # Leases
 lease=2s grace=2s; config

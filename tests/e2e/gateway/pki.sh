@@ -32,3 +32,11 @@ pki_instance()
 	pki_sign "$1" "$2" dstack-guest-agent "extendedKeyUsage=clientAuth
 1.3.6.1.4.1.62397.1.9=DER:$(app_info "$3" "$4")" "${5:-ca}"
 }
+# As the KMS issues it: leaf, app CA, both in NAME.pem.
+pki_app() # pki_app DIR NAME APP_ID INSTANCE_ID
+{
+	pki_sign "$1" "$2-ca" app-ca 'basicConstraints=critical,CA:TRUE,pathlen:0
+keyUsage=critical,keyCertSign'
+	pki_instance "$1" "$2" "$3" "$4" "$2-ca"
+	cat "$1/$2-ca.pem" >>"$1/$2.pem"
+}
