@@ -318,6 +318,9 @@ static void input_checks(void **state)
 	config_free(c.raw);
 }
 
+static const char same_port[] = "[[network.forward]]\nlisten = 1\nto = \"127.0.0.1:1\"\n"
+				"[[network.forward]]\nlisten = 1\nto = \"127.0.0.1:2\"\n";
+
 static void config_refuses(void **state)
 {
 	static const char *const bad[] = {
@@ -329,8 +332,7 @@ static void config_refuses(void **state)
 		"[cvm.log]\nmax_bytes = \"12\"\n",
 		"[[network.forward]]\nlisten = 1\nto = \"example.org:1\"\n",
 		"[[network.forward]]\nlisten = 1\nto = \"127.0.0.1:1\"\nproto = \"icmp\"\n",
-		"[[network.forward]]\nlisten = 1\nto = \"127.0.0.1:1\"\n[[network.forward]]\nlisten = 1\nto "
-		"= \"127.0.0.1:2\"\n",
+		same_port,
 		"[cvm.auto_restart]\ninitial_backoff = 400\n",
 	};
 
