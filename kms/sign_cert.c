@@ -143,6 +143,22 @@ static int add_app_info(struct arena *a, struct request *r, const struct trust_r
 	return 0;
 }
 
+// The older pair of extensions, for readers that know no other (upstream's Go module).
+static int add_legacy(struct arena *a, struct request *r, const struct envelope *env, struct err *e)
+{
+	struct wr size = wr_to(NULL, 0);
+
+	eventlog_write_json(&size, &env->log, true);
+	uint8_t *p = arena_alloc(a, size.n + 1);
+	struct wr w = wr_to(p, p ? size.n : 0);
+	eventlog_write_json(&w, &env->log, true);
+	if (w.bad)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	r->spec.quote = env->quote;
+	r->spec.event_log = span_of(p, w.n);
+	return 0;
+}
+
 // What a certificate carries of the evidence: stripped of what no verifier needs.
 static int add_evidence(struct arena *a, struct request *r, struct err *e)
 {
@@ -168,7 +184,7 @@ static int add_evidence(struct arena *a, struct request *r, struct err *e)
 	if (w.bad)
 		return err_set(e, ERR_BUG, "stripped evidence is larger than the evidence");
 	r->spec.attestation = span_of(out, w.n);
-	return 0;
+	return add_legacy(a, r, env, e);
 }
 
 struct app_signer {

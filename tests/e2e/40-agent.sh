@@ -184,3 +184,76 @@ check "starts again where its socket lay" start
 check "public_tcbinfo = false hides the machine outside" has "$(external Info)" '.tcb_info == "" and .vm_config == ""'
 check "but not inside" has "$(post Info)" '.tcb_info != ""'
 kill "$agent" && wait "$agent"
+
+# With a KMS: the certificate is asked for by SignCert, over TLS pinned to the KMS root, with full evidence.
+guest=build/tests/tools/fakeguest
+dstack-softtee serve --dir "$work/pki" --listen tcp:127.0.0.1:0 2>"$work/serve.log" &
+pids+=($!)
+until_true 5 grep -q port= "$work/serve.log" || not_ok "collateral is not served"
+hash=$($guest image --image "$work/images/one")
+cat >"$work/kms.toml" <<-EOF
+	insecure_development = true
+	[core]
+	cert_dir = "$work/kms/certs"
+	bootstrap = true
+	[rpc]
+	address = "tcp:127.0.0.1:0"
+	sans = ["127.0.0.1"]
+	[image]
+	dir = "$work/images"
+	[attestation]
+	pccs_url = "http://127.0.0.1:$(sed -n 's/.*port=//p' "$work/serve.log")"
+	development_root = "$work/pki/root.der"
+	[policy]
+	file = "$work/policy.toml"
+EOF
+dstack-kms -c "$work/kms.toml" 2>"$work/kms.log" &
+pids+=($!)
+until_true 10 grep -q 'listening.*port=' "$work/kms.log" || not_ok "the KMS does not start"
+url=https://127.0.0.1:$(sed -n 's/.*listening.* port=\([0-9]*\).*/\1/p' "$work/kms.log")/prpc
+
+# The log and the registers of the image that fakeguest knows.
+le32() { printf '%02x%02x%02x%02x' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24)); }
+acpi() { printf '%s%s%s0c00%s%s%s' "$(le32 1)" "$(le32 10)" "$(le32 1)" "$1" "$(le32 9)" "$(printf 'ACPI DATA' | xxd -p)"; }
+fill() { printf "$1%.0s" {1..48}; }
+spec="$(printf 'Spec ID Event03' | xxd -p)00$(le32 0)00020002$(le32 1)0c00300000"
+{
+	le32 0 && le32 3 && printf '%040d' 0 && le32 $((${#spec} / 2)) && printf %s "$spec"
+	acpi "$(fill 40)" && acpi "$(fill 41)" && acpi "$(head -c 65536 /dev/zero | sha384sum | cut -c-96)" && acpi "$(fill 43)"
+	le32 4294967295
+} | xxd -r -p >"$work/soft.ccel"
+args=$($guest quote-args --image "$work/images/one" --app $app --compose "$compose" --key "$work/any.key" |
+	sed 's/--rtmr3 [0-9a-f]*//; s/--report-data [0-9a-f]*//')
+export DCAP_TDX_QUOTE_CONFIGFS_PATH=$work/tsm2 DCAP_TDX_RTMR_SYSFS_PATH=$work/tsm2 DSTACK_RUNTIME_LOG_DIR=$work/run2
+export DSTACK_CCEL_FILE=$work/soft.ccel
+mkdir "$work/run2"
+"$tool" --tree "$work/tsm2" --pki "$work/pki" --ccel "$DSTACK_CCEL_FILE" --quote-args "$args" serve >"$work/tsm2.log" 2>&1 &
+pids+=($!)
+until_true 5 grep -q ready "$work/tsm2.log" || not_ok "the second fake TDX tree is not ready"
+"$tool" --version 1 emit system-preparing= app-id=$app compose-hash="$compose" instance-id=$instance boot-mr-done= \
+	key-provider="$provider" system-ready=
+jq -n --arg h "$hash" '{vm_config: ({os_image_hash: $h, cpu_count: 1, memory_size: 2147483648, qemu_version: "7.2.0", num_nics: 1,
+	swtpm: true, tee: "soft"} | tojson)}' >"$work/sys-config.json"
+jq --arg u "$url" --rawfile crt "$work/kms/certs/root-ca.crt" '.ca_cert = $crt | .key_provider = {Kms: {url: $u, pubkey: "", tmp_ca_key: "", tmp_ca_cert: ""}}' \
+	"$work/appkeys.json" >"$work/kmskeys.json"
+cat "$work/kmskeys.json" >"$work/appkeys.json"
+check "starts with a KMS" start
+post GetTlsKey '{"subject":"a"}' >"$work/body"
+check "an empty allow-list: no certificate" grep -q policy.empty "$work/body"
+printf 'development = true\nos_images = ["%s"]\ngateway_app_id = "%s"\n[[app]]\nid = "%s"\ncompose_hashes = ["%s"]\nallow_any_device = true\n' \
+	"$hash" $instance $app "$compose" >"$work/policy.toml"
+signed() { post GetTlsKey '{"subject":"k.test","alt_names":["k.test"],"usage_ra_tls":true,"usage_server_auth":true,"with_app_info":true}' >"$work/tls.json" && jq -e .key "$work/tls.json"; }
+check "allowed: a certificate of the KMS" until_true 5 signed
+jq -r '.certificate_chain[0]' "$work/tls.json" >"$work/leaf.crt"
+jq -r '.certificate_chain[1:][]' "$work/tls.json" >"$work/rest.crt"
+check "its chain holds under the KMS root" openssl verify -CAfile "$work/kms/certs/root-ca.crt" -untrusted "$work/rest.crt" \
+	-purpose sslserver -verify_hostname k.test "$work/leaf.crt"
+for oid in 1 2 3 4 8 9; do check "extension $oid is there" eval 'openssl x509 -in "$work/leaf.crt" -noout -text | grep -q "1.3.6.1.4.1.62397.1.$oid:"'; done
+check "a name of the KMS is refused with its reason" grep -q csr.san <<<"$(post GetTlsKey '{"alt_names":["127.0.0.1"]}')"
+check "the demonstration certificate comes by itself" until_true 40 demo
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/ca2.key" -out "$work/ca2.crt" -subj "/O=Dstack/CN=Dstack KMS CA" -days 30 2>/dev/null
+kill "$agent" && wait "$agent"
+jq --rawfile crt "$work/ca2.crt" '.ca_cert = $crt' "$work/kmskeys.json" >"$work/appkeys.json"
+check "starts with another root pinned" start
+check "a KMS under another root is not asked" grep -q 'tls' <<<"$(post GetTlsKey '{}' | jq -r .code)"
+kill "$agent" && wait "$agent"

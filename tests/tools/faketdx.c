@@ -1,7 +1,9 @@
 // faketdx - the kernel's side of a TD in tests: a folder with the ABI of configfs-tsm and of the measurement
 // registers, where a quote is signed by `dstack-softtee quote` and RTMR3 extends. For tests only.
 //
-//     faketdx serve --tree DIR --pki DIR --ccel FILE     prints "ready", runs until it is killed
+//     faketdx serve --tree DIR --pki DIR --ccel FILE [--quote-args "--mrtd HEX ..."]
+//                             prints "ready", runs until it is killed; RTMR0-2 are replayed from the log, or
+//                             given
 //     faketdx emit --version 1|2 NAME=HEX...             runtime events, through lib/tee as in a guest
 #include <fcntl.h>
 #include <getopt.h>
@@ -18,13 +20,13 @@
 #include "base/strings.h"
 #include "tee/runtime.h"
 
-enum { REPORT_DATA = 64, EVENTS = 4096 };
+enum { REPORT_DATA = 64, EVENTS = 4096, ARGS = 64 };
 
 struct tree {
 	const char *dir, *pki, *ccel;
+	char *quote_args; // words, NULL: none
 	uint8_t rtmr[4][TEE_DIGEST];
 	unsigned generation;
-	char last[2 * REPORT_DATA + 1];
 };
 
 static int put(const struct tree *t, const char *name, const void *p, size_t n, struct err *e)
@@ -54,11 +56,22 @@ static int sign(const struct tree *t, const char *report_data, const char *out, 
 
 	for (int i = 0; i < 4; i++)
 		hex_encode(rtmr[i], t->rtmr[i], TEE_DIGEST);
-	const char *const argv[] = {
-		"dstack-softtee", "quote",   "--dir", t->pki,    "--report-data", report_data, "--rtmr0",
-		rtmr[0],          "--rtmr1", rtmr[1], "--rtmr2", rtmr[2],         "--rtmr3",   rtmr[3],
-		"--out",          out,       NULL
-	};
+	const char *argv[ARGS] = { "dstack-softtee", "quote", "--dir", t->pki,    "--report-data",
+				   report_data,      "--out", out,     "--rtmr3", rtmr[3] };
+	size_t n = 10;
+	auto_free char *words = t->quote_args ? strdup(t->quote_args) : NULL;
+	if (words) {
+		char *rest;
+		for (char *w = strtok_r(words, " \n", &rest); w && n < ARGS - 1;
+		     w = strtok_r(NULL, " \n", &rest))
+			argv[n++] = w;
+	} else {
+		static const char *const names[] = { "--rtmr0", "--rtmr1", "--rtmr2" };
+		for (int i = 0; i < 3; i++) {
+			argv[n++] = names[i];
+			argv[n++] = rtmr[i];
+		}
+	}
 	if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ))
 		return err_set(e, ERR_SYSTEM, "start dstack-softtee");
 	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status))
@@ -170,11 +183,11 @@ static int emit(int version, char **pairs, struct err *e)
 
 int main(int argc, char **argv)
 {
-	static const struct option opts[] = { { "tree", required_argument, NULL, 't' },
-					      { "pki", required_argument, NULL, 'p' },
-					      { "ccel", required_argument, NULL, 'c' },
-					      { "version", required_argument, NULL, 'v' },
-					      { 0 } };
+	static const struct option opts[] = {
+		{ "tree", required_argument, NULL, 't' },       { "pki", required_argument, NULL, 'p' },
+		{ "ccel", required_argument, NULL, 'c' },       { "version", required_argument, NULL, 'v' },
+		{ "quote-args", required_argument, NULL, 'q' }, { 0 }
+	};
 	struct tree t = { 0 };
 	struct err e = { 0 };
 	int version = 1;
@@ -186,6 +199,8 @@ int main(int argc, char **argv)
 			t.pki = optarg;
 		else if (o == 'c')
 			t.ccel = optarg;
+		else if (o == 'q')
+			t.quote_args = optarg;
 		else if (o == 'v')
 			version = atoi(optarg);
 		else
