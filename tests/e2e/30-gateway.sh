@@ -267,7 +267,7 @@ kill $cvm
 idle=2s per_app=3; config
 check "starts with small limits" start
 hold() { # hold SECONDS: connections to the quiet port, and how they end
-	python3 - $public "$app_b" "$1" <<'P'
+	python3 - $public "$three" "$1" <<'P'
 import socket, ssl, sys, time
 host, port = sys.argv[1].split(":"); name = sys.argv[2] + "-8080.app.test"
 ctx = ssl.create_default_context(); ctx.check_hostname = False; ctx.verify_mode = ssl.CERT_NONE
