@@ -238,9 +238,11 @@ int cmd_doctor(int argc, char **argv)
 
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		if (c != 'j')
-			return 2;
+			return command_usage("doctor");
 		json = true;
 	}
+	if (optind != argc)
+		return command_usage("doctor");
 	if (json)
 		fputs("{\"checks\":[", stdout);
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {

@@ -15,11 +15,6 @@
 
 enum { FILE_MAX = 16 << 20 };
 
-static const char usage[] =
-	"usage: dstack events replay FILE [--json] [--list]\n"
-	"Folds a JSON event array (or a GetQuote answer), a CCEL table or a TPM log into registers.\n"
-	"  --list   also the events, each with its register, name and digest\n";
-
 struct replay {
 	const char *kind;
 	struct eventlog log;
@@ -152,9 +147,7 @@ int cmd_events(int argc, char **argv)
 		else
 			path = argv[i];
 	}
-	if (bad || !path) {
-		fputs(usage, stderr);
-		return 2;
-	}
+	if (bad || !path)
+		return command_usage("events");
 	return replay(path, json, list, &e) ? command_fail(&e, json) : 0;
 }

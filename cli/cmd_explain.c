@@ -33,10 +33,12 @@ int cmd_explain(int argc, char **argv)
 
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		if (c != 'j')
-			return 2;
+			return command_usage("explain");
 		json = true;
 	}
-	if (optind + 1 != argc) {
+	if (optind + 1 < argc)
+		return command_usage("explain");
+	if (optind == argc) {
 		const struct reason_text *each;
 		for (size_t i = 0; (each = reason_at(i)); i++)
 			print(each, json);

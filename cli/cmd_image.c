@@ -8,11 +8,6 @@
 #include "base/strings.h"
 #include "ratls/images.h"
 
-static const char usage[] =
-	"usage: dstack image measure DIR [--json] [--no-write]\n"
-	"Measures the firmware, kernel, initrd and command line that DIR/metadata.json names and\n"
-	"writes DIR/measurement.tdx.cbor, from which a verifier computes MRTD and RTMR0-2.\n";
-
 static void print(const struct measurement_tdx *m, bool json)
 {
 	const struct {
@@ -72,9 +67,7 @@ int cmd_image(int argc, char **argv)
 		else
 			dir = argv[i];
 	}
-	if (bad || !dir) {
-		fputs(usage, stderr);
-		return 2;
-	}
+	if (bad || !dir)
+		return command_usage("image");
 	return measure(dir, json, write, &e) ? command_fail(&e, json) : 0;
 }

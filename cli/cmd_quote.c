@@ -133,15 +133,6 @@ static int verify(const struct verify_args *a)
 	return judge(g, &in, a->json);
 }
 
-static int usage(void)
-{
-	fputs("usage: dstack quote verify --quote FILE --collateral FILE [--at UNIX] [--root FILE.der] "
-	      "[--json]\n"
-	      "       dstack quote show FILE [--json]\n",
-	      stderr);
-	return 2;
-}
-
 static int show(const char *path, bool json)
 {
 	auto_free uint8_t *bytes = NULL;
@@ -190,7 +181,7 @@ int cmd_quote(int argc, char **argv)
 			a.json = true;
 			break;
 		default:
-			return usage();
+			return command_usage("quote");
 		}
 	}
 	const char *verb = optind < argc ? argv[optind] : "";
@@ -198,5 +189,5 @@ int cmd_quote(int argc, char **argv)
 		return verify(&a);
 	if (!strcmp(verb, "show") && optind + 2 == argc)
 		return show(argv[optind + 1], a.json);
-	return usage();
+	return command_usage("quote");
 }

@@ -23,23 +23,6 @@
 
 enum { FILE_MAX = 16 << 20, COMPOSE_MAX = 1 << 20 };
 
-static const char usage[] =
-	"usage: dstack verify URL|FILE [options]\n"
-	"Takes the evidence from the TLS certificate of URL, or from FILE (certificate, attestation or "
-	"GetQuote\n"
-	"answer), and says claim by claim what is proven.\n"
-	"  --connect HOST:PORT       dial this, whatever the URL's name resolves to\n"
-	"  --app-id HEX              expected app id\n"
-	"  --compose FILE            expected app-compose.json, or --compose-hash HEX\n"
-	"  --kms-root FILE           PEM of the KMS root CA that must be the key provider\n"
-	"  --image-hash HEX          expected guest image\n"
-	"  --image-dir DIR           guest images to compare the base registers with\n"
-	"  --pccs-url URL            collateral server (default: Intel's)\n"
-	"  --development-root FILE   also accept the software TEE under this root; claims are marked\n"
-	"  --dir DIR                 stack folder whose config.toml gives defaults\n"
-	"  --json\n"
-	"Exit 0 trusted, 5 not trusted, 2 unreadable, 6 nobody answered.\n";
-
 struct job {
 	const char *target, *connect, *image_dir, *pccs, *root, *kms_root, *dir;
 	struct context context;
@@ -364,10 +347,8 @@ int cmd_verify(int argc, char **argv)
 	struct job j = { 0 };
 	int status = -1;
 
-	if (argc == 1 || (argc == 2 && !strcmp(argv[1], "--help"))) {
-		fputs(usage, argc == 1 ? stderr : stdout);
-		return argc == 1 ? 2 : 0;
-	}
+	if (argc == 1)
+		return command_usage("verify");
 	for (int i = 1; i < argc; i++)
 		j.json |= !strcmp(argv[i], "--json");
 	if (!read_args(&j, argc, argv, &e) && !add_context(&j, &e) && !add_key_provider(&j, &e))

@@ -25,3 +25,5 @@ int cmd_doctor(int argc, char **argv);
 
 // Print the error (as JSON on stdout when `json`, else `dstack: text` on stderr) and give its exit code.
 int command_fail(const struct err *e, bool json);
+// One line on stderr about how the command is called; gives the exit code of bad input.
+int command_usage(const char *name);

@@ -17,10 +17,10 @@ static const char help_up[] =
 	"Starts the local development stack in --dir (default .dstack): development PKI and collateral\n"
 	"server, image registry, KMS, gateway, VMM. What already runs is left alone. Everything trusts the\n"
 	"development root only because this command writes insecure_development = true into its configs.\n"
-	"  --dir DIR        state folder\n"
+	"  --dir DIR        state folder (default $DSTACK_HOME, else .dstack)\n"
 	"  --image DIR      guest image to offer (repeatable)\n"
 	"  --port-base N    first of the ports used (default 17500)\n"
-	"  --json           one JSON object with the addresses";
+	"  --json           {ok, dir}";
 static const char help_deploy[] =
 	"Makes app-compose.json of COMPOSE, allows its hash in the KMS's policy file (when this machine has\n"
 	"it), seals the environment to the KMS's key for the app, creates and starts the VM.\n"
@@ -34,29 +34,78 @@ static const char help_deploy[] =
 	"  --if-absent      keep a VM of this name that has the same compose file\n"
 	"  --replace        remove a VM of this name, and its disk, first\n"
 	"  --wait           wait until the app's containers run; shows boot progress\n"
-	"  --json";
+	"  --json           {ok, id, app_id, compose_hash, name}";
+
+static const char help_down[] =
+	"Stops every VM of the stack and then its services, exactly those it started. Keeps all files: the\n"
+	"next `dstack up` goes on with the same keys, VMs and disks.\n"
+	"  --dir DIR        state folder (default $DSTACK_HOME, else .dstack)\n"
+	"  --json           {\"ok\"}";
+static const char help_logs[] =
+	"APP is a VM id, app id, instance id or name, or an unambiguous prefix of an id (4 digits or more).\n"
+	"  -f, --follow     go on as lines come, until the VM is removed or ^C\n"
+	"  -n, --lines N    last N lines (default 1000)\n"
+	"  --json           a JSON object {\"line\"} a line";
+static const char help_verify[] =
+	"Takes the evidence from the TLS certificate of URL, or from FILE (certificate, attestation or\n"
+	"GetQuote answer), and says claim by claim what is proven.\n"
+	"  --connect HOST:PORT       dial this, whatever the URL's name resolves to\n"
+	"  --app-id HEX              expected app id\n"
+	"  --compose FILE            expected app-compose.json, or --compose-hash HEX\n"
+	"  --kms-root FILE           PEM of the KMS root CA that must be the key provider\n"
+	"  --image-hash HEX          expected guest image\n"
+	"  --image-dir DIR           guest images to compare the base registers with\n"
+	"  --pccs-url URL            collateral server (default: Intel's)\n"
+	"  --development-root FILE   also accept the software TEE under this root; claims are marked\n"
+	"  --dir DIR                 stack folder whose config.toml gives defaults\n"
+	"  --json                    the verdict {ok, anchor, code, error, claims}\n"
+	"Exit 0 trusted, 5 not trusted, 2 unreadable, 6 nobody answered.";
+static const char help_quote[] =
+	"A quote alone, without the machine it is about: `dstack verify` is for apps. FILE is raw or hex.\n"
+	"  verify --quote FILE --collateral FILE\n"
+	"                   check signatures, chains and TCB with the collateral given\n"
+	"  --at UNIX        time to judge at (default now)\n"
+	"  --root FILE.der  the only root accepted (default: Intel's)\n"
+	"  show FILE        header, registers and chain, unchecked\n"
+	"  --json           the verdict, or the fields, as one JSON object\n"
+	"Exit 0 accepted or shown, 5 not trusted, 2 unreadable.";
+static const char help_events[] =
+	"Folds a JSON event array (or a GetQuote answer), a CCEL table or a TPM log into registers.\n"
+	"  --list           also the events, each with its register, name and digest\n"
+	"  --json           {kind, events, rtmr0..3, event_log with --list}";
+static const char help_image[] =
+	"Measures the firmware, kernel, initrd and command line that DIR/metadata.json names and writes\n"
+	"DIR/measurement.tdx.cbor, from which a verifier computes MRTD and RTMR0-2.\n"
+	"  --no-write       only print\n"
+	"  --json           {mrtd_single_pass, mrtd_two_pass, cmdline_sha384, kernel_authenticode, "
+	"initrd_sha384}";
+static const char help_explain[] = "Without CODE: all of them.\n"
+				   "  --json           {code, text, means, todo}, an object a line";
+static const char help_doctor[] =
+	"  --json           {checks: [{check, state, found, instead, fix}], ok}; state is ok, instead or "
+	"missing\n"
+	"Exit 0 when VMs can run here, 1 when something they need is missing.";
 
 static const struct command commands[] = {
 	{ "up", "[--dir DIR] [--image DIR]", "start the local development stack", help_up, cmd_up },
-	{ "down", "[--dir DIR]", "stop what `up` started, VMs included", "  --dir DIR\n  --json", cmd_down },
-	{ "deploy", "COMPOSE [-e KEY=VALUE]…", "run a compose file in a confidential VM", help_deploy,
+	{ "down", "[--dir DIR]", "stop what `up` started, VMs included", help_down, cmd_down },
+	{ "deploy", "COMPOSE [-e KEY=VALUE]...", "run a compose file in a confidential VM", help_deploy,
 	  cmd_deploy },
-	{ "ls", "", "list VMs: state, boot progress, why one stopped", "  --json", cmd_ls },
-	{ "logs", "APP [-f]", "show an app's console and container log",
-	  "APP is a VM id, app id, instance id or name, or an unambiguous prefix.\n"
-	  "  -f, --follow\n  -n, --lines N    last N lines (default 1000)\n  --json           a JSON object "
-	  "a line",
-	  cmd_logs },
-	{ "stop", "APP", "shut a VM down", "  --force          do not ask the guest\n  --json", cmd_stop },
-	{ "start", "APP", "start a stopped VM", "  --wait           until its containers run\n  --json",
-	  cmd_start },
-	{ "rm", "APP", "remove a VM and its disks", "  --force          stop it first\n  --json", cmd_rm },
-	{ "verify", "URL|FILE", "check what code answers at a URL", NULL, cmd_verify },
-	{ "quote", "verify|show …", "verify or decode a quote", NULL, cmd_quote },
-	{ "events", "replay FILE", "replay an event log into registers", NULL, cmd_events },
-	{ "image", "measure DIR", "compute what an image measures to", NULL, cmd_image },
-	{ "explain", "CODE", "what a reason code means and what to do", "  --json", cmd_explain },
-	{ "doctor", "", "what this host lacks, and what is used instead", "  --json", cmd_doctor },
+	{ "ls", "", "list VMs: state, boot progress, why one stopped",
+	  "  --json           the VMM's Status answer {vms, port_mapping_enabled, total}", cmd_ls },
+	{ "logs", "APP [-f]", "show an app's console and container log", help_logs, cmd_logs },
+	{ "stop", "APP", "shut a VM down",
+	  "  --force          do not ask the guest\n  --json           {ok, id, state}", cmd_stop },
+	{ "start", "APP", "start a stopped VM",
+	  "  --wait           until its containers run\n  --json           {ok, id, state}", cmd_start },
+	{ "rm", "APP", "remove a VM and its disks",
+	  "  --force          stop it first\n  --json           {ok, id, state}", cmd_rm },
+	{ "verify", "URL|FILE", "check what code answers at a URL", help_verify, cmd_verify },
+	{ "quote", "verify ... | show FILE", "verify or decode a quote", help_quote, cmd_quote },
+	{ "events", "replay FILE", "replay an event log into registers", help_events, cmd_events },
+	{ "image", "measure DIR", "compute what an image measures to", help_image, cmd_image },
+	{ "explain", "[CODE]", "what a reason code means and what to do", help_explain, cmd_explain },
+	{ "doctor", "", "what this host lacks, and what is used instead", help_doctor, cmd_doctor },
 };
 
 static void usage(FILE *to)
@@ -68,6 +117,24 @@ static void usage(FILE *to)
 	      "Exit codes: 0 done, 2 bad input, 3 denied, 4 no such thing, 5 not trusted, 6 try again, 1 "
 	      "other.\n",
 	      to);
+}
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+int command_usage(const char *name)
+{
+	const struct command *c = command_find(name);
+
+	if (c)
+		fprintf(stderr, "usage: dstack %s %s [--json]; see dstack %s --help\n", c->name, c->args,
+			c->name);
+	return 2;
 }
 
 int command_fail(const struct err *e, bool json)
@@ -96,18 +163,17 @@ int main(int argc, char **argv)
 		printf("dstack %s %s\n", version_text, version_rev);
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-		const struct command *c = &commands[i];
-		if (strcmp(c->name, argv[1]) != 0)
-			continue;
-		for (int j = 2; c->help && j < argc; j++) {
-			if (strcmp(argv[j], "--help") != 0 && strcmp(argv[j], "-h") != 0)
-				continue;
-			printf("usage: dstack %s %s\n\n%s\n\n%s\n", c->name, c->args, c->summary, c->help);
-			return 0;
-		}
-		return c->run(argc - 1, argv + 1);
+	const struct command *c = command_find(argv[1]);
+
+	if (!c) {
+		fprintf(stderr, "dstack: no command '%s'; see dstack --help\n", argv[1]);
+		return 2;
 	}
-	fprintf(stderr, "dstack: no command '%s'; see dstack --help\n", argv[1]);
-	return 2;
+	for (int j = 2; j < argc; j++) {
+		if (strcmp(argv[j], "--help") != 0 && strcmp(argv[j], "-h") != 0)
+			continue;
+		printf("usage: dstack %s %s\n\n%s\n\n%s\n", c->name, c->args, c->summary, c->help);
+		return 0;
+	}
+	return c->run(argc - 1, argv + 1);
 }
