@@ -20,19 +20,20 @@ run: deps
 down:
 	@$(BUILD)/bin/dstack down
 
-test: deps
+test:
+	@scripts/deps.sh test
 	@scripts/test.sh
 
-unit:
+unit: deps
 	@scripts/test.sh unit
 
-fuzz:
+fuzz: deps
 	@scripts/test.sh fuzz
 
-bench: build
+bench: deps build
 	@scripts/bench.sh $(BENCH) $(if $(JSON),--json)
 
-repro: build
+repro: deps build
 	@os/repro.sh
 
 lint:

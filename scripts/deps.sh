@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what building, running and testing need, on a bare Debian 12 as root. Does nothing when all is there.
-#   scripts/deps.sh            install the missing ones
-#   scripts/deps.sh --missing  print the missing ones, change nothing
+#   scripts/deps.sh [test]            install the missing ones; `test` adds what only the tests need
+#   scripts/deps.sh [test] --missing  print the missing ones, change nothing
 set -euo pipefail
 
 packages=(
@@ -24,10 +24,15 @@ missing()
 	have=$(dpkg-query -W -f '${db:Status-Abbrev}|${binary:Package}\n' 2>/dev/null | sed -n 's/^ii *|\([^:]*\).*/\1/p')
 	printf '%s\n' "${packages[@]}" | grep -vxF -f <(printf '%s\n' "$have") || true
 	# npm may also come with a Node.js that is not Debian's.
-	command -v npm >/dev/null || echo npm
-	command -v node >/dev/null || echo nodejs
+	[ -z "$tests" ] || command -v npm >/dev/null || echo npm
+	[ -z "$tests" ] || command -v node >/dev/null || echo nodejs
 }
 
+tests=
+if [ "${1:-}" = test ]; then
+	tests=1
+	shift
+fi
 need=$(missing)
 if [ "${1:-}" = --missing ]; then
 	printf '%s' "${need:+$need$'\n'}"
