@@ -177,6 +177,11 @@ check "eight at once" is "$(grep -o '"attestation":"0000' "$work/many" | wc -l)"
 reply=$(printf 'GET /Version HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 3 socat -t 3 - UNIX-CONNECT:"$work/dstack.sock")
 check "half-close right after the request" grep -q '"version"' <<<"$reply"
 
+# The published SDK, as it is.
+cp -r tests/e2e/agent-npm "$work/npm"
+check "the JS SDK installs from its lock" npm ci --prefix "$work/npm" --no-audit --no-fund --ignore-scripts --loglevel=error
+(cd "$work/npm" && node sdk.js "$work/dstack.sock") || failures=$((failures + 1))
+
 kill "$agent"
 check "stops on SIGTERM" wait "$agent"
 sed -i 's/"name":"caf\\u00e9"/"name":"x","public_tcbinfo":false/' "$work/app-compose.json"
