@@ -151,14 +151,20 @@ void channel_stop(struct runner *r)
 {
 	door_close(&r->qemu_door);
 	door_close(&r->guest_door);
+	if (r->ask)
+		bufferevent_free(r->ask);
+	r->ask = NULL;
 	vhost_free(TAKE(r->vhost));
 }
 
 static void ask_done(struct bufferevent *b, short what, void *arg)
 {
-	(void)arg;
-	if (!(what & BEV_EVENT_CONNECTED))
-		bufferevent_free(b);
+	struct runner *r = arg;
+
+	if (what & BEV_EVENT_CONNECTED)
+		return;
+	r->ask = NULL;
+	bufferevent_free(b);
 }
 
 static int dial_guest(struct runner *r, uint32_t port)
@@ -190,7 +196,7 @@ void channel_ask_shutdown(struct runner *r)
 		"POST /api/Shutdown?json HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n"
 		"Content-Length: 2\r\n\r\n{}";
 	struct timeval limit = { .tv_sec = 10 };
-	int fd = dial_guest(r, GUEST_API);
+	int fd = r->ask ? -1 : dial_guest(r, GUEST_API);
 	struct bufferevent *b = fd >= 0 ? bufferevent_socket_new(r->base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
 
 	if (!b) {
@@ -202,4 +208,5 @@ void channel_ask_shutdown(struct runner *r)
 	bufferevent_set_timeouts(b, &limit, &limit);
 	bufferevent_enable(b, EV_READ | EV_WRITE);
 	bufferevent_write(b, request, sizeof request - 1);
+	r->ask = b;
 }
