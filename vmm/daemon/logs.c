@@ -17,6 +17,8 @@ enum strip { PLAIN, ESCAPE, SEQUENCE };
 
 // One reader of one log. The file is opened anew for each look: it may be rotated or not be there yet.
 struct reader {
+	const struct daemon *daemon;
+	char id[65];
 	struct http_conn *conn;
 	struct event *timer;
 	char path[700];
@@ -112,7 +114,7 @@ static void more(struct http_conn *c, void *arg)
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st)) {
-		if (r->follow) {
+		if (r->follow && vm_find(r->daemon, r->id)) {
 			event_add(r->timer, &again);
 			return;
 		}
@@ -208,6 +210,8 @@ static void logs(struct http_conn *c, void *arg)
 		return;
 	}
 	r->conn = c;
+	r->daemon = d;
+	memcpy(r->id, v->m.id, sizeof r->id);
 	r->follow = on(query, "follow");
 	r->keep_ansi = on(query, "ansi");
 	r->last_ms = time_mono_ms();

@@ -124,7 +124,7 @@ static void stop_hard(struct runner *r)
 		r->now.state = RUN_STOPPING;
 		runner_changed(r);
 	}
-	qmp_execute(r->qmp, "quit"); // lets QEMU write its buffers; then it has five seconds
+	qmp_execute(r->qmp, "quit");         // lets QEMU write its buffers; then it has five seconds
 	if (!evtimer_pending(r->kill, NULL)) // asked again: no reprieve
 		event_add(r->kill, &limit);
 }
