@@ -69,21 +69,38 @@ static int own_key(struct gateway *g, uint8_t key[static WG_KEY], struct err *e)
 	return r;
 }
 
-static int open_wireguard(struct gateway *g, uint8_t public_key[static WG_KEY], struct err *e)
+static struct wg *open_wireguard(struct gateway *g, uint8_t public_key[static WG_KEY], struct err *e)
 {
 	uint8_t key[WG_KEY] = { 0 };
 	const struct settings *s = &g->settings;
-	int r = -1;
+	struct wg *w = NULL;
 
-	if (!own_key(g, key, e) && !wg_key_public(public_key, key, e) &&
-	    (g->wg = wg_open(s->interface, s->backend, e)) && !wg_set_key(g->wg, key, s->wg_port, e) &&
-	    !wg_link_up(g->wg, s->registry.own, 0, e))
-		r = 0;
+	int r = own_key(g, key, e) || wg_key_public(public_key, key, e) ||
+		!(w = wg_open(s->interface, s->backend, e)) || wg_set_key(w, key, s->wg_port, e) ||
+		wg_link_up(w, s->registry.own, 0, e);
 	secret_wipe(key, sizeof key);
-	if (!r)
-		log_info("gateway", "wireguard interface=%s backend=%s made=%d", s->interface,
-			 wg_backend(g->wg) == WG_KERNEL ? "kernel" : "wireguard-go", wg_was_made(g->wg));
-	return r;
+	if (r) {
+		wg_close(w);
+		return NULL;
+	}
+	log_info("gateway", "wireguard interface=%s backend=%s made=%d", s->interface,
+		 wg_backend(w) == WG_KERNEL ? "kernel" : "wireguard-go", wg_was_made(w));
+	return w;
+}
+
+// The interface was taken away under us (its wireguard-go died, someone removed it): make it again.
+static void reopen_wireguard(struct gateway *g)
+{
+	struct err e = { 0 };
+	uint8_t public_key[WG_KEY];
+	struct wg *w = open_wireguard(g, public_key, &e);
+
+	if (!w || registry_rewire(&g->registry, w, &e))
+		log_error("gateway", "%s", e.text);
+	if (!w)
+		return;
+	wg_close(g->wg);
+	g->wg = w;
 }
 
 // One listening socket a reactor. The kernel hands a connection to the one whose CPU its packets come in on.
@@ -188,16 +205,16 @@ static void *keep(void *arg)
 		while (!g->stopping && !g->reload &&
 		       pthread_cond_timedwait(&g->wake, &g->lock, &next) != ETIMEDOUT)
 			;
-		if (g->reload)
+		bool stop = g->stopping, reload = g->reload;
+		if (reload)
 			g->cert_time = (struct timespec){ 0 };
 		g->reload = false;
-		bool stop = g->stopping;
 		pthread_mutex_unlock(&g->lock);
-		if (!stop && second % HANDSHAKES_EVERY_S == 0) {
-			registry_handshakes(&g->registry);
-			if (*g->settings.cert && load_cert(g, &e))
-				log_error("gateway", "%s", e.text);
-		}
+		bool tenth = second % HANDSHAKES_EVERY_S == 0;
+		if (!stop && tenth && registry_handshakes(&g->registry))
+			reopen_wireguard(g);
+		if (!stop && (tenth || reload) && *g->settings.cert && load_cert(g, &e))
+			log_error("gateway", "%s", e.text);
 		if (!stop)
 			registry_tick(&g->registry);
 		pthread_mutex_lock(&g->lock);
@@ -320,7 +337,7 @@ static int start(struct gateway *g, struct err *e)
 {
 	uint8_t public_key[WG_KEY];
 
-	if (terminate_setup(e) || open_wireguard(g, public_key, e) || make_reactors(g, e))
+	if (terminate_setup(e) || !(g->wg = open_wireguard(g, public_key, e)) || make_reactors(g, e))
 		return -1;
 	if (registry_init(&g->registry, g->settings.state, &g->settings.registry, g->wg, &g->board,
 			  g->reactors, g->n_reactors, e))

@@ -188,7 +188,7 @@ static int restore_peers(struct registry *g, struct err *e)
 	for (long i = 0; i < peers && !r; i++) {
 		bool known = false;
 		for (size_t k = 0; k < g->n && !known; k++)
-			known = memcmp(g->slots[k].key, seen[i].key, WG_KEY) == 0;
+			known = g->slots[k].used && memcmp(g->slots[k].key, seen[i].key, WG_KEY) == 0;
 		if (known)
 			continue;
 		batch[n] = (struct wg_change){ .remove = true };
@@ -200,6 +200,8 @@ static int restore_peers(struct registry *g, struct err *e)
 	}
 	free(seen);
 	for (size_t k = 0; k < g->n && !r && peers >= 0; k++) {
+		if (!g->slots[k].used)
+			continue;
 		peer_of(&batch[n++], &g->slots[k]);
 		if (n == BATCH) {
 			r = wg_change_peers(g->wg, batch, n, e);
@@ -341,7 +343,7 @@ static int by_key(const void *a, const void *b)
 	return memcmp(a, b, WG_KEY); // the key is the first member
 }
 
-void registry_handshakes(struct registry *g)
+int registry_handshakes(struct registry *g)
 {
 	struct err e = { 0 };
 	struct wg_peer *seen = malloc((INSTANCES_MAX + 1) * sizeof *seen);
@@ -363,6 +365,16 @@ void registry_handshakes(struct registry *g)
 	}
 	pthread_mutex_unlock(&g->lock);
 	free(seen);
+	return n < 0 ? -1 : 0;
+}
+
+int registry_rewire(struct registry *g, struct wg *wg, struct err *e)
+{
+	pthread_mutex_lock(&g->lock);
+	g->wg = wg;
+	int r = restore_peers(g, e);
+	pthread_mutex_unlock(&g->lock);
+	return r;
 }
 
 static void recycle(struct registry *g, struct instance *x)

@@ -46,8 +46,11 @@ void registry_end(struct registry *g);
 // Idempotent. Codes: register.id, register.app_mismatch, wg.key_taken, register.full.
 int registry_register(struct registry *g, struct in_addr *ip, const struct registrant *claim,
 		      const uint8_t key[static WG_KEY], const struct port_policy *policy, struct err *e);
-void registry_handshakes(struct registry *g); // read them from WireGuard
-void registry_tick(struct registry *g);       // leases, recycling, publication of what changed
+int registry_handshakes(struct registry *g); // read them from WireGuard; -1: it does not answer
+// WireGuard died and was made anew: use `wg` from now on, with all peers. The old handle is the caller's
+// again.
+int registry_rewire(struct registry *g, struct wg *wg, struct err *e);
+void registry_tick(struct registry *g); // leases, recycling, publication of what changed
 void registry_env(struct registry *g, const struct route_env *env); // publishes at once; takes the references
 size_t registry_list(struct registry *g, struct instance *out, size_t cap);
 

@@ -220,6 +220,9 @@ check "starts again" start
 check "the same wireguard-go" [ "$before" = "$(pgrep -f "wireguard-go $if")" ]
 check "routes are back" served "$one-8080" one
 check "peers are back" gives 3 sh -c "wg show $if peers | wc -l"
+kill -9 "$before"
+peers_are() { [ "$(wg show $if peers | wc -l)" = "$1" ]; }
+check "WireGuard's process killed: made anew with its peers" until_true 20 peers_are 3
 check "addresses stick" answers .wg.client_ip 10.8.0.3 register two "$k2"
 for i in 4 5 6; do pki_instance "$work" more$i "$app_b" "$(printf "5$i%.0s" {1..20})"; done
 check "pool: the next" answers .wg.client_ip 10.8.0.5 register more4 "$(key)"
