@@ -5,7 +5,6 @@
 // Each round is a guest's boot: a new TLS connection with the attested client certificate and one GetAppKey.
 // Evidence is warm (verified in the first rounds). The reference is measured here: the handshake's P-256
 // signature, key agreement and two verifications, and the one secp256k1 signature of the answer.
-#include <dirent.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "kms.pb-c.h"
+#include "proc.h"
 #include "ratls/tls.h"
 #include "rpc/client.h"
 
@@ -34,49 +34,6 @@ static void die(const char *what, const struct err *e)
 {
 	fprintf(stderr, "%s: %s\n", what, e->text);
 	exit(1);
-}
-
-// CPU nanoseconds of all threads of a process, living and ended: utime and stime of /proc/PID/stat are in
-// ticks of 10 ms, so the living ones are read from schedstat.
-static double cpu_ns(const char *pid)
-{
-	char path[64];
-	double sum = 0;
-
-	snprintf(path, sizeof path, "/proc/%s/task", pid);
-	DIR *d = opendir(path);
-	if (!d) {
-		perror(path);
-		exit(1);
-	}
-	for (const struct dirent *t; (t = readdir(d));) {
-		char file[400];
-		double ns = 0;
-		snprintf(file, sizeof file, "%s/%s/schedstat", path, t->d_name);
-		FILE *f = t->d_name[0] == '.' ? NULL : fopen(file, "r");
-		if (f && fscanf(f, "%lf", &ns) == 1)
-			sum += ns;
-		if (f)
-			fclose(f);
-	}
-	closedir(d);
-	return sum;
-}
-
-// Its share of resident memory: the two processes have most pages in common, which VmRSS counts twice.
-static long pss_kib(const char *pid)
-{
-	char path[64], line[256];
-	long kib = 0;
-
-	snprintf(path, sizeof path, "/proc/%s/smaps_rollup", pid);
-	FILE *f = fopen(path, "r");
-	while (f && fgets(line, sizeof line, f))
-		if (sscanf(line, "Pss: %ld", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kib;
 }
 
 static int own_tls(SSL_CTX *ctx, void *arg, struct err *e)
@@ -159,15 +116,15 @@ int main(int argc, char **argv)
 		boot(&g);
 	double before[PROCESSES], spent[PROCESSES];
 	for (int p = 0; p < PROCESSES; p++)
-		before[p] = cpu_ns(argv[5 + p]);
+		before[p] = proc_cpu_ns(argv[5 + p]);
 	for (uint64_t i = 0; i < rounds; i++)
 		boot(&g);
 	for (int p = 0; p < PROCESSES; p++)
-		spent[p] = (cpu_ns(argv[5 + p]) - before[p]) / (double)rounds / 1e6;
+		spent[p] = (proc_cpu_ns(argv[5 + p]) - before[p]) / (double)rounds / 1e6;
 	double value = spent[0] + spent[1], reference = reference_ns((int)rounds) / 1e6;
 	printf("# of it the key process: %.3f ms\n", spent[1]);
 	printf("kms.getappkey\t%.3f\tms\t%.3f\t%.2f\n", value, reference, value / reference);
-	double mib = (double)(pss_kib(argv[5]) + pss_kib(argv[6])) / 1024;
+	double mib = (double)(proc_pss_kib(argv[5]) + proc_pss_kib(argv[6])) / 1024;
 	printf("kms.memory\t%.1f\tMiB\t20\t%.2f\n", mib, mib / 20);
 	return 0;
 }
