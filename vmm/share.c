@@ -175,6 +175,20 @@ void share_instance_id(const char *vm_dir, char out[static 41])
 		*out = 0;
 }
 
+int share_read(const char *vm_dir, const char *name, size_t max, char **out, size_t *n, struct err *e)
+{
+	auto_free char *path = str_format("%s/shared/%s", vm_dir, name);
+
+	if (!path)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	if (file_read(path, max, out, n, e) == 0)
+		return 0;
+	if (!strcmp(e->code, "file.not_regular") || !strcmp(e->code, "file.too_large"))
+		snprintf(e->code, sizeof e->code, "share.%s",
+			 e->code[5] == 'n' ? "not_regular" : "too_large");
+	return -1;
+}
+
 static int build(const char *vm_dir, const char *tmp, struct err *e)
 {
 	struct fat_file files[NAMES];
@@ -183,11 +197,9 @@ static int build(const char *vm_dir, const char *tmp, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < NAMES && rc == 0; i++) {
-		auto_free char *path = str_format("%s/shared/%s", vm_dir, names[i]);
 		size_t size;
 
-		rc = path ? file_read(path, COMPOSE_MAX, &owned[i], &size, e)
-			  : err_set(e, ERR_SYSTEM, "out of memory");
+		rc = share_read(vm_dir, names[i], COMPOSE_MAX, &owned[i], &size, e);
 		if (rc == 0)
 			files[n++] = (struct fat_file){ names[i], owned[i], size };
 		else if (e->class == ERR_ABSENT && i > 2)

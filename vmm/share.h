@@ -23,5 +23,8 @@ int share_create(const char *vm_dir, const struct manifest *m, const void *compo
 int share_write_instance(const char *vm_dir, const char *payload, struct err *e);
 // The instance id stored there, "" when there is none yet.
 void share_instance_id(const char *vm_dir, char out[static 41]);
+// Read a file of shared/, which others may have laid there: no link, not too large. Codes share.not_regular,
+// share.too_large.
+int share_read(const char *vm_dir, const char *name, size_t max, char **out, size_t *n, struct err *e);
 // Build shared.img from shared/.
 int share_build_disk(const char *vm_dir, struct err *e);

@@ -233,6 +233,20 @@ check "and nothing is left of it" none_left
 id=$(create stays ok)
 wait_for "after all this a VM still boots" 20 is "$id" boot_progress done
 
+rpc StopVm "{\"id\":\"$id\"}" >/dev/null
+wait_for "it stops" 10 is "$id" status stopped
+mv "$work/vm/$id/shared/app-compose.json" "$work/compose.json"
+ln -s "$work/compose.json" "$work/vm/$id/shared/app-compose.json"
+refused "a shared file that is a link" share.not_regular rpc StartVm "{\"id\":\"$id\"}"
+mv "$work/compose.json" "$work/vm/$id/shared/app-compose.json"
+ln -s /etc/hostname "$work/vm/$id/shared/.user-config"
+rpc StartVm "{\"id\":\"$id\"}" >/dev/null
+wait_for "another one that is a link" 10 has "$id" boot_error share.not_regular
+rpc StopVm "{\"id\":\"$id\"}" >/dev/null
+rm "$work/vm/$id/shared/.user-config"
+rpc StartVm "{\"id\":\"$id\"}" >/dev/null
+wait_for "without it the VM starts" 20 is "$id" boot_progress done
+
 # --- platforms
 sed -i "s/^platform = .*/platform = \"tdx\"/; s|^run_path.*|run_path = \"$work/vm2\"|; s|$sock|$sock.3|; s/^tcp_address.*//" "$work/vmm.toml"
 refused "TDX on a machine without it, never silently soft" platform.tdx_unavailable dstack-vmm -c "$work/vmm.toml"

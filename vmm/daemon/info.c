@@ -59,14 +59,11 @@ static char **copy_urls(struct arena *a, const struct urls *u)
 // A file of the share, or nothing when it is not there.
 static char *shared_file(const struct vm *v, const char *name, size_t *n)
 {
-	auto_free char *path = str_format("shared/%s", name);
 	struct err ignored = { 0 };
 	char *text = NULL;
 
 	*n = 0;
-	if (!path || vm_read_file(v, path, COMPOSE_MAX, &text, n, &ignored))
-		return NULL;
-	return text;
+	return share_read(v->dir, name, COMPOSE_MAX, &text, n, &ignored) ? NULL : text;
 }
 
 static void add_ports(Vmm__VmConfiguration *c, const struct manifest *m, struct arena *a)

@@ -99,7 +99,7 @@ static int read_compose(struct vm *v, struct err *e)
 	auto_free char *text = NULL;
 	size_t n;
 
-	if (vm_read_file(v, "shared/app-compose.json", COMPOSE_MAX, &text, &n, e))
+	if (share_read(v->dir, "app-compose.json", COMPOSE_MAX, &text, &n, e))
 		return -1;
 	return compose_read(&v->app, text, n, e);
 }

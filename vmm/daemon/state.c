@@ -263,7 +263,7 @@ static void load_one(struct daemon *d, const char *name)
 		vm_free(v);
 		return;
 	}
-	if (vm_read_file(v, "shared/app-compose.json", COMPOSE_MAX, &compose, &n, &e) ||
+	if (share_read(v->dir, "app-compose.json", COMPOSE_MAX, &compose, &n, &e) ||
 	    compose_read(&v->app, compose, n, &e))
 		log_warn("vmm", "VM %s: %s", v->m.id, e.text);
 	v->started = read_started(v);

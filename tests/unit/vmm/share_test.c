@@ -227,7 +227,7 @@ static void disk_is_built(void **state)
 	// A link in the share is not followed: the start fails, nothing of the host gets in.
 	assert_int_equal(system("ln -sf /etc/hostname vm/shared/.user-config"), 0);
 	assert_int_equal(share_build_disk("vm", &e), -1);
-	assert_string_equal(e.code, "file.not_regular");
+	assert_string_equal(e.code, "share.not_regular");
 }
 
 int main(void)
