@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <secp256k1.h>
 #include <secp256k1_recovery.h>
 #include <string.h>
@@ -9,26 +10,50 @@
 #include "core/hash/keccak.h"
 #include "crypto/ssl.h"
 
-static void free_ctx(secp256k1_context **c)
+// A signing context is blinded with fresh randomness, against side channels (secp256k1.h). Making one costs
+// as much as a signature, so each thread keeps its own and blinds it anew every so many uses.
+enum { USES_OF_A_BLINDING = 64 };
+
+static pthread_key_t of_thread;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool have_key;
+static _Thread_local unsigned uses;
+
+static void destroy(void *c)
 {
-	if (*c)
-		secp256k1_context_destroy(*c);
+	secp256k1_context_destroy(c);
 }
 
-#define auto_ctx __attribute__((cleanup(free_ctx)))
-
-// Signing contexts are blinded with fresh randomness, against side channels (secp256k1.h).
-static secp256k1_context *new_ctx(struct err *e)
+static void make_key(void)
 {
-	auto_ctx secp256k1_context *c = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
+	have_key = !pthread_key_create(&of_thread, destroy);
+}
+
+static secp256k1_context *signing_ctx(struct err *e)
+{
+	secp256k1_context *c =
+		!pthread_once(&once, make_key) && have_key ? pthread_getspecific(of_thread) : NULL;
 	uint8_t seed[32];
 
-	if (!c || RAND_priv_bytes(seed, sizeof seed) != 1 || !secp256k1_context_randomize(c, seed)) {
+	if (c && uses++ < USES_OF_A_BLINDING)
+		return c;
+	if (!c) {
+		c = have_key ? secp256k1_context_create(SECP256K1_CONTEXT_NONE) : NULL;
+		if (!c || pthread_setspecific(of_thread, c)) {
+			secp256k1_context_destroy(c);
+			err_set(e, ERR_SYSTEM, "prepare secp256k1");
+			return NULL;
+		}
+		uses = USES_OF_A_BLINDING; // until the blinding below has worked
+	}
+	bool blinded = RAND_priv_bytes(seed, sizeof seed) == 1 && secp256k1_context_randomize(c, seed);
+	OPENSSL_cleanse(seed, sizeof seed);
+	if (!blinded) {
 		err_ssl(e, ERR_SYSTEM, "prepare secp256k1");
 		return NULL;
 	}
-	OPENSSL_cleanse(seed, sizeof seed);
-	return TAKE_SSL(c);
+	uses = 1;
+	return c;
 }
 
 int k256_check(const uint8_t d[static K256_SCALAR], struct err *e)
@@ -48,7 +73,7 @@ int k256_new(uint8_t d[static K256_SCALAR], struct err *e)
 
 int k256_public(const uint8_t d[static K256_SCALAR], uint8_t pub[static K256_PUB], struct err *e)
 {
-	auto_ctx secp256k1_context *c = new_ctx(e);
+	secp256k1_context *c = signing_ctx(e);
 	secp256k1_pubkey q;
 	size_t n = K256_PUB;
 
@@ -63,7 +88,7 @@ int k256_public(const uint8_t d[static K256_SCALAR], uint8_t pub[static K256_PUB
 int k256_sign_digest(const uint8_t d[static K256_SCALAR], const uint8_t digest[static 32],
 		     uint8_t sig[static K256_SIG], struct err *e)
 {
-	auto_ctx secp256k1_context *c = new_ctx(e);
+	secp256k1_context *c = signing_ctx(e);
 	secp256k1_ecdsa_recoverable_signature s;
 	int recid = 0;
 
@@ -79,13 +104,11 @@ int k256_sign_digest(const uint8_t d[static K256_SCALAR], const uint8_t digest[s
 int k256_recover(const uint8_t digest[static 32], const uint8_t sig[static K256_SIG],
 		 uint8_t pub[static K256_PUB], struct err *e)
 {
-	auto_ctx secp256k1_context *c = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
+	const secp256k1_context *c = secp256k1_context_static; // nothing secret is computed with it
 	secp256k1_ecdsa_recoverable_signature s;
 	secp256k1_pubkey q;
 	size_t n = K256_PUB;
 
-	if (!c)
-		return err_set(e, ERR_SYSTEM, "prepare secp256k1");
 	if (sig[64] > 3 || !secp256k1_ecdsa_recoverable_signature_parse_compact(c, &s, sig, sig[64]) ||
 	    !secp256k1_ecdsa_recover(c, &q, &s, digest))
 		return err_set(e, ERR_UNTRUSTED, "no key recovers from the secp256k1 signature");

@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <pthread.h>
 
 #include "crypto/ssl.h"
 
@@ -11,13 +12,18 @@ static void free_ctx(EVP_KDF_CTX **c)
 	EVP_KDF_CTX_free(*c);
 }
 
+// Fetching costs more than deriving: once a process.
+static EVP_KDF *hkdf;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void fetch(void)
+{
+	hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+}
+
 static EVP_KDF_CTX *new_ctx(void)
 {
-	EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	EVP_KDF_CTX *ctx = hkdf ? EVP_KDF_CTX_new(hkdf) : NULL;
-
-	EVP_KDF_free(hkdf);
-	return ctx;
+	return !pthread_once(&once, fetch) && hkdf ? EVP_KDF_CTX_new(hkdf) : NULL;
 }
 
 int kdf_derive(struct span ikm, const struct span *parts, size_t n_parts, void *out, size_t len,
