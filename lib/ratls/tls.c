@@ -140,9 +140,12 @@ static int set_own(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 static int set_roots(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 {
 	auto_bio BIO *in = BIO_new_mem_buf(c->roots_pem.p, (int)c->roots_pem.n);
-	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	X509_STORE *store = X509_STORE_new(); // a context of libcurl's may have the system's roots already
 	int n = 0;
 
+	if (!store)
+		return err_ssl(e, ERR_SYSTEM, "use pinned root");
+	SSL_CTX_set_cert_store(ctx, store);
 	for (;; n++) {
 		auto_x509 X509 *root = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
 		if (!root)

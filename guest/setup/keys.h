@@ -1,0 +1,35 @@
+// keys - the app's keys: asked from a KMS with evidence, or made for this boot alone (provider none).
+//
+// Who gives them is measured afterwards (event key-provider) and pinned by the compose file's
+// key_provider_id. They go to .appkeys.json (0600) for the agent, in upstream's form (spec 20 section 2.9).
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "core/codec/buf.h"
+
+enum { PROVIDER_ID_MAX = 256 };
+
+struct guest_keys {
+	uint8_t disk[32], env[32], k256[32], k256_sig[65];
+	bool has_env;
+	const char *gateway_app_id, *ca_cert;         // PEM
+	const char *url, *temp_ca_cert, *temp_ca_key; // of the KMS; NULL with provider none
+	const char *own_ca_key;                       // PEM, provider none
+	uint8_t provider_id[PROVIDER_ID_MAX];         // KMS: SPKI of its root CA
+	size_t provider_id_n;
+	uint8_t os_image_hash[32];
+	bool has_os_image_hash;
+};
+
+struct setup;
+struct rpc_client;
+
+// Codes: keys.no_url, keys.provider, keys.reply, and what the KMS said.
+int keys_obtain(struct setup *s, struct err *e);
+int keys_json(const struct guest_keys *k, struct arena *a, struct span *out, struct err *e);
+// Back from the file, for the gateway checker: url, CA and temporary CA only.
+int keys_read(struct span json, struct arena *a, struct guest_keys *out, struct err *e);
+
+// A connection to the KMS with a fresh RA-TLS certificate, the server pinned to ca_cert with usage kms:rpc.
+struct ratls_identity;
+struct rpc_client *keys_kms_client(const struct guest_keys *k, struct ratls_identity *id, struct err *e);

@@ -1,0 +1,379 @@
+#include "network.h"
+
+#include <arpa/inet.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/sb.h"
+#include "base/strings.h"
+#include "base/time.h"
+#include "core/attest/certext.h"
+#include "crypto/issue.h"
+#include "crypto/p256.h"
+#include "crypto/ssl.h"
+#include "gateway.pb-c.h"
+#include "kms.pb-c.h"
+#include "ratls/issue.h"
+#include "ratls/tls.h"
+#include "rpc/client.h"
+#include "setup.h"
+#include "tee/attest.h"
+#include "wg/wg.h"
+
+#define INTERFACE "dstack-wg0"
+#define KEY_FILE  "/run/dstack/wg.key"
+#define CONF_FILE "/etc/wireguard/" INTERFACE ".conf"
+
+enum {
+	LISTEN_PORT = 9182,
+	MTU = 1400,
+	KEEPALIVE = 25,
+	SERVERS_MAX = 32,
+	CERT_DAYS = 10,
+	DAY = 86400,
+	POLL_SECONDS = 10,
+	RENEW_SECONDS = 180,
+	RETRY_MIN = 30,
+	RETRY_MAX = 120,
+};
+
+struct client_cert {
+	EVP_PKEY *key;
+	char *chain; // PEM, leaf first
+	char key_pem[P256_PEM_MAX];
+};
+
+static int request_cert(struct setup *s, EVP_PKEY *key, bool with_quote, struct sb *csr, uint8_t *sig,
+			size_t *sign, struct err *e)
+{
+	uint8_t spki[P256_SPKI], report_data[RATLS_REPORT_DATA];
+	auto_free uint8_t *evidence = NULL;
+	size_t n;
+
+	if (p256_spki(key, spki, e))
+		return -1;
+	ratls_report_data(span_of(spki, sizeof spki), report_data);
+	if (tee_attest(s->tee, s->run_dir, report_data, span_str(s->sys.vm_config), false, &evidence, &n, e))
+		return -1;
+	struct csr c = { .version = 2,
+			 .pubkey = span_of(spki, sizeof spki),
+			 .subject = span_str("dstack-guest-agent"),
+			 .client_auth = true,
+			 .ext_quote = with_quote,
+			 .ext_app_info = true,
+			 .has_not_after = true,
+			 .not_after = (uint64_t)time(NULL) + CERT_DAYS * DAY,
+			 .attestation = span_of(evidence, n) };
+	struct wr dry = wr_to(NULL, 0);
+	csr_write(&dry, &c);
+	auto_free uint8_t *bytes = malloc(dry.n);
+	struct wr w = wr_to(bytes, bytes ? dry.n : 0);
+	csr_write(&w, &c);
+	if (w.bad)
+		return err_set(e, ERR_SYSTEM, "certificate request");
+	sb_put(csr, bytes, w.n);
+	return p256_sign(key, span_of(bytes, w.n), sig, sign, e);
+}
+
+static int sign_cert(struct setup *s, bool with_quote, struct client_cert *out, struct err *e)
+{
+	struct ratls_identity id = { 0 };
+	Kms__SignCertRequest req = KMS__SIGN_CERT_REQUEST__INIT;
+	Kms__SignCertResponse *r;
+	uint8_t sig[P256_SIG_MAX];
+	auto_sb csr = { 0 }, chain = { 0 };
+	size_t sign;
+
+	out->key = p256_new(e);
+	if (!out->key || p256_to_pem(out->key, out->key_pem, e) ||
+	    request_cert(s, out->key, with_quote, &csr, sig, &sign, e) || csr.bad ||
+	    ratls_identity_new(span_str(s->keys.temp_ca_cert), span_str(s->keys.temp_ca_key), NULL, NULL, &id,
+			       e))
+		return -1;
+	req.api_version = 2;
+	req.csr = (ProtobufCBinaryData){ csr.n, (uint8_t *)csr.p };
+	req.signature = (ProtobufCBinaryData){ sign, sig };
+	req.vm_config = (char *)(uintptr_t)s->sys.vm_config;
+	auto_rpc_client *c = keys_kms_client(&s->keys, &id, e);
+	int rc = !c || rpc_client_call(c, "SignCert", &req.base, &kms__sign_cert_response__descriptor,
+				       s->arena, (void **)&r, e)
+			 ? err_wrap(e, "certificate for the gateway")
+			 : 0;
+	ratls_identity_free(&id);
+	for (size_t i = 0; !rc && i < r->n_certificate_chain; i++)
+		sb_str(&chain, r->certificate_chain[i]);
+	if (!rc)
+		out->chain = arena_dup(s->arena, chain.p, chain.n);
+	return rc || out->chain ? rc : err_code(e, ERR_INPUT, "gateway.reply", "KMS gave no certificate");
+}
+
+static void cert_free(struct client_cert *c)
+{
+	EVP_PKEY_free(c->key);
+	OPENSSL_cleanse(c, sizeof *c);
+}
+
+bool network_app_id_allowed(const char *allowed, const uint8_t app_id[static 20])
+{
+	char hex[41];
+
+	hex_encode(hex, app_id, 20);
+	if (!strcmp(allowed, "any"))
+		return true;
+	for (const char *p = allowed; *p;) {
+		size_t n = strcspn(p, ", ");
+
+		if (n == 40 && !strncasecmp(p, hex, n))
+			return true;
+		p += n + strspn(p + n, ", ");
+	}
+	return false;
+}
+
+struct gateway_hook {
+	const struct setup *setup;
+	const struct client_cert *cert;
+};
+
+static int check_gateway(void *arg, X509 *leaf, struct err *e)
+{
+	const struct setup *s = arg;
+	struct span id;
+	int found = cert_ext(leaf, CERT_EXT_APP_ID, &id, e);
+
+	if (found < 0)
+		return -1;
+	if (!found || id.n != ID_SIZE || !network_app_id_allowed(s->keys.gateway_app_id, id.p))
+		return err_code(e, ERR_DENIED, "gateway.app_id",
+				"the gateway is not the app that the KMS named");
+	return 0;
+}
+
+static int set_tls(SSL_CTX *ctx, void *arg, struct err *e)
+{
+	const struct gateway_hook *h = arg;
+	const struct tls_conf c = {
+		.cert_pem = span_str(h->cert->chain),
+		.key_pem = span_str(h->cert->key_pem),
+		.roots_pem = span_str(h->setup->keys.ca_cert),
+		.peer = TLS_PEER_REQUIRED,
+		.check = strcmp(h->setup->keys.gateway_app_id, "any") ? check_gateway : NULL,
+		.check_arg = (void *)(uintptr_t)h->setup,
+	};
+
+	return tls_ctx_setup(ctx, &c, e);
+}
+
+static int call_gateway(struct setup *s, const char *url, const struct client_cert *cert,
+			const char *public_key, Gateway__RegisterCvmResponse **out, struct err *e)
+{
+	struct gateway_hook hook = { s, cert };
+	struct rpc_client_opts o = { .timeout_s = 30, .tls = set_tls, .arg = &hook };
+	Gateway__RegisterCvmRequest req = GATEWAY__REGISTER_CVM_REQUEST__INIT;
+	Gateway__PortPolicy policy = GATEWAY__PORT_POLICY__INIT;
+	const char *full = str_ends(url, "/prpc") ? url : arena_fmt(s->arena, "%s/prpc", url);
+	size_t n = s->compose.n_ports;
+	Gateway__PortAttrs *attrs = arena_array(s->arena, n + 1, sizeof *attrs);
+
+	policy.ports = arena_array(s->arena, n + 1, sizeof(void *));
+	if (!full || !attrs || !policy.ports)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		gateway__port_attrs__init(&attrs[i]);
+		attrs[i].port = s->compose.ports[i].port;
+		attrs[i].pp = s->compose.ports[i].pp;
+		policy.ports[i] = &attrs[i];
+	}
+	policy.n_ports = n;
+	policy.restrict_mode = s->compose.restrict_ports;
+	req.client_public_key = (char *)(uintptr_t)public_key;
+	req.port_policy = &policy;
+	auto_rpc_client *c = rpc_client_new(full, &o, e);
+	return c ? rpc_client_call(c, "RegisterCvm", &req.base, &gateway__register_cvm_response__descriptor,
+				   s->arena, (void **)out, e)
+		 : -1;
+}
+
+// A gateway that wants evidence says so; then once more with a certificate that carries it.
+static int try_gateway(struct setup *s, const char *url, struct client_cert *cert, bool *quoted,
+		       const char *public_key, Gateway__RegisterCvmResponse **out, struct err *e)
+{
+	int rc = call_gateway(s, url, cert, public_key, out, e);
+
+	if (!rc || *quoted || !strstr(e->text, "no attestation provided"))
+		return rc;
+	cert_free(cert);
+	*quoted = true;
+	return sign_cert(s, true, cert, e) ? -1 : call_gateway(s, url, cert, public_key, out, e);
+}
+
+static int wireguard_key(uint8_t key[static WG_KEY], struct err *e)
+{
+	auto_secret *kept = NULL;
+
+	if (file_exists(KEY_FILE)) {
+		if (file_read_secret(KEY_FILE, WG_KEY, &kept, e) || kept->n != WG_KEY)
+			return kept ? err_code(e, ERR_SYSTEM, "gateway.key", "%s is damaged", KEY_FILE) : -1;
+		memcpy(key, kept->b, WG_KEY);
+		return 0;
+	}
+	return file_mkdirs("/run/dstack", 0755, e) || wg_key_new(key, e) ||
+			       file_write(KEY_FILE, 0600, key, WG_KEY, e)
+		       ? -1
+		       : 0;
+}
+
+static int read_servers(const Gateway__WireGuardConfig *in, struct wg_change *out, size_t *n, struct err *e)
+{
+	*n = 0;
+	for (size_t i = 0; i < in->n_servers && *n < SERVERS_MAX; i++) {
+		struct wg_change *c = &out[(*n)++];
+
+		*c = (struct wg_change){ .allowed_n = 1, .keepalive = KEEPALIVE };
+		if (wg_key_parse(c->key, in->servers[i]->pk, e) ||
+		    wg_cidr_parse(&c->allowed[0], in->servers[i]->ip, e) ||
+		    wg_endpoint_parse(&c->endpoint, in->servers[i]->endpoint, e))
+			return err_wrap(e, "gateway's answer");
+	}
+	return *n ? 0 : err_code(e, ERR_INPUT, "gateway.reply", "the gateway named no WireGuard server");
+}
+
+// For people and for upstream's tools; nothing here reads it.
+static void write_conf(const Gateway__WireGuardConfig *in, const uint8_t key[static WG_KEY])
+{
+	char text[WG_KEY_TEXT];
+	auto_sb b = { 0 };
+	struct err ignored;
+
+	wg_key_text(text, key);
+	sb_fmt(&b, "[Interface]\nPrivateKey = %s\nListenPort = %d\nAddress = %s/32\n", text, LISTEN_PORT,
+	       in->client_ip);
+	for (size_t i = 0; i < in->n_servers; i++)
+		sb_fmt(&b,
+		       "\n[Peer]\nPublicKey = %s\nAllowedIPs = %s/32\nEndpoint = %s\nPersistentKeepalive = "
+		       "%d\n",
+		       in->servers[i]->pk, in->servers[i]->ip, in->servers[i]->endpoint, KEEPALIVE);
+	if (!b.bad && !file_mkdirs("/etc/wireguard", 0700, &ignored))
+		(void)!file_write(CONF_FILE, 0600, b.p, b.n, &ignored);
+	OPENSSL_cleanse(text, sizeof text);
+}
+
+static int apply(const Gateway__RegisterCvmResponse *r, const uint8_t key[static WG_KEY], struct err *e)
+{
+	static struct wg_change changes[SERVERS_MAX];
+	struct wg_cidr own;
+	size_t n;
+
+	if (!r->wg || wg_cidr_parse(&own, r->wg->client_ip, e) || own.prefix != 32)
+		return r->wg ? err_code(e, ERR_INPUT, "gateway.reply", "the gateway gave no proper address")
+			     : err_code(e, ERR_INPUT, "gateway.reply",
+					"the gateway gave no WireGuard settings");
+	if (read_servers(r->wg, changes, &n, e))
+		return -1;
+	struct wg *w = wg_open(INTERFACE, WG_AUTO, e);
+	if (!w)
+		return -1;
+	int rc = wg_set_key(w, key, LISTEN_PORT, e) || wg_change_peers(w, changes, n, e) ||
+		 wg_link_up(w, own, MTU, e);
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = wg_route_add(w, changes[i].allowed[0], e);
+	wg_close(w);
+	if (rc)
+		return err_wrap(e, "WireGuard");
+	write_conf(r->wg, key);
+	log_info("setup", "registered with the gateway ip=%s domain=%s", r->wg->client_ip,
+		 r->agent && r->agent->domain ? r->agent->domain : "");
+	return 0;
+}
+
+int network_register(struct setup *s, struct err *e)
+{
+	uint8_t key[WG_KEY], public_key[WG_KEY];
+	char public_text[WG_KEY_TEXT];
+	struct client_cert cert = { 0 };
+	Gateway__RegisterCvmResponse *r = NULL;
+	bool quoted = false;
+
+	if (!s->keys.url)
+		return err_code(e, ERR_INPUT, "gateway.no_kms", "a gateway needs the key provider kms");
+	if (!s->sys.gateway_urls.n)
+		return err_code(e, ERR_INPUT, "gateway.no_url",
+				"the app wants a gateway but the host named none");
+	if (!*s->keys.gateway_app_id)
+		return err_code(e, ERR_INPUT, "gateway.app_id", "the KMS named no gateway");
+	if (wireguard_key(key, e) || wg_key_public(public_key, key, e))
+		return -1;
+	wg_key_text(public_text, public_key);
+	int rc = sign_cert(s, quoted, &cert, e);
+	for (size_t i = 0; !rc && !r && i < s->sys.gateway_urls.n; i++)
+		if (try_gateway(s, s->sys.gateway_urls.v[i], &cert, &quoted, public_text, &r, e)) {
+			r = NULL;
+			if (i + 1 == s->sys.gateway_urls.n)
+				rc = err_wrap(e, "gateway %s", s->sys.gateway_urls.v[i]);
+		}
+	if (!rc)
+		rc = apply(r, key, e);
+	cert_free(&cert);
+	OPENSSL_cleanse(key, sizeof key);
+	return rc;
+}
+
+// Seconds since the newest handshake with any gateway; -1 when there is no interface yet.
+static int64_t handshake_age(uint64_t started)
+{
+	struct wg_peer peers[SERVERS_MAX];
+	struct err ignored;
+	uint64_t newest = started;
+
+	if (!file_exists(CONF_FILE))
+		return -1;
+	struct wg *w = wg_open(INTERFACE, WG_AUTO, &ignored);
+	if (!w)
+		return -1;
+	long n = wg_peers(w, peers, SERVERS_MAX, &ignored);
+	wg_close(w);
+	for (long i = 0; i < n; i++)
+		if (peers[i].handshake > newest)
+			newest = peers[i].handshake;
+	return (int64_t)(time_now() - newest);
+}
+
+// Spec 60 section 9, rules of the checker: at once when there is nothing; after 180 s without a handshake;
+// every 180 s anyway. Failures wait longer and longer, up to two minutes.
+int network_checker(struct setup *s)
+{
+	uint64_t started = time_now(), last = started, wait = 0;
+	unsigned failures = 0;
+
+	if (!s->compose.gateway)
+		return 0;
+	if (!s->keys.url || !s->sys.gateway_urls.n || !*s->keys.gateway_app_id)
+		return 3;
+	for (;;) {
+		int64_t age = handshake_age(started);
+		uint64_t since = time_now() - last;
+		struct err e = { 0 };
+
+		if ((age < 0 && (!failures || since >= wait)) ||
+		    (age >= 0 && since >= (failures ? wait : RENEW_SECONDS))) {
+			last = time_now();
+			if (network_register(s, &e)) {
+				wait = failures < 2 ? (uint64_t)RETRY_MIN << failures : RETRY_MAX;
+				failures++;
+				log_warn("gateway-checker", "%s code=%s retry_s=%llu", e.text, e.code,
+					 (unsigned long long)wait);
+			} else {
+				failures = 0;
+				started = time_now();
+			}
+		}
+		struct timespec nap = { .tv_sec = POLL_SECONDS };
+		nanosleep(&nap, NULL);
+	}
+}
