@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "certs.h"
 #include "crypto/ssl.h"
+#include "jail.h"
 #include "ratls/tls.h"
 #include "service.h"
 #include "terminate.h"
@@ -202,6 +203,8 @@ static void *keep(void *arg)
 	pthread_mutex_lock(&g->lock);
 	for (unsigned second = 0; !g->stopping; second++) {
 		next.tv_sec++;
+		if (next.tv_sec + 5 < time(NULL)) // the machine slept
+			next.tv_sec = time(NULL);
 		while (!g->stopping && !g->reload &&
 		       pthread_cond_timedwait(&g->wake, &g->lock, &next) != ETIMEDOUT)
 			;
@@ -225,6 +228,11 @@ static void *keep(void *arg)
 
 static void *react(void *arg)
 {
+	struct err e = { 0 };
+
+	// A kernel without seccomp still serves; it says so.
+	if (jail_enter(&e))
+		log_warn("gateway", "reactor runs unconfined: %s", e.text);
 	reactor_run(arg);
 	return NULL;
 }

@@ -209,6 +209,8 @@ check "to a slow reader" big --limit-rate 8M
 
 # The relay
 python3 tests/e2e/gateway/relay.py $public 10.8.0.4:7444 "$app_b-7444s.app.test" "$pid" || failures=$((failures + 1))
+confined() { [ "$(grep -h ^Seccomp: /proc/$pid/task/*/status | grep -c 2)" = 2 ]; }
+check "both reactors are confined" confined
 check "Status counts" answers '.hosts | length' 3 curl -sS "$admin/Status?json" -d '{}'
 check "GetInfo" answers '.info.ip' 10.8.0.2 curl -sS "$admin/GetInfo?json" -d "{\"id\":\"$one\"}"
 
