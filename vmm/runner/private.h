@@ -22,7 +22,7 @@ struct runner {
 	struct rpc_server *host_api;
 	struct vhost *vhost;
 	struct event *qemu_door, *guest_door; // listeners vsock.sock and guest.sock
-	struct bufferevent *ask; // the Shutdown request on its way
+	struct bufferevent *ask;              // the Shutdown request on its way
 	struct qmp *qmp;
 	pid_t qemu, swtpm, softtee;
 	struct event *child, *term, *usr1, *save, *log_timer, *grace, *kill;

@@ -15,6 +15,7 @@
 #include "../platform.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "base/time.h"
 #include "private.h"
 
@@ -87,7 +88,8 @@ static int start_qemu(struct runner *r, const char *dir, struct err *e)
 	char why[128] = "";
 
 	if (plan.accel == ACCEL_AUTO) {
-		if (asprintf(&memory, "%s/../.kvm-probe", dir) < 0)
+		memory = str_format("%s/../.kvm-probe", dir);
+		if (!memory)
 			return err_set(e, ERR_SYSTEM, "out of memory");
 		plan.accel = platform_kvm_works(plan.qemu, plan.kernel, memory, why) ? ACCEL_KVM : ACCEL_TCG;
 		log_info("vmm", "accelerator is %s, KVM: %s", plan.accel == ACCEL_KVM ? "KVM" : "emulation",
