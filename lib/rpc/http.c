@@ -263,6 +263,7 @@ static void on_drained(struct bufferevent *b, void *a)
 		close_out(c);
 	} else if (c->st == HTTP_HEAD) {
 		http_deadline(c, c->s->idle_s);
+		bufferevent_enable(c->bev, EV_READ);
 	}
 	if (c->st == HTTP_HEAD || c->st == HTTP_LINGER)
 		http_advance(c);

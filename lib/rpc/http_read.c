@@ -97,8 +97,12 @@ static void on_head(struct http_conn *c, struct evbuffer *in)
 {
 	size_t have = evbuffer_get_length(in), look = have < HTTP_HEAD_MAX ? have : HTTP_HEAD_MAX;
 
-	if (!have || waiting_out(c))
-		return; // the last reply first: that bounds the output
+	if (!have)
+		return;
+	if (waiting_out(c)) { // the last reply first: that bounds the output. on_drained reads on
+		bufferevent_disable(c->bev, EV_READ); // libevent calls us without end while the input is full
+		return;
+	}
 	if (!c->begun) {
 		c->begun = true;
 		http_deadline(c, c->s->request_s);
