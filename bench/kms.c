@@ -51,12 +51,13 @@ static int own_tls(SSL_CTX *ctx, void *arg, struct err *e)
 static void boot(struct guest *g)
 {
 	struct rpc_client_opts o = { .tls = own_tls, .arg = g };
-	Kms__GetAppKeyRequest in = KMS__GET_APP_KEY_REQUEST__INIT;
+	Kms__GetAppKeyRequest in;
 	struct err e = { 0 };
 	void *out = NULL;
 	auto_arena *a = arena_new(0);
 	auto_rpc_client *c = rpc_client_new(g->url, &o, &e);
 
+	kms__get_app_key_request__init(&in);
 	in.api_version = 1;
 	if (!c || rpc_client_call(c, "GetAppKey", &in.base, &kms__app_key_response__descriptor, a, &out, &e))
 		die("GetAppKey", &e);

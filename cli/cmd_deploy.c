@@ -137,11 +137,12 @@ static int allow(struct deploy *d, struct err *e)
 static int env_key(struct deploy *d, struct env_key *key, struct err *e)
 {
 	struct vms *v = &d->vms;
-	Kms__AppId in = KMS__APP_ID__INIT;
+	Kms__AppId in;
 	Kms__GetMetaResponse *meta;
 	Kms__PublicKeyResponse *answer;
 	char url[512];
 
+	kms__app_id__init(&in);
 	snprintf(url, sizeof url, "%s/prpc", context_get(&v->ctx, "kms"));
 	auto_rpc_client *kms = rpc_client_new(
 		url,
@@ -203,9 +204,10 @@ static int pick_image(struct deploy *d, struct err *e)
 
 static int create(struct deploy *d, char **id, struct err *e)
 {
-	Vmm__VmConfiguration in = VMM__VM_CONFIGURATION__INIT;
+	Vmm__VmConfiguration in;
 	Vmm__Id *answer;
 
+	vmm__vm_configuration__init(&in);
 	if (pick_image(d, e) || seal_env(d, &in.encrypted_env, e))
 		return -1;
 	in.name = d->name;

@@ -31,8 +31,9 @@ void vms_close(struct vms *v)
 
 int vms_list(struct vms *v, Vmm__StatusResponse **out, struct err *e)
 {
-	Vmm__StatusRequest in = VMM__STATUS_REQUEST__INIT;
+	Vmm__StatusRequest in;
 
+	vmm__status_request__init(&in);
 	if (rpc_client_call(v->rpc, "Status", &in.base, &vmm__status_response__descriptor, v->arena,
 			    (void **)out, e))
 		return err_wrap(e, "ask the VMM for its VMs");
@@ -74,9 +75,10 @@ int vms_find(struct vms *v, const char *what, Vmm__VmInfo **out, struct err *e)
 
 int vms_info(struct vms *v, const char *id, Vmm__VmInfo **out, struct err *e)
 {
-	Vmm__Id in = VMM__ID__INIT;
+	Vmm__Id in;
 	Vmm__GetInfoResponse *answer;
 
+	vmm__id__init(&in);
 	in.id = arena_str(v->arena, id);
 	if (rpc_client_call(v->rpc, "GetInfo", &in.base, &vmm__get_info_response__descriptor, v->arena,
 			    (void **)&answer, e))
@@ -89,8 +91,9 @@ int vms_info(struct vms *v, const char *id, Vmm__VmInfo **out, struct err *e)
 
 int vms_do(struct vms *v, const char *method, const char *id, struct err *e)
 {
-	Vmm__Id in = VMM__ID__INIT;
+	Vmm__Id in;
 
+	vmm__id__init(&in);
 	in.id = arena_str(v->arena, id);
 	return rpc_client_call(v->rpc, method, &in.base, NULL, v->arena, NULL, e);
 }
