@@ -116,7 +116,7 @@ int vms_wait(struct vms *v, const char *id, bool quiet, struct err *e)
 			progress_end(&p, false);
 			return -1;
 		}
-		if (*vm->boot_error || is_over(vm)) {
+		if (is_over(vm)) {
 			progress_end(&p, false);
 			return err_code(
 				e, ERR_DENIED, "cli.boot_failed", "the guest stopped while '%s': %s", last,
@@ -124,6 +124,8 @@ int vms_wait(struct vms *v, const char *id, bool quiet, struct err *e)
 		}
 		if (strcmp(vm->boot_progress, "done") == 0) {
 			progress_end(&p, true);
+			if (*vm->boot_error && !quiet)
+				fprintf(stderr, "the guest also reported: %s\n", vm->boot_error);
 			return 0;
 		}
 		if (strcmp(last, vm->boot_progress) != 0) {

@@ -240,6 +240,7 @@ static int read_servers(const Gateway__WireGuardConfig *in, struct wg_change *ou
 		    wg_cidr_parse(&c->allowed[0], in->servers[i]->ip, e) ||
 		    wg_endpoint_parse(&c->endpoint, in->servers[i]->endpoint, e))
 			return err_wrap(e, "gateway's answer");
+		c->allowed[0].prefix = 32; // the wire says in which network it is ("10.8.0.1/16"): one peer, one address
 	}
 	return *n ? 0 : err_code(e, ERR_INPUT, "gateway.reply", "the gateway named no WireGuard server");
 }
@@ -256,9 +257,10 @@ static void write_conf(const Gateway__WireGuardConfig *in, const uint8_t key[sta
 	       in->client_ip);
 	for (size_t i = 0; i < in->n_servers; i++)
 		sb_fmt(&b,
-		       "\n[Peer]\nPublicKey = %s\nAllowedIPs = %s/32\nEndpoint = %s\nPersistentKeepalive = "
+		       "\n[Peer]\nPublicKey = %s\nAllowedIPs = %.*s/32\nEndpoint = %s\nPersistentKeepalive = "
 		       "%d\n",
-		       in->servers[i]->pk, in->servers[i]->ip, in->servers[i]->endpoint, KEEPALIVE);
+		       in->servers[i]->pk, (int)strcspn(in->servers[i]->ip, "/"), in->servers[i]->ip,
+		       in->servers[i]->endpoint, KEEPALIVE);
 	if (!b.bad && !file_mkdirs("/etc/wireguard", 0700, &ignored))
 		(void)!file_write(CONF_FILE, 0600, b.p, b.n, &ignored);
 	OPENSSL_cleanse(text, sizeof text);
