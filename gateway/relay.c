@@ -10,7 +10,7 @@ enum {
 	SMALL_READ = 16 << 10,  // of a small flow
 	LARGE_READ = 64 << 10,  // of a bulk flow that cannot be spliced
 	BULK_AFTER = 2,         // full reads in a row that make a flow bulk
-	SPLICE_WORTH = 4 << 10, // a splice of less makes it small again
+	SPLICE_WORTH = 4 << 10, // a splice of less makes it small again; running dry alone does not
 	SPLICE_FLAGS = SPLICE_F_NONBLOCK | SPLICE_F_MOVE,
 };
 
@@ -87,8 +87,6 @@ static enum moved splice_in(struct reactor *r, struct conn *c, int i)
 		if (reason == EINTR)
 			return NEXT;
 		pipe_back(r, f);
-		f->flags &= (uint8_t)~FLOW_BIG;
-		f->full = 0;
 		if (reason == EINVAL) {
 			f->flags |= FLOW_NO_SPLICE;
 			return NEXT;
