@@ -1,7 +1,12 @@
 // dstack-guest-agent: keys, certificates and quotes for the containers of this guest (spec 10).
+#include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include "agent.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -123,6 +128,21 @@ static int load(struct agent *g, const struct config *c, struct err *e)
 	return g->tee ? 0 : err_wrap(e, "open the TEE");
 }
 
+// From here on the process can do what its own user may, and no more: it needs no capability to serve. Before
+// any thread exists, since capabilities are a thread's.
+static int drop_capabilities(struct err *e)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { 0 };
+
+	for (int cap = 0; cap < 64; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) && errno != EINVAL && errno != EPERM)
+			return err_errno(e, "drop a capability");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &head, none))
+		return err_errno(e, "drop capabilities");
+	return 0;
+}
+
 static int run(struct agent *g, const struct config *c, struct err *e)
 {
 	struct servers s = { .base = event_base_new() };
@@ -130,7 +150,7 @@ static int run(struct agent *g, const struct config *c, struct err *e)
 
 	if (!s.base)
 		return err_set(e, ERR_SYSTEM, "start the event loop");
-	if (load(g, c, e) || serve(&s, g, c, e))
+	if (load(g, c, e) || serve(&s, g, c, e) || drop_capabilities(e))
 		return -1;
 	term = evsignal_new(s.base, SIGTERM, on_signal, &s);
 	intr = evsignal_new(s.base, SIGINT, on_signal, &s);

@@ -172,7 +172,7 @@ static void set_tls(struct rpc_client *c)
 
 static void set_common(struct rpc_client *c)
 {
-	static char agent[64];
+	char agent[64]; // curl copies it
 	CURL *h = c->curl;
 
 	snprintf(agent, sizeof agent, "dstack/%s", version_text);

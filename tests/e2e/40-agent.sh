@@ -64,6 +64,7 @@ echo '{"default":{"core":{"nope":1}}}' >"$work/bad.json"
 refused "an unknown key in the configuration" config.unknown_key dstack-guest-agent -c "$work/bad.json"
 check "starts" start
 check "the socket is for everybody" is "$(stat -c %a "$work/dstack.sock")" 777
+check "it keeps no capability and can gain none" eval 'grep -q "^CapEff:[[:space:]]*0*$" /proc/$agent/status && grep -q "^NoNewPrivs:[[:space:]]*1$" /proc/$agent/status'
 
 # GetKey: upstream's known answers.
 key=$(post GetKey '{"path":"/","purpose":"test"}')
