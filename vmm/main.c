@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "daemon/api.h"
 #include "daemon/bridge.h"
 #include "daemon/state.h"
@@ -64,6 +65,7 @@ static int serve(struct daemon *d, struct err *e)
 	auto_close int lock = lock_folder(&d->config, e);
 	struct event *term = NULL, *intr = NULL;
 	struct rpc_server *s = NULL;
+	char version[96] = "";
 	struct bridge *bridge = NULL;
 	int rc = -1;
 
@@ -72,7 +74,11 @@ static int serve(struct daemon *d, struct err *e)
 	d->base = event_base_new();
 	d->images = image_memory_new();
 	s = d->base ? rpc_server_new(d->base) : NULL;
-	if (!s || !d->images || api_mount(s, d) || logs_mount(s, d)) {
+	// Upstream's clients look at the first; the second keeps proxies from holding back followed logs.
+	if (s)
+		snprintf(version, sizeof version, "X-App-Version: v%s (%s)", version_text, version_rev);
+	if (!s || !d->images || rpc_server_header(s, version) ||
+	    rpc_server_header(s, "X-Accel-Buffering: no") || api_mount(s, d) || logs_mount(s, d)) {
 		err_set(e, ERR_SYSTEM, "out of memory");
 	} else if (!state_load(d, e) && !listen_all(s, d->config.raw, e) && !bridge_start(&bridge, d, e)) {
 		term = evsignal_new(d->base, SIGTERM, on_signal, d->base);

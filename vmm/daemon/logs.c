@@ -6,14 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../words.h"
 #include "api.h"
 #include "base/cleanup.h"
 #include "base/strings.h"
 #include "base/time.h"
 
 enum { PIECE = 16 * 1024, POLL_MS = 250, HEARTBEAT_MS = 60000, LINES = 10000 };
-
-enum strip { PLAIN, ESCAPE, SEQUENCE };
 
 // One reader of one log. The file is opened anew for each look: it may be rotated or not be there yet.
 struct reader {
@@ -25,38 +24,13 @@ struct reader {
 	off_t at;
 	ino_t ino;
 	bool follow, keep_ansi;
-	enum strip strip;
+	enum words_strip strip;
 	uint64_t last_ms;
 };
 
-// One parameter of the query, unescaped; false when absent. "%00" and broken escapes count as absent.
 static bool param(struct span query, const char *name, char *out, size_t cap)
 {
-	size_t len = strlen(name);
-
-	*out = 0;
-	for (const char *p = (const char *)query.p, *end = p + query.n; p < end;) {
-		const char *stop = memchr(p, '&', (size_t)(end - p));
-		size_t n = (size_t)((stop ? stop : end) - p), k = 0;
-
-		if (n > len && p[len] == '=' && !memcmp(p, name, len)) {
-			for (size_t i = len + 1; i < n && k + 1 < cap; i++) {
-				uint8_t c = (uint8_t)p[i];
-				size_t one;
-
-				if (c == '%' && (i + 2 >= n || hex_read(&c, 1, p + i + 1, 2, &one) || !c))
-					return false;
-				i += p[i] == '%' ? 2 : 0;
-				out[k++] = (char)c;
-			}
-			out[k] = 0;
-			return true;
-		}
-		if (n == len && !memcmp(p, name, len))
-			return true; // without a value
-		p += n + 1;
-	}
-	return false;
+	return words_param(query.p, query.n, name, out, cap);
 }
 
 static bool on(struct span query, const char *name)
@@ -64,26 +38,6 @@ static bool on(struct span query, const char *name)
 	char v[8];
 
 	return param(query, name, v, sizeof v) && (!*v || !strcmp(v, "true") || !strcmp(v, "1"));
-}
-
-// Drop terminal control sequences (ECMA-48): ESC, '[', parameters, a final letter.
-static size_t strip_ansi(enum strip *s, char *p, size_t n)
-{
-	size_t k = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		char c = p[i];
-
-		if (*s == SEQUENCE)
-			*s = c >= '@' && c <= '~' ? PLAIN : SEQUENCE;
-		else if (*s == ESCAPE)
-			*s = c == '[' ? SEQUENCE : PLAIN;
-		else if (c == 27)
-			*s = ESCAPE;
-		else
-			p[k++] = c;
-	}
-	return k;
 }
 
 // The offset where the last `lines` lines begin.
@@ -129,7 +83,7 @@ static void more(struct http_conn *c, void *arg)
 	if (n > 0) {
 		r->at += n;
 		r->last_ms = time_mono_ms();
-		size_t k = r->keep_ansi ? (size_t)n : strip_ansi(&r->strip, block, (size_t)n);
+		size_t k = r->keep_ansi ? (size_t)n : words_strip(&r->strip, block, (size_t)n);
 		if (k)
 			http_write(c, block, k);
 		else

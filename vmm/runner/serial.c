@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "../words.h"
 #include "private.h"
 
 enum { TAIL = 64 * 1024, CHECK_S = 2 };
@@ -105,68 +106,15 @@ void serial_link_pty(void)
 		log_warn("vmm", "no serial.pty");
 }
 
-// Lines by which a guest says why it gives up, the most telling first. Our own programs print
-// "name: [seconds] code: text", with the seconds or without.
-static const struct {
-	const char *mark, *head; // head NULL: the line has its own code
-} words[] = {
-	{ "dstack-boot: ", NULL },
-	{ "dstack-init: ", NULL },
-	{ "dm-verity device corrupted", "guest.verity: root image is corrupted: " },
-	{ "Kernel panic - not syncing: ", "guest.panic: " },
-};
-
-// The part of `at` that begins with a code ("stage.what: "), behind an optional time; NULL without one.
-static const char *coded(const char *at)
-{
-	if (*at == '[') {
-		at += strcspn(at, "]\n");
-		if (strncmp(at, "] ", 2) != 0)
-			return NULL;
-		at += 2;
-	}
-	size_t stage = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
-	size_t what = at[stage] == '.' ? strspn(at + stage + 1, "abcdefghijklmnopqrstuvwxyz0123456789_") : 0;
-	return stage && what && at[stage + 1 + what] == ':' ? at : NULL;
-}
-
-// The printable part of a console line, without a kernel time stamp.
-static void plain_line(char *out, size_t cap, const char *from, size_t n)
-{
-	size_t k = 0;
-
-	for (size_t i = 0; i < n && k + 1 < cap; i++)
-		if (from[i] >= ' ' && from[i] <= '~')
-			out[k++] = from[i];
-	out[k] = 0;
-}
-
 bool serial_last_words(char *out, size_t cap)
 {
 	auto_free char *text = calloc(1, TAIL + 1);
 	auto_close int fd = open(LOG, O_RDONLY | O_CLOEXEC);
-	char line[256];
 	struct stat st;
 
 	if (!text || fd < 0 || fstat(fd, &st))
 		return false;
 	off_t from = st.st_size > TAIL ? st.st_size - TAIL : 0;
 	ssize_t n = pread(fd, text, TAIL, from);
-	for (size_t w = 0; n > 0 && w < sizeof words / sizeof *words; w++) {
-		const char *last = NULL;
-		size_t len = strlen(words[w].mark);
-
-		for (const char *at = text; (at = memmem(at, (size_t)(text + n - at), words[w].mark, len));
-		     at++) {
-			const char *found = words[w].head ? at : coded(at + len);
-
-			last = found ? found : last;
-		}
-		if (!last)
-			continue;
-		plain_line(line, sizeof line, last, strcspn(last, "\n"));
-		snprintf(out, cap, "%s%s", words[w].head ? words[w].head : "", line);
-		return true;
-	}
-	return false;
+	return n > 0 && words_last(out, cap, text, (size_t)n);
 }

@@ -1,4 +1,4 @@
-// Texts of callers and guests: an app-compose.json, what a guest says of itself, addresses, names.
+// Texts of callers and guests: an app-compose.json, addresses, names, a query, a console log.
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 #include "net/address.h"
 #include "manifest.h"
 #include "qemu.h"
+#include "words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -33,6 +34,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (qemu_mac(mac, "x", text, &e) == 0 && strlen(mac) != 17)
 		__builtin_trap();
 	if (urls_add(&u, text, &e) == 0 && strpbrk(u.v[0], " \n,\"") && strpbrk(u.v[0], " \n"))
+		__builtin_trap();
+	char words[200];
+	if (words_last(words, sizeof words, (const char *)data, n) && !strstr(words, ": "))
+		__builtin_trap();
+	if (words_param(data, n, "id", words, 20) && strlen(words) > 19)
+		__builtin_trap();
+	enum words_strip state = STRIP_PLAIN;
+	if (memchr(text, 27, words_strip(&state, text, n)))
 		__builtin_trap();
 	free(text);
 	return 0;
