@@ -96,6 +96,7 @@ ln -sfn dstack "$root/tapp"
 	usr/libexec/podman/{podman-testing,quadlet,rootlessport} usr/lib/podman/netavark-dhcp-proxy-client \
 	usr/bin/podman-remote usr/lib/x86_64-linux-gnu/*.a usr/lib/x86_64-linux-gnu/{gconv,audit,gio} \
 	var/lib/dpkg var/cache/* var/backups boot etc/containers/registries.conf.d/* etc/containers/systemd)
+find "$root" -perm /6000 -exec chmod a-s {} + # nobody here is anybody but root, outside containers
 ldconfig -r "$root" -X
 rm -rf "$root/var/cache/ldconfig"
 

@@ -21,6 +21,18 @@ check "digest.txt is the hash of sha256sum.txt" \
 check "every package has a line with a hash in the lock" \
 	bash -c '! grep -vE "^[a-z0-9.+-]+ [^ ]+ (amd64|all) [0-9a-f]{64}$" os/lock'
 
+# What a production root must not have; read from the image itself.
+size=$(sed 's/.*dstack.rootfs_size=\([0-9]*\).*/\1/' <(jq -r .cmdline "$image/metadata.json"))
+dd if="$image/rootfs.img.parted.verity" of="$work/erofs" bs=1M skip=1 count="$size" iflag=count_bytes status=none
+check "the root file system is sound and can be taken apart" fsck.erofs --extract="$work/root" "$work/erofs"
+nothing() { ! "$@" | grep .; }
+check "no file has a set-id bit" nothing find "$work/root" -perm /6000
+check "no file but temporary folders is writable for all" nothing find "$work/root" -not -type l -perm -o+w -not -name tmp
+check "no login, remote shell, package manager or interpreter that scripts of the host could use" nothing find "$work/root" \
+	-name getty -o -name agetty -o -name login -o -name sshd -o -name 'qemu-ga*' -o -name su -o -name sudo -o -name dpkg \
+	-o -name 'apt*' -o -name 'perl*' -o -name 'python*' -o -name systemd
+check "every program finds its libraries" os/check.sh "$work/root"
+
 # A lock that names what no archive has.
 cp -r os "$work/os"
 sed -i 's/^bash .*/bash 0.0-none amd64 '"$(printf '0%.0s' {1..64})"'/' "$work/os/lock"
@@ -70,6 +82,5 @@ cp "$root" "$work/flipped"
 flip "$work/flipped" $((1048576 + 1024 + 12)) # in the file system's superblock, which every boot reads
 says "a flipped byte in the root: the kernel stops" "dm-verity device corrupted" "$cmdline" -drive "$(disk "$work/flipped")"
 cp "$root" "$work/flipped"
-size=$(sed 's/.*dstack.rootfs_size=\([0-9]*\).*/\1/' <<<"$cmdline")
 flip "$work/flipped" $((1048576 + size + 8)) # version of the verity superblock
 says "a changed verity superblock: init.verity" "dstack-init: init.verity:" "$cmdline" -drive "$(disk "$work/flipped")"
