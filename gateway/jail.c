@@ -24,8 +24,8 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigreturn),  SCMP_SYS(sched_yield),
 	SCMP_SYS(sendmsg),       SCMP_SYS(sendto),
 	SCMP_SYS(setsockopt),    SCMP_SYS(shutdown),
-	SCMP_SYS(splice),        SCMP_SYS(tgkill),
-	SCMP_SYS(write),
+	SCMP_SYS(sigaltstack),   SCMP_SYS(splice),
+	SCMP_SYS(tgkill),        SCMP_SYS(write),
 };
 
 static int rules(scmp_filter_ctx f)

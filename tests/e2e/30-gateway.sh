@@ -158,7 +158,7 @@ check "still three peers" gives 3 sh -c "wg show $if peers | wc -l"
 # Names
 for ip in 2 3 4; do ip addr add 10.8.0.$ip/32 dev lo; done
 serve 10.8.0.2 8080 one; serve 10.8.0.3 8080 two; serve 10.8.0.4 8080 three; serve 10.8.0.4 80 eighty
-until_true 10 curl -s http://10.8.0.4:80/
+for at in '2 8080' '3 8080' '4 8080' '4 80'; do until_true 20 open_port 10.8.0.$at; done
 check "by instance, TLS ends here" served "$one-8080" one
 check "the other instance" served "$two-8080" two
 check "by app" served "$app_b-8080" three
