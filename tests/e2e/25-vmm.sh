@@ -180,6 +180,12 @@ check "and stays small" test "$(du -cb "$work/vm/$id"/serial.log* | tail -1 | cu
 rpc RemoveVm "{\"id\":\"$id\"}" >/dev/null
 wait_for "it is killed when it does not listen to QMP" 10 test ! -e "$work/vm/$id"
 
+id=$(create bare ok)
+wait_for "a VM whose software TEE will be killed boots" 20 is "$id" boot_progress done
+kill -9 "$(pgrep -f "dstack-softtee vm .*" -P "$(runner_of "$id")")"
+wait_for "it cannot go on without" 15 has "$id" 'events[].body' vmm.softtee
+rpc RemoveVm "{\"id\":\"$id\"}" >/dev/null
+
 # --- runners that die
 id=$(create victim ok)
 wait_for "a VM whose runner will be killed boots" 20 is "$id" boot_progress done

@@ -25,7 +25,7 @@ struct runner {
 	struct bufferevent *ask;              // the Shutdown request on its way
 	struct qmp *qmp;
 	pid_t qemu, swtpm, softtee;
-	struct event *child, *term, *usr1, *save, *log_timer, *grace, *kill;
+	struct event *child, *term, *usr1, *save, *log_timer, *grace, *kill, *orphan;
 	unsigned notes;              // guest events written to the log
 	bool stopping;               // somebody asked for the end
 	bool guest_reset, guest_off; // what QEMU said on its way out

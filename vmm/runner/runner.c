@@ -19,7 +19,7 @@
 #include "base/time.h"
 #include "private.h"
 
-enum { SAVE_MS = 50, QUIT_S = 5 };
+enum { SAVE_MS = 50, QUIT_S = 5, ORPHAN_S = 3 };
 
 static const char RUNTIME[] = "vm-runtime.json";
 
@@ -165,16 +165,27 @@ static void on_child(evutil_socket_t fd, short what, void *arg)
 			r->qemu = 0;
 			r->qemu_status = status;
 			event_base_loopbreak(r->base);
-		} else if (pid == r->softtee || pid == r->swtpm) {
-			if (r->qemu > 0 && !r->stopping && !*r->ended_by && pid == r->softtee) {
-				snprintf(r->ended_by, sizeof r->ended_by,
-					 "the software TEE ended, see tee.log");
-				log_error("vmm", "%s; the VM cannot go on without it", r->ended_by);
-				kill(r->qemu, SIGKILL);
-			}
-			*(pid == r->softtee ? &r->softtee : &r->swtpm) = 0;
+		} else if (pid == r->softtee) {
+			struct timeval limit = { .tv_sec = ORPHAN_S };
+
+			r->softtee = 0;
+			event_add(r->orphan, &limit); // it also ends when QEMU closes its TPM, on its way out
+		} else if (pid == r->swtpm) {
+			r->swtpm = 0;
 		}
 	}
+}
+
+static void on_orphan(evutil_socket_t fd, short what, void *arg)
+{
+	struct runner *r = arg;
+
+	(void)fd, (void)what;
+	if (r->qemu <= 0 || r->stopping)
+		return;
+	snprintf(r->ended_by, sizeof r->ended_by, "vmm.softtee: the software TEE ended, see tee.log");
+	log_error("vmm", "%s; the VM cannot go on without it", r->ended_by);
+	kill(r->qemu, SIGKILL);
 }
 
 static int add_handlers(struct runner *r, struct err *e)
@@ -184,8 +195,9 @@ static int add_handlers(struct runner *r, struct err *e)
 	r->usr1 = evsignal_new(r->base, SIGUSR1, on_shutdown, r);
 	r->grace = evtimer_new(r->base, on_term, r);
 	r->kill = evtimer_new(r->base, on_kill, r);
-	if (!r->child || !r->term || !r->usr1 || !r->grace || !r->kill || event_add(r->child, NULL) ||
-	    event_add(r->term, NULL) || event_add(r->usr1, NULL))
+	r->orphan = evtimer_new(r->base, on_orphan, r);
+	if (!r->orphan || !r->child || !r->term || !r->usr1 || !r->grace || !r->kill ||
+	    event_add(r->child, NULL) || event_add(r->term, NULL) || event_add(r->usr1, NULL))
 		return err_set(e, ERR_SYSTEM, "set up signals");
 	return 0;
 }
@@ -271,7 +283,8 @@ static void end_helper(pid_t pid)
 
 static void tear_down(struct runner *r)
 {
-	struct event *events[] = { r->child, r->term, r->usr1, r->save, r->log_timer, r->grace, r->kill };
+	struct event *events[] = { r->child,     r->term,  r->usr1, r->save,
+				   r->log_timer, r->grace, r->kill, r->orphan };
 
 	if (r->qemu > 0) {
 		kill(r->qemu, SIGKILL);
