@@ -107,9 +107,8 @@ static int policy_read(struct port_policy *out, const Gateway__PortPolicy *in, s
 }
 
 // Borrowed texts may stand in a reply, which is only written from: the generated fields are not const.
-static char *text(const struct service *s, struct rpc_call *call, const char *value)
+static char *text(struct rpc_call *call, const char *value)
 {
-	(void)s;
 	return arena_str(rpc_arena(call), value);
 }
 
@@ -134,20 +133,20 @@ static int fill_answer(const struct service *s, struct rpc_call *call, Gateway__
 	lists[0] = peer;
 	lists[1] = node;
 	inet_ntop(AF_INET, &ip, address, sizeof address);
-	peer->pk = text(s, call, s->own_key);
-	peer->ip = text(s, call, set->wg_ip);
-	peer->endpoint = text(s, call, set->wg_endpoint);
-	wg->client_ip = text(s, call, address);
+	peer->pk = text(call, s->own_key);
+	peer->ip = text(call, set->wg_ip);
+	peer->endpoint = text(call, set->wg_endpoint);
+	wg->client_ip = text(call, address);
 	wg->n_servers = 1;
 	wg->servers = (Gateway__WireGuardPeer **)&lists[0];
 	agent->external_port = set->external_port;
 	agent->internal_port = set->agent_port;
-	agent->domain = text(s, call, set->domain);
-	agent->app_address_ns_prefix = text(s, call, set->prefix);
+	agent->domain = text(call, set->domain);
+	agent->app_address_ns_prefix = text(call, set->prefix);
 	node->id = 1;
 	node->uuid.data = arena_dup(a, s->uuid, sizeof s->uuid);
 	node->uuid.len = sizeof s->uuid;
-	node->url = text(s, call, set->rpc_url);
+	node->url = text(call, set->rpc_url);
 	node->last_seen = time_now();
 	node->wg_public_key = peer->pk;
 	node->wg_ip = peer->ip;
@@ -182,10 +181,10 @@ static int info(struct rpc_call *call, const void *request, void *reply, struct 
 	Gateway__InfoResponse *out = reply;
 
 	(void)request, (void)e;
-	out->base_domain = text(s, call, s->settings->domain);
+	out->base_domain = text(call, s->settings->domain);
 	out->external_port = s->settings->external_port;
-	out->app_address_ns_prefix = text(s, call, s->settings->prefix);
-	out->version = text(s, call, version_text);
+	out->app_address_ns_prefix = text(call, s->settings->prefix);
+	out->version = text(call, version_text);
 	return 0;
 }
 
@@ -203,7 +202,7 @@ static Gateway__HostInfo *host_info(const struct service *s, struct rpc_call *ca
 	h->instance_id = arena_hex(a, i->route.instance_id, ID_SIZE);
 	h->app_id = arena_hex(a, i->route.app_id, ID_SIZE);
 	h->ip = arena_str(a, ip);
-	h->base_domain = text(s, call, s->settings->domain);
+	h->base_domain = text(call, s->settings->domain);
 	h->latest_handshake = i->route.handshake;
 	h->num_connections = reactors_live(g->reactors, g->n_reactors, i->route.index);
 	return h;
@@ -239,10 +238,10 @@ static int status(struct rpc_call *call, const void *request, void *reply, struc
 	if (!out->hosts || !out->accel)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	gateway__proxy_accel_status__init(out->accel);
-	out->accel->ktls_mode = text(s, call, "off");
-	out->accel->splice_mode = text(s, call, "bulk");
+	out->accel->ktls_mode = text(call, "off");
+	out->accel->splice_mode = text(call, "bulk");
 	out->id = 1;
-	out->url = text(s, call, s->settings->rpc_url);
+	out->url = text(call, s->settings->rpc_url);
 	out->uuid.data = arena_dup(a, s->uuid, sizeof s->uuid);
 	out->uuid.len = sizeof s->uuid;
 	for (size_t i = 0; i < n; i++)

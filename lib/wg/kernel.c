@@ -5,7 +5,7 @@
 #include <linux/wireguard.h>
 #include <string.h>
 
-enum { ROOM = 8192, BATCH = 16 };
+enum { ROOM = 8192 };
 
 static struct nlmsghdr *request(char room[static ROOM], uint16_t family, uint8_t command, uint16_t flags)
 {
