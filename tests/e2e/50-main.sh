@@ -14,7 +14,7 @@ check "the verdict says the anchor is the development root" grep -q 'anchor: dev
 app=$(vm_field hello app_id) id=$(vm_field hello id) domain=dstack.localhost port=18506
 ask() # ask HOST-SUFFIX: the app's answer through the gateway
 {
-	curl -sS --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$app-$1.$domain:$port:127.0.0.1" "https://$app-$1.$domain:$port/"
+	curl -sSf --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$app-$1.$domain:$port:127.0.0.1" "https://$app-$1.$domain:$port/"
 }
 visits() { ask 8080 | sed -n 's/^visits: //p'; }
 check "the app knows its id" grep -q "app_id: $app" <(ask 8080)
@@ -41,7 +41,7 @@ check "it is the same boot" test "$(vm_field hello id)" = "$id"
 check "stop" dstack stop hello
 check "it is stopped" test "$(vm_field hello status)" = stopped
 check "start" dstack start hello --wait
-until_true 60 ask 8080
+check "it answers again" until_true 120 ask 8080
 after=$(visits)
 check "the volume survived: $before, then $after" test "${after:-0}" -gt "${before:-0}"
 
@@ -49,4 +49,4 @@ check "doctor has a line a fact" sh -c "dstack doctor --json | jq -e '.checks | 
 check "rm --force" dstack rm hello --force
 check "it is gone" sh -c "test -z \"\$(dstack ls --json | jq -r '.vms[].name')\""
 check "down" dstack down --dir "$DSTACK_HOME"
-check "nothing of the stack is left" sh -c "! pgrep -f '$DSTACK_HOME'"
+check "nothing of the stack is left" sh -c "! pgrep -af '${DSTACK_HOME%e}[e]'"

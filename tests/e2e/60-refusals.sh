@@ -99,7 +99,7 @@ mv "$good/hda.img" "$work/a" && mv "$second/hda.img" "$good/hda.img" && mv "$wor
 
 check "after all that, good boots with its own disk" dstack start good --wait
 app=$(vm_field good app_id) port=$((base + 6))
-ask() { curl -sS --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$1.dstack.localhost:$port:127.0.0.1" "https://$1.dstack.localhost:$port/"; }
-check "and answers" until_true 30 ask "$app-8080"
+ask() { curl -sSf --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$1.dstack.localhost:$port:127.0.0.1" "https://$1.dstack.localhost:$port/"; }
+check "and answers" until_true 120 ask "$app-8080"
 check "and verifies" dstack verify "https://$app-8443s.dstack.localhost:$port/" --compose "$DSTACK_HOME/apps/good.json"
 refused "unknown name" "unrecognized name" ask "0000000000000000000000000000000000000000-8080"
