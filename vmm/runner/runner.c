@@ -230,10 +230,9 @@ static void conclude(struct runner *r)
 	else
 		snprintf(n->exit_reason, RUNTIME_TEXT, "QEMU ended with status %d, see stderr.log",
 			 WEXITSTATUS(r->qemu_status));
-	if (!booted && !r->stopping) {
-		if (has_words || !*n->boot_error)
-			snprintf(n->boot_error, RUNTIME_TEXT, "%s", has_words ? words : n->exit_reason);
-	}
+	// What dstack-setup reported says more than the script that saw it fail.
+	if (!booted && !r->stopping && !*n->boot_error)
+		snprintf(n->boot_error, RUNTIME_TEXT, "%s", has_words ? words : n->exit_reason);
 	runtime_event(n, "vmm.exit", n->exit_reason, time_now_ms());
 	save_now(r);
 	log_info("vmm", "VM ended id=%s reason=%s", r->launch.id, n->exit_reason);
