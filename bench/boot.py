@@ -1,0 +1,182 @@
+"""Boot stages of the (stopped, never started) VM NAME of the local stack in HOME: seconds from the start of QEMU.
+
+    boot.py NAME HOME
+
+What the guest says on its console is stamped here when it appears, what it tells the host by the VMM. The reference is
+a bare boot of the same firmware, kernel, initramfs and root image under the same accelerator until dstack-init has
+mounted the root: no TPM, no software TEE, no network, no disks.
+"""
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+LIMIT_S = 300
+TICK_S = 0.02
+ROOT_MOUNTED = re.compile(rb"dstack-init: \[([0-9.]+)\] root mounted")
+NETWORK_READY = re.compile(rb"dstack-boot: \[[0-9.]+\] network ready")
+
+
+def fail(text):
+    sys.exit(f"bench boot: {text}")
+
+
+def dstack(*args):
+    done = subprocess.run(["dstack", *args, "--json"], capture_output=True, text=True)
+    if done.returncode:
+        fail(f"dstack {args[0]}: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def vm_of(name):
+    return next(vm for vm in dstack("ls")["vms"] if vm["name"] == name)
+
+
+def qemu_of(folder):
+    """PID, command line and start (Unix time) of the QEMU that works in `folder`; None while there is none."""
+    with open("/proc/uptime") as f:
+        booted = time.time() - float(f.read().split()[0])
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.path.realpath(f"/proc/{pid}/cwd") != folder:
+                continue
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                argv = [a.decode() for a in f.read().split(b"\0")[:-1]]
+            with open(f"/proc/{pid}/stat") as f:
+                ticks = int(f.read().rsplit(")", 1)[1].split()[19])
+        except (OSError, ValueError):
+            continue
+        if argv and os.path.basename(argv[0]).startswith("qemu-system"):
+            return pid, argv, booted + ticks / os.sysconf("SC_CLK_TCK")
+    return None
+
+
+class Console:
+    """A console log that grows: when did a pattern first appear?"""
+
+    def __init__(self, path):
+        self.path, self.text, self.seen = path, b"", {}
+
+    def look(self, *patterns):
+        try:
+            with open(self.path, "rb") as f:
+                f.seek(len(self.text))
+                self.text += f.read()
+        except FileNotFoundError:
+            return
+        for p in patterns:
+            if p not in self.seen and (m := p.search(self.text)):
+                self.seen[p] = (time.time(), m)
+
+
+def events_of(folder):
+    try:
+        with open(f"{folder}/vm-runtime.json") as f:
+            return json.load(f).get("events", [])
+    except (OSError, ValueError):
+        return []
+
+
+def measured(name, home):
+    vm = vm_of(name)["id"]
+    folder = os.path.realpath(f"{home}/vmm/vm/{vm}")
+    console, qemu, progress = Console(f"{folder}/serial.log"), None, {}
+    asked = time.time()
+    dstack("start", name)
+    while "done" not in progress:
+        time.sleep(TICK_S)
+        qemu = qemu or qemu_of(folder)
+        console.look(ROOT_MOUNTED, NETWORK_READY)
+        for e in events_of(folder):
+            if e["event"] == "boot.error":
+                fail(f"the guest reports {e['body']}")
+            if e["event"] == "boot.progress":
+                progress.setdefault(e["body"], e["timestamp"] / 1000)
+        if time.time() > asked + LIMIT_S:
+            fail(f"after {LIMIT_S} s the guest is at {list(progress)[-1:]}")
+    if not qemu or len(console.seen) < 2:
+        fail("the guest's console does not show its stages")
+    return asked, qemu, console.seen, progress
+
+
+def first_answer(name, home):
+    """When the app's port first answered 200 through the gateway."""
+    conf = {}
+    with open(f"{home}/config.toml") as f:
+        for line in f:
+            if m := re.match(r'(\w+) = "?([^"\n]*)"?', line):
+                conf[m[1]] = m[2]
+    host = f"{vm_of(name)['app_id']}-8080.{conf['domain']}"
+    context = ssl.create_default_context(cafile=f"{home}/{conf['gateway_ca']}")
+    url, end = f"https://{host}:{conf['gateway_port']}/", time.time() + 60
+    while time.time() < end:
+        try:  # *.localhost is the loopback everywhere
+            with urllib.request.urlopen(url, timeout=5, context=context) as answer:
+                if answer.status == 200:
+                    return time.time()
+        except (OSError, urllib.error.URLError):
+            time.sleep(TICK_S)
+    fail(f"{url} does not answer")
+
+
+def bare(argv):
+    """Seconds from the start of QEMU until dstack-init has mounted the root."""
+    value = {a: argv[i + 1] for i, a in enumerate(argv[:-1]) if a in (
+        "-accel", "-cpu", "-bios", "-kernel", "-initrd", "-append", "-smp", "-m", "-machine")}
+    value["-machine"] = ",".join(p for p in value["-machine"].split(",") if not p.startswith("memory-backend="))
+    root = next(a for i, a in enumerate(argv) if argv[i - 1] == "-drive" and "rootfs" in a)
+    with tempfile.TemporaryDirectory() as work:
+        console = Console(f"{work}/serial.log")
+        line = [argv[0], "-nographic", "-nodefaults", "-no-reboot", "-serial", f"file:{console.path}",
+                *(w for pair in value.items() for w in pair), "-drive", root, "-device", "virtio-blk-pci,drive=hd0"]
+        began = time.time()
+        with subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as qemu:
+            while not console.seen and time.time() < began + LIMIT_S and qemu.poll() is None:
+                time.sleep(TICK_S)
+                console.look(ROOT_MOUNTED)
+            qemu.kill()
+        if not console.seen:
+            fail(f"the bare boot did not mount its root: {console.text[-500:]!r}")
+        return console.seen[ROOT_MOUNTED][0] - began
+
+
+def main(name, home):
+    asked, (_, argv, power), seen, progress = measured(name, home)
+    answered = first_answer(name, home)
+    dstack("stop", name, "--force")
+    reference = bare(argv)
+    mounted, match = seen[ROOT_MOUNTED]
+    stages = [("", power), ("firmware", mounted - float(match[1])), ("kernel", mounted), ("network", seen[NETWORK_READY][0])]
+    for label, said in (  # what is said when the stage is over("measured", "requesting app keys"), ("keys", "mounting data disk"), ("disk", "data disk ready"),
+                        ("services", "starting containers"), ("containers", "done")):
+        if said in progress:
+            stages.append((label, progress[said]))
+    print("# stage        until s   took s")
+    for (_, start), (label, end) in zip(stages, stages[1:]):
+        print(f"# {label:10} {end - power:9.2f} {end - start:8.2f}")
+    print(f"# answer     {answered - power:9.2f} {answered - stages[-1][1]:8.2f}")
+    took = {label: end - start for (_, start), (label, end) in zip(stages, stages[1:])}
+
+    def figure(metric, value, ref):
+        print(f"boot.{metric}\t{value:.2f}\ts\t{ref:.2f}\t{value / ref:.2f}")
+
+    figure("to_qemu", power - asked, 0.05)
+    figure("root_mounted", mounted - power, reference)
+    for label in ("network", "measured", "keys", "disk", "services", "containers"):
+        if label in took:
+            figure(label, took[label], reference)
+    engine = took.get("services", 0) + took["containers"]
+    figure("done", stages[-1][1] - power, reference + engine)
+    figure("first_answer", answered - power, reference + engine)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: boot.py NAME HOME")
+    main(sys.argv[1], sys.argv[2])
