@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 
-LIMIT_S = 300
+LIMIT_S = 180
 TICK_S = 0.02
 ROOT_MOUNTED = re.compile(rb"dstack-init: \[([0-9.]+)\] root mounted")
 NETWORK_READY = re.compile(rb"dstack-boot: \[[0-9.]+\] network ready")
@@ -86,7 +86,7 @@ def events_of(folder):
 def measured(name, home):
     vm = vm_of(name)["id"]
     folder = os.path.realpath(f"{home}/vmm/vm/{vm}")
-    console, qemu, progress = Console(f"{folder}/serial.log"), None, {}
+    console, qemu, progress, error = Console(f"{folder}/serial.log"), None, {}, ""
     asked = time.time()
     dstack("start", name)
     while "done" not in progress:
@@ -95,11 +95,11 @@ def measured(name, home):
         console.look(ROOT_MOUNTED, NETWORK_READY)
         for e in events_of(folder):
             if e["event"] == "boot.error":
-                fail(f"the guest reports {e['body']}")
+                error = e["body"]
             if e["event"] == "boot.progress":
                 progress.setdefault(e["body"], e["timestamp"] / 1000)
-        if time.time() > asked + LIMIT_S:
-            fail(f"after {LIMIT_S} s the guest is at {list(progress)[-1:]}")
+        if time.time() > asked + LIMIT_S or (qemu and not os.path.exists(f"/proc/{qemu[0]}")):
+            fail(f"the guest came to {list(progress)[-1:]} and reports: {error or 'nothing'}")
     if not qemu or len(console.seen) < 2:
         fail("the guest's console does not show its stages")
     return asked, qemu, console.seen, progress
