@@ -2,25 +2,34 @@
 
     boot.py NAME HOME
 
-What the guest says on its console is stamped here when it appears, what it tells the host by the VMM. The reference is
-a bare boot of the same firmware, kernel, initramfs and root image under the same accelerator until dstack-init has
-mounted the root: no TPM, no software TEE, no network, no disks.
+Stages are stamped when their line appears on the guest's console. The reference is a bare boot of the same firmware,
+kernel, initramfs and root image under the same accelerator until dstack-init has mounted the root: no TPM, no software
+TEE, no network, no other disks.
 """
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
 LIMIT_S = 180
 TICK_S = 0.02
+TO_QEMU_S = 0.05  # the budget of design.md
 ROOT_MOUNTED = re.compile(rb"dstack-init: \[([0-9.]+)\] root mounted")
-NETWORK_READY = re.compile(rb"dstack-boot: \[[0-9.]+\] network ready")
+STAGES = {  # each ends with what the guest's console says then
+    "kernel": ROOT_MOUNTED,
+    "network": re.compile(rb"dstack-boot: \[[0-9.]+\] network ready"),
+    "measured": re.compile(rb" setup requesting app keys"),
+    "keys": re.compile(rb" setup mounting data disk"),
+    "disk": re.compile(rb" setup data disk ready"),
+    "tunnel": re.compile(rb" setup setting up docker"),
+    "services": re.compile(rb"dstack-boot: \[[0-9.]+\] starting containers"),
+    "containers": re.compile(rb"dstack-boot: \[[0-9.]+\] done"),
+}
 
 
 def fail(text):
@@ -75,34 +84,22 @@ class Console:
                 self.seen[p] = (time.time(), m)
 
 
-def events_of(folder):
-    try:
-        with open(f"{folder}/vm-runtime.json") as f:
-            return json.load(f).get("events", [])
-    except (OSError, ValueError):
-        return []
-
-
 def measured(name, home):
+    """When the start was asked for, QEMU, and when each stage ended."""
     vm = vm_of(name)["id"]
     folder = os.path.realpath(f"{home}/vmm/vm/{vm}")
-    console, qemu, progress, error = Console(f"{folder}/serial.log"), None, {}, ""
+    console, qemu = Console(f"{folder}/serial.log"), None
     asked = time.time()
     dstack("start", name)
-    while "done" not in progress:
+    while STAGES["containers"] not in console.seen:
         time.sleep(TICK_S)
         qemu = qemu or qemu_of(folder)
-        console.look(ROOT_MOUNTED, NETWORK_READY)
-        for e in events_of(folder):
-            if e["event"] == "boot.error":
-                error = e["body"]
-            if e["event"] == "boot.progress":
-                progress.setdefault(e["body"], e["timestamp"] / 1000)
+        console.look(*STAGES.values())
         if time.time() > asked + LIMIT_S or (qemu and not os.path.exists(f"/proc/{qemu[0]}")):
-            fail(f"the guest came to {list(progress)[-1:]} and reports: {error or 'nothing'}")
-    if not qemu or len(console.seen) < 2:
-        fail("the guest's console does not show its stages")
-    return asked, qemu, console.seen, progress
+            fail(f"the guest did not come up: {vm_of(name)['boot_error'] or console.text[-500:]}")
+    if missing := [label for label, p in STAGES.items() if p not in console.seen]:
+        fail(f"the guest's console does not show {missing}")
+    return asked, qemu, {label: console.seen[p] for label, p in STAGES.items()}
 
 
 def first_answer(name, home):
@@ -114,15 +111,19 @@ def first_answer(name, home):
                 conf[m[1]] = m[2]
     host = f"{vm_of(name)['app_id']}-8080.{conf['domain']}"
     context = ssl.create_default_context(cafile=f"{home}/{conf['gateway_ca']}")
-    url, end = f"https://{host}:{conf['gateway_port']}/", time.time() + 60
+    end, why = time.time() + 60, ""
     while time.time() < end:
-        try:  # *.localhost is the loopback everywhere
-            with urllib.request.urlopen(url, timeout=5, context=context) as answer:
-                if answer.status == 200:
+        try:
+            with socket.create_connection(("127.0.0.1", int(conf["gateway_port"])), 5) as plain, context.wrap_socket(
+                    plain, server_hostname=host) as tls:
+                tls.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                why = tls.recv(12).decode()
+                if why == "HTTP/1.1 200":
                     return time.time()
-        except (OSError, urllib.error.URLError):
-            time.sleep(TICK_S)
-    fail(f"{url} does not answer")
+        except OSError as e:
+            why = str(e)
+        time.sleep(TICK_S)
+    fail(f"{host} does not answer: {why}")
 
 
 def bare(argv):
@@ -147,32 +148,28 @@ def bare(argv):
 
 
 def main(name, home):
-    asked, (_, argv, power), seen, progress = measured(name, home)
+    asked, (_, argv, power), seen = measured(name, home)
     answered = first_answer(name, home)
     dstack("stop", name, "--force")
     reference = bare(argv)
-    mounted, match = seen[ROOT_MOUNTED]
-    stages = [("", power), ("firmware", mounted - float(match[1])), ("kernel", mounted), ("network", seen[NETWORK_READY][0])]
-    for label, said in (  # what is said when the stage is over("measured", "requesting app keys"), ("keys", "mounting data disk"), ("disk", "data disk ready"),
-                        ("services", "starting containers"), ("containers", "done")):
-        if said in progress:
-            stages.append((label, progress[said]))
+    mounted, match = seen["kernel"]
+    ends = {"firmware": mounted - float(match[1])} | {label: when for label, (when, _) in seen.items()}
+    took, before = {}, power
     print("# stage        until s   took s")
-    for (_, start), (label, end) in zip(stages, stages[1:]):
-        print(f"# {label:10} {end - power:9.2f} {end - start:8.2f}")
-    print(f"# answer     {answered - power:9.2f} {answered - stages[-1][1]:8.2f}")
-    took = {label: end - start for (_, start), (label, end) in zip(stages, stages[1:])}
+    for label, end in (ends | {"answer": answered}).items():
+        took[label] = end - before
+        print(f"# {label:10} {end - power:9.2f} {took[label]:8.2f}")
+        before = end
 
     def figure(metric, value, ref):
         print(f"boot.{metric}\t{value:.2f}\ts\t{ref:.2f}\t{value / ref:.2f}")
 
-    figure("to_qemu", power - asked, 0.05)
+    figure("to_qemu", power - asked, TO_QEMU_S)
     figure("root_mounted", mounted - power, reference)
-    for label in ("network", "measured", "keys", "disk", "services", "containers"):
-        if label in took:
-            figure(label, took[label], reference)
-    engine = took.get("services", 0) + took["containers"]
-    figure("done", stages[-1][1] - power, reference + engine)
+    for label in list(STAGES)[1:]:
+        figure(label, took[label], reference)
+    engine = took["services"] + took["containers"]  # the container engine's own time: its start, the app's start
+    figure("done", ends["containers"] - power, reference + engine)
     figure("first_answer", answered - power, reference + engine)
 
 
