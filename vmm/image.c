@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "core/codec/json.h"
+#include "core/measure/measure.h"
 
 enum { LISTED_MAX = 32, REMEMBERED_MAX = 256 };
 
@@ -25,6 +26,8 @@ struct seen {
 };
 
 struct image_memory {
+	struct seen firmware; // the last one measured
+	uint8_t mrtd[MEASURE_LEN];
 	struct seen v[REMEMBERED_MAX];
 	size_t n; // counts on; the oldest are overwritten
 };
@@ -47,12 +50,16 @@ void image_free(struct image *im)
 	*im = (struct image){ 0 };
 }
 
+static bool same_file(const struct seen *a, const struct seen *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       a->time.tv_sec == b->time.tv_sec && a->time.tv_nsec == b->time.tv_nsec;
+}
+
 static bool remembers(const struct image_memory *m, const struct seen *want)
 {
 	for (size_t i = 0; i < m->n && i < REMEMBERED_MAX; i++)
-		if (m->v[i].dev == want->dev && m->v[i].ino == want->ino && m->v[i].size == want->size &&
-		    m->v[i].time.tv_sec == want->time.tv_sec && m->v[i].time.tv_nsec == want->time.tv_nsec &&
-		    !memcmp(m->v[i].digest, want->digest, sizeof want->digest))
+		if (same_file(&m->v[i], want) && !memcmp(m->v[i].digest, want->digest, sizeof want->digest))
 			return true;
 	return false;
 }
@@ -121,6 +128,28 @@ int image_verify(const struct image *im, struct image_memory *memory, const char
 			return -1;
 		line += n + (end != NULL);
 	}
+	return 0;
+}
+
+int image_mrtd(uint8_t out[static MEASURE_LEN], const struct image *im, struct image_memory *memory,
+	       struct err *e)
+{
+	auto_free char *firmware = NULL;
+	struct fault f = { 0 };
+	struct stat st;
+	size_t n;
+
+	if (stat(im->bios, &st))
+		return err_errno(e, "firmware %s", im->bios);
+	struct seen s = { st.st_dev, st.st_ino, st.st_size, st.st_mtim, { 0 } };
+	if (!same_file(&s, &memory->firmware)) {
+		if (file_read(im->bios, 64 << 20, &firmware, &n, e))
+			return err_wrap(e, "firmware");
+		if (measure_mrtd(memory->mrtd, span_of(firmware, n), false, &f))
+			return err_code(e, ERR_INPUT, f.code, "firmware: %s", f.text);
+		memory->firmware = s;
+	}
+	memcpy(out, memory->mrtd, MEASURE_LEN);
 	return 0;
 }
 

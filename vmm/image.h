@@ -6,6 +6,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -28,6 +29,9 @@ int image_load(struct image *out, const char *folder, const char *name, struct e
 // Hash everything that sha256sum.txt lists, unless `verified` already knows these very files.
 struct image_memory;
 int image_verify(const struct image *im, struct image_memory *memory, const char *folder, struct err *e);
+// MRTD of the image's firmware by the TDX algorithm, remembered in the same way. Nothing launches a TD where
+// it is needed here, so there is one definition for every QEMU: each page added and extended in turn.
+int image_mrtd(uint8_t out[static 48], const struct image *im, struct image_memory *memory, struct err *e);
 void image_free(struct image *im);
 #define auto_image __attribute__((cleanup(image_free))) struct image
 

@@ -7,6 +7,7 @@
 #include "base/sb.h"
 #include "base/strings.h"
 #include "core/codec/json.h"
+#include "volatile.h"
 
 enum field_kind { TEXT, NUMBER32, NUMBER64, FLAG };
 
@@ -91,6 +92,8 @@ int launch_write(const struct launch *l, const char *path, struct err *e)
 	sb_json_str(&b, l->accel == ACCEL_KVM ? "kvm" : l->accel == ACCEL_TCG ? "tcg" : "auto");
 	sb_json_key(&b, "mr_config");
 	sb_json_str(&b, l->has_mr_config ? STR_HEX(l->mr_config, MR_CONFIG_SIZE) : "");
+	sb_json_key(&b, "mrtd");
+	sb_json_str(&b, STR_HEX(l->mrtd, MEASURE_LEN));
 	sb_json_key(&b, "ports");
 	sb_chr(&b, '[');
 	for (size_t i = 0; i < l->n_port; i++) {
@@ -109,7 +112,7 @@ int launch_write(const struct launch *l, const char *path, struct err *e)
 	sb_str(&b, "]}\n");
 	if (b.bad)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	return file_write(path, 0600, b.p, b.n, e);
+	return volatile_write(path, b.p, b.n, e);
 }
 
 static int bad(struct err *e, const char *name)
@@ -224,6 +227,8 @@ int launch_read(struct launch *l, const char *path, struct err *e)
 	    (*word && !hex_exact(l->mr_config, MR_CONFIG_SIZE, word)))
 		return bad(e, "mr_config");
 	l->has_mr_config = *word != 0;
+	if (read_text(o, "mrtd", word, sizeof word) || !hex_exact(l->mrtd, MEASURE_LEN, word))
+		return bad(e, "mrtd");
 	return read_ports(l, o, e) || read_forwards(l, o, e) ? -1 : 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "core/measure/measure.h"
 #include "qemu.h"
 
 enum { LAUNCH_PATH = 1024, LAUNCH_CMDLINE = 4096 };
@@ -32,6 +33,7 @@ struct launch {
 	uint32_t cid;
 	bool has_mr_config;
 	uint8_t mr_config[MR_CONFIG_SIZE];
+	uint8_t mrtd[MEASURE_LEN]; // of the firmware, for the software TEE
 	unsigned qgs_port;
 	char softtee[LAUNCH_PATH], pki[LAUNCH_PATH], swtpm[LAUNCH_PATH], swtpm_setup[LAUNCH_PATH];
 	uint64_t log_max;

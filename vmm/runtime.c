@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/sb.h"
 #include "core/codec/json.h"
+#include "volatile.h"
 
 static const char *const states[] = { "starting", "running", "stopping", "exited" };
 
@@ -65,7 +66,7 @@ int runtime_write(const struct runtime *r, const char *path, struct err *e)
 	sb_str(&b, "]}\n");
 	if (b.bad)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	return file_write(path, 0600, b.p, b.n, e);
+	return volatile_write(path, b.p, b.n, e);
 }
 
 static int text(struct json o, const char *name, char *out, size_t cap)

@@ -11,6 +11,7 @@
 #include "core/codec/json.h"
 #include "fat.h"
 #include "platform.h"
+#include "volatile.h"
 
 static const char *const names[] = { "app-compose.json", ".sys-config.json", ".instance_info",
 				     ".encrypted-env", ".user-config" };
@@ -110,7 +111,8 @@ int share_write_config(const char *vm_dir, const struct vmm_config *c, const str
 	sb_chr(&b, '}');
 	if (b.bad || inner.bad)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	return write_shared(vm_dir, ".sys-config.json", b.p, b.n, e);
+	auto_free char *path = str_format("%s/shared/.sys-config.json", vm_dir);
+	return path ? volatile_write(path, b.p, b.n, e) : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
 int share_create(const char *vm_dir, const struct manifest *m, const void *compose, size_t compose_n,

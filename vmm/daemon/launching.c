@@ -90,6 +90,8 @@ static int fill(struct launch *l, struct vm *v, const struct image *im, struct e
 	// After an automatic restart people still see why the last attempt failed.
 	if (v->attempts)
 		PUT(l->previous_error, v->now.boot_error);
+	if (l->platform == PLATFORM_SOFT && image_mrtd(l->mrtd, im, d->images, e))
+		return -1;
 	return qemu_mac(l->mac, m->id, config_str(c, "cvm.networking.mac_prefix"), e);
 }
 

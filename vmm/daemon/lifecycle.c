@@ -248,7 +248,7 @@ int vm_start(struct vm *v, bool by_user, struct err *e)
 	if (vm_check_room(v, e) || vm_prepare_launch(v, e))
 		return -1;
 	v->started = true;
-	if (vm_save_state(v, e) || start_runner(v, e)) {
+	if ((!was && vm_save_state(v, e)) || start_runner(v, e)) {
 		v->started = was;
 		return -1;
 	}

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
-#include "core/measure/measure.h"
 #include "private.h"
 
 enum { READY_MS = 15000, SETUP_S = 60 };
@@ -70,21 +69,6 @@ static int setup_tpm(const struct runner *r, struct err *e)
 	return 0;
 }
 
-// MRTD by the TDX algorithm, from the firmware file that QEMU is given. Nothing launches a TD here, so there
-// is one definition for every QEMU: each page added and extended in turn.
-static int firmware_mrtd(uint8_t out[static MEASURE_LEN], const char *path, struct err *e)
-{
-	auto_free char *firmware = NULL;
-	struct fault f = { 0 };
-	size_t n;
-
-	if (file_read(path, 64 << 20, &firmware, &n, e))
-		return err_wrap(e, "firmware");
-	if (measure_mrtd(out, span_of(firmware, n), false, &f))
-		return err_code(e, ERR_INPUT, f.code, "firmware: %s", f.text);
-	return 0;
-}
-
 static pid_t start_tool(const struct args *a, const char *log, struct err *e)
 {
 	struct child_plan p = { .argv = (char *const *)a->v, .log = log };
@@ -116,11 +100,10 @@ int prepare_tee(struct runner *r, struct err *e)
 {
 	const struct launch *l = &r->launch;
 	auto_args tpm = { 0 }, tee = { 0 };
-	uint8_t mrtd[MEASURE_LEN];
 
 	if (l->platform != PLATFORM_SOFT)
 		return 0;
-	if (firmware_mrtd(mrtd, l->bios, e) || setup_tpm(r, e))
+	if (setup_tpm(r, e))
 		return -1;
 	args_add(&tpm, "%s", l->swtpm);
 	args_add(&tpm, "socket");
@@ -138,7 +121,7 @@ int prepare_tee(struct runner *r, struct err *e)
 	args_pair(&tee, "--ctrl-listen", "tpm.sock");
 	args_pair(&tee, "--swtpm-ctrl", "tpm/ctrl");
 	args_pair(&tee, "--listen", "unix:tee.sock");
-	args_pair(&tee, "--mrtd", "%s", STR_HEX(mrtd, sizeof mrtd));
+	args_pair(&tee, "--mrtd", "%s", STR_HEX(l->mrtd, MEASURE_LEN));
 	if (l->has_mr_config)
 		args_pair(&tee, "--mrconfigid", "%s", STR_HEX(l->mr_config, MR_CONFIG_SIZE));
 	r->softtee = start_tool(&tee, "tee.log", e);
