@@ -8,14 +8,22 @@ only='' json=
 for arg; do
 	case $arg in --json) json=1 ;; *) only=$arg ;; esac
 done
-figures=$(mktemp)
-trap 'rm -f "$figures"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+figures=$work/figures failed=
+: >"$figures"
 for script in bench/*.sh; do
 	name=$(basename "$script" .sh)
 	[ -z "$only" ] || [ "$only" = "$name" ] || continue
-	[ -n "$json" ] || printf '== %s\n' "$name" >&2
-	bash "$script" | tee /dev/stderr | grep -P '^[a-z0-9_.]+\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*$' >>"$figures" || true
-done 2> >(if [ -n "$json" ]; then cat >/dev/null; else cat >&2; fi)
+	if [ -n "$json" ]; then
+		bash "$script" >"$work/out" 2>"$work/err" || { failed="$failed $name" && cat "$work/err" >&2; }
+	else
+		printf '== %s\n' "$name" >&2
+		bash "$script" | tee "$work/out" >&2 || failed="$failed $name"
+	fi
+	grep -P '^[a-z0-9_.]+\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*$' "$work/out" >>"$figures" || true
+done
+[ -z "$failed" ] || { echo "failed:$failed" >&2 && exit 1; }
 [ -s "$figures" ] || { echo "no such benchmark: $only" >&2; exit 4; }
 if [ -n "$json" ]; then
 	jq -R -s 'split("\n") | map(select(. != "") | split("\t") |
