@@ -19,6 +19,7 @@
 #include "crypto/ssl.h"
 #include "gateway.pb-c.h"
 #include "kms.pb-c.h"
+#include "notify.h"
 #include "ratls/issue.h"
 #include "ratls/tls.h"
 #include "rpc/client.h"
@@ -36,6 +37,8 @@ enum {
 	KEEPALIVE = 25,
 	SERVERS_MAX = 32,
 	CERT_DAYS = 10,
+	RENEW_BEFORE = 600,
+	ROUND_MAX = 16 << 20,
 	DAY = 86400,
 	POLL_SECONDS = 10,
 	RENEW_SECONDS = 180,
@@ -43,10 +46,13 @@ enum {
 	RETRY_MAX = 120,
 };
 
+// Kept by the checker from one registration to the next.
 struct client_cert {
 	EVP_PKEY *key;
-	char *chain; // PEM, leaf first
+	char *chain; // PEM, leaf first; owned
 	char key_pem[P256_PEM_MAX];
+	bool quoted; // carries evidence
+	uint64_t not_after;
 };
 
 static int request_cert(struct setup *s, EVP_PKEY *key, bool with_quote, struct sb *csr, uint8_t *sig,
@@ -109,13 +115,16 @@ static int sign_cert(struct setup *s, bool with_quote, struct client_cert *out, 
 	for (size_t i = 0; !rc && i < r->n_certificate_chain; i++)
 		sb_str(&chain, r->certificate_chain[i]);
 	if (!rc)
-		out->chain = arena_dup(s->arena, chain.p, chain.n);
+		out->chain = sb_take(&chain);
+	out->quoted = with_quote;
+	out->not_after = (uint64_t)time(NULL) + CERT_DAYS * DAY;
 	return rc || out->chain ? rc : err_code(e, ERR_INPUT, "gateway.reply", "KMS gave no certificate");
 }
 
 static void cert_free(struct client_cert *c)
 {
 	EVP_PKEY_free(c->key);
+	free(c->chain);
 	OPENSSL_cleanse(c, sizeof *c);
 }
 
@@ -201,15 +210,14 @@ static int call_gateway(struct setup *s, const char *url, const struct client_ce
 }
 
 // A gateway that wants evidence says so; then once more with a certificate that carries it.
-static int try_gateway(struct setup *s, const char *url, struct client_cert *cert, bool *quoted,
-		       const char *public_key, Gateway__RegisterCvmResponse **out, struct err *e)
+static int try_gateway(struct setup *s, const char *url, struct client_cert *cert, const char *public_key,
+		       Gateway__RegisterCvmResponse **out, struct err *e)
 {
 	int rc = call_gateway(s, url, cert, public_key, out, e);
 
-	if (!rc || *quoted || !strstr(e->text, "no attestation provided"))
+	if (!rc || cert->quoted || !strstr(e->text, "no attestation provided"))
 		return rc;
 	cert_free(cert);
-	*quoted = true;
 	return sign_cert(s, true, cert, e) ? -1 : call_gateway(s, url, cert, public_key, out, e);
 }
 
@@ -240,7 +248,8 @@ static int read_servers(const Gateway__WireGuardConfig *in, struct wg_change *ou
 		    wg_cidr_parse(&c->allowed[0], in->servers[i]->ip, e) ||
 		    wg_endpoint_parse(&c->endpoint, in->servers[i]->endpoint, e))
 			return err_wrap(e, "gateway's answer");
-		c->allowed[0].prefix = 32; // the wire says in which network it is ("10.8.0.1/16"): one peer, one address
+		c->allowed[0].prefix =
+			32; // the wire says in which network it is ("10.8.0.1/16"): one peer, one address
 	}
 	return *n ? 0 : err_code(e, ERR_INPUT, "gateway.reply", "the gateway named no WireGuard server");
 }
@@ -294,13 +303,12 @@ static int apply(const Gateway__RegisterCvmResponse *r, const uint8_t key[static
 	return 0;
 }
 
-int network_register(struct setup *s, struct err *e)
+static int register_with(struct setup *s, struct client_cert *cert, struct err *e)
 {
 	uint8_t key[WG_KEY], public_key[WG_KEY];
 	char public_text[WG_KEY_TEXT];
-	struct client_cert cert = { 0 };
 	Gateway__RegisterCvmResponse *r = NULL;
-	bool quoted = false;
+	int rc = -1;
 
 	if (!s->keys.url)
 		return err_code(e, ERR_INPUT, "gateway.no_kms", "a gateway needs the key provider kms");
@@ -309,20 +317,44 @@ int network_register(struct setup *s, struct err *e)
 				"the app wants a gateway but the host named none");
 	if (!*s->keys.gateway_app_id)
 		return err_code(e, ERR_INPUT, "gateway.app_id", "the KMS named no gateway");
+	if (cert->not_after < time_now() + RENEW_BEFORE) {
+		cert_free(cert);
+		if (sign_cert(s, false, cert, e))
+			return -1;
+	}
 	if (wireguard_key(key, e) || wg_key_public(public_key, key, e))
 		return -1;
 	wg_key_text(public_text, public_key);
-	int rc = sign_cert(s, quoted, &cert, e);
-	for (size_t i = 0; !rc && !r && i < s->sys.gateway_urls.n; i++)
-		if (try_gateway(s, s->sys.gateway_urls.v[i], &cert, &quoted, public_text, &r, e)) {
-			r = NULL;
-			if (i + 1 == s->sys.gateway_urls.n)
-				rc = err_wrap(e, "gateway %s", s->sys.gateway_urls.v[i]);
-		}
+	for (size_t i = 0; rc && cert->chain && i < s->sys.gateway_urls.n; i++)
+		rc = try_gateway(s, s->sys.gateway_urls.v[i], cert, public_text, &r, e)
+			     ? err_wrap(e, "gateway %s", s->sys.gateway_urls.v[i])
+			     : 0;
 	if (!rc)
 		rc = apply(r, key, e);
-	cert_free(&cert);
+	else
+		cert_free(cert); // it may be what was refused: the next attempt has a new one
 	OPENSSL_cleanse(key, sizeof key);
+	return rc;
+}
+
+int network_register(struct setup *s, struct err *e)
+{
+	struct client_cert cert = { 0 };
+	int rc = register_with(s, &cert, e);
+
+	cert_free(&cert);
+	return rc;
+}
+
+// One registration with memory of its own: the checker lives as long as the guest.
+static int register_again(struct setup *s, struct client_cert *cert, struct err *e)
+{
+	struct arena *kept = s->arena;
+
+	s->arena = arena_new(ROUND_MAX);
+	int rc = s->arena ? register_with(s, cert, e) : err_set(e, ERR_SYSTEM, "out of memory");
+	arena_free(s->arena);
+	s->arena = kept;
 	return rc;
 }
 
@@ -352,6 +384,8 @@ int network_checker(struct setup *s)
 {
 	uint64_t started = time_now(), last = started, wait = 0;
 	unsigned failures = 0;
+	struct client_cert cert = { 0 };
+	bool told = !file_exists(CONF_FILE); // the boot's attempt failed, and the host was told so
 
 	if (!s->compose.gateway)
 		return 0;
@@ -365,7 +399,7 @@ int network_checker(struct setup *s)
 		if ((age < 0 && (!failures || since >= wait)) ||
 		    (age >= 0 && since >= (failures ? wait : RENEW_SECONDS))) {
 			last = time_now();
-			if (network_register(s, &e)) {
+			if (register_again(s, &cert, &e)) {
 				wait = failures < 2 ? (uint64_t)RETRY_MIN << failures : RETRY_MAX;
 				failures++;
 				log_warn("gateway-checker", "%s code=%s retry_s=%llu", e.text, e.code,
@@ -373,6 +407,9 @@ int network_checker(struct setup *s)
 			} else {
 				failures = 0;
 				started = time_now();
+				if (told)
+					notify("boot.error", ""); // mended
+				told = false;
 			}
 		}
 		struct timespec nap = { .tv_sec = POLL_SECONDS };
