@@ -388,6 +388,8 @@ static const struct reason_text table[REASON_COUNT] = {
 };
 // clang-format on
 
+static const struct reason_group *const more[] = { &reason_evidence, &reason_keys, &reason_guest, &reason_host };
+
 const struct reason_text *reason_text(enum reason r)
 {
 	return &table[r < REASON_COUNT ? r : REASON_LIMIT];
@@ -397,7 +399,11 @@ const struct reason_text *reason_at(size_t i)
 {
 	if (i < REASON_COUNT)
 		return &table[i];
-	return i - REASON_COUNT < reason_more_count ? &reason_more[i - REASON_COUNT] : NULL;
+	i -= REASON_COUNT;
+	for (size_t g = 0; g < sizeof more / sizeof *more; i -= more[g++]->n)
+		if (i < more[g]->n)
+			return &more[g]->text[i];
+	return NULL;
 }
 
 const struct reason_text *reason_find(struct span code)

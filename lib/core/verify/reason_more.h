@@ -1,6 +1,15 @@
-// reason_more - explanations of the codes beyond enum reason. Private to verify/reason*.c.
+// reason_more - explanations of the codes beyond enum reason, in groups. Private to verify/reason*.c.
+//
+// A code that any program reports has an entry in one of them: tests/unit/core/codes.py compares.
 #pragma once
 #include "core/verify/reason.h"
 
-extern const struct reason_text reason_more[];
-extern const size_t reason_more_count;
+struct reason_group {
+	const struct reason_text *text;
+	size_t n;
+};
+
+extern const struct reason_group reason_evidence;
+extern const struct reason_group reason_keys;
+extern const struct reason_group reason_guest;
+extern const struct reason_group reason_host;

@@ -1,0 +1,279 @@
+// Explanations of codes about what evidence shows: verdicts, measurements, events, envelopes, images.
+#include "core/verify/reason_more.h"
+
+// clang-format off
+static const struct reason_text table[] = {
+	{
+		"verify.not_checked", "A required claim was not checked",
+		"Nothing was given to compare it with, and what is not compared never passes.",
+		"Give the missing expectation or evidence.",
+	},
+	{
+		"verify.too_many", "More claims than a verdict holds",
+		"The evidence makes more statements than any genuine one.",
+		"Do not trust it.",
+	},
+	{
+		"measure.mrtd", "MRTD differs from the image's",
+		"The firmware that the machine started is not the image's.",
+		"Check which image it was started from and that the right image folder is configured.",
+	},
+	{
+		"measure.rtmr0", "RTMR0 differs from the image's",
+		"The virtual hardware or the firmware's settings are not what the machine's configuration says.",
+		"Compare CPU count, memory size and QEMU version; dstack explain --expected names the first event that differs.",
+	},
+	{
+		"measure.rtmr1", "RTMR1 differs from the image's",
+		"Another kernel was started than the image's.",
+		"Check the image. QEMU patches the kernel's header, so its version matters, too.",
+	},
+	{
+		"measure.rtmr2", "RTMR2 differs from the image's",
+		"The kernel's command line or the initramfs is not the image's.",
+		"Somebody changed how the image is booted: start it as it was built.",
+	},
+	{
+		"measure.rtmr3", "RTMR3 does not follow from the event log",
+		"The log handed over is not what the machine recorded.",
+		"Do not trust it; the log was altered on its way.",
+	},
+	{
+		"measure.base_unverified", "The base measurements were matched against no image",
+		"No image with the stated hash is in the image folder.",
+		"Put the image's folder there, or build it from its recipe, and verify again.",
+	},
+	{
+		"measure.acpi", "The log does not give the ACPI digests",
+		"Without them RTMR0 cannot be computed.",
+		"Use evidence with the whole boot log.",
+	},
+	{
+		"measure.qemu", "Unknown QEMU version",
+		"How this QEMU patches the kernel is not known.",
+		"Use a QEMU version that dstack doctor lists.",
+	},
+	{
+		"measure.firmware", "The firmware cannot be measured",
+		"It lacks the description that a TDX firmware carries.",
+		"Use the firmware of the image.",
+	},
+	{
+		"measure.kernel", "The kernel cannot be measured",
+		"It is no kernel that boots directly.",
+		"Use the kernel of the image.",
+	},
+	{
+		"measure.soft_profile", "The measurements of the software TEE are accepted under a development root only",
+		"A genuine quote claims to come from a machine without TDX.",
+		"Do not trust it.",
+	},
+	{
+		"measure.measurement", "measurement.tdx.cbor malformed",
+		"The file is cut or of another version.",
+		"Build the image again.",
+	},
+	{
+		"image.unknown", "No image with this hash",
+		"The evidence names an image that is not in the image folder.",
+		"Add the image's folder, or use an image that is there.",
+	},
+	{
+		"image.absent", "No such image",
+		"The image's folder or one of its files is missing.",
+		"Run dstack image or make image to build it.",
+	},
+	{
+		"image.digest", "A file of the image was altered",
+		"Its SHA-256 is not the one in the image's list.",
+		"Fetch or build the image again.",
+	},
+	{
+		"image.metadata", "metadata.json of the image is malformed",
+		"The image cannot be used.",
+		"Build the image again.",
+	},
+	{
+		"image.hash", "The image changed while it was used",
+		"Its files are not those that were checked at first.",
+		"Build or fetch it again and keep others from writing to it.",
+	},
+	{
+		"image.file", "image file differs from the manifest",
+		"A file in the image folder is not the one that sha256sum.txt lists.",
+		"Fetch or build the image again.",
+	},
+	{
+		"image.manifest", "image manifest malformed",
+		"A line is not \"<sha256>  <flat name>\", or a name occurs twice.",
+		"Fetch or build the image again.",
+	},
+	{
+		"image.not_expected", "the guest runs another image",
+		"os_image_hash is not the expected one.",
+		"Deploy with the expected image, or expect this one.",
+	},
+	{
+		"image.unlisted", "file not in the image manifest",
+		"The manifest does not list a file that is needed.",
+		"Build the image with a current recipe.",
+	},
+	{
+		"report_data.mismatch", "report_data is not what was expected",
+		"The quote was made for another key or challenge.",
+		"Ask for evidence with a fresh nonce.",
+	},
+	{
+		"report_data.envelope", "report data differs from the envelope's",
+		"The envelope names other report data than its quote signs.",
+		"Fetch the evidence again.",
+	},
+	{
+		"report_data.hash", "unknown hash algorithm",
+		"It is none of sha256, sha384, sha512, sha3-*, keccak*, raw.",
+		"Use one of these.",
+	},
+	{
+		"report_data.payload", "report data is not that of the payload",
+		"The pod's payload is not what the quote signs.",
+		"Fetch the evidence again.",
+	},
+	{
+		"report_data.size", "report data has the wrong size",
+		"raw takes exactly 64 bytes.",
+		"Pad or hash it.",
+	},
+	{
+		"quote.config_id", "MRCONFIGID does not hold the compose hash",
+		"The machine was not started with this configuration.",
+		"Start it again; the VMM sets MRCONFIGID.",
+	},
+	{
+		"collateral.fetch", "Collateral could not be fetched",
+		"Without it no quote can be judged.",
+		"Check attestation.pccs_url and the network.",
+	},
+	{
+		"events.format", "The event log is malformed",
+		"It cannot be replayed.",
+		"Fetch it again.",
+	},
+	{
+		"events.digest", "An event's digest is not that of its content",
+		"The log was altered.",
+		"Do not trust it.",
+	},
+	{
+		"events.duplicate", "An event is there twice",
+		"What counts once must not be said twice.",
+		"Do not trust it.",
+	},
+	{
+		"events.name", "An event has a name that is not allowed",
+		"It could be taken for another event.",
+		"Rename the event.",
+	},
+	{
+		"events.limit", "The event log is too long",
+		"It has more events than a machine makes.",
+		"Do not trust it.",
+	},
+	{
+		"events.app_id", "The app id is not the one in the event log",
+		"The evidence names another app than the machine recorded.",
+		"Do not trust it.",
+	},
+	{
+		"events.compose_hash", "The compose hash is not the one in the event log",
+		"The evidence names another configuration than the machine recorded.",
+		"Do not trust it.",
+	},
+	{
+		"events.instance_id", "The instance id is not the one in the event log",
+		"The evidence names another instance than the machine recorded.",
+		"Do not trust it.",
+	},
+	{
+		"events.key_provider", "The key provider is not the one in the event log",
+		"The machine got its keys from somebody else.",
+		"Check which KMS it was deployed with.",
+	},
+	{
+		"events.rtmr3", "RTMR3 does not follow from the event log",
+		"The log handed over is not what the machine recorded.",
+		"Do not trust it; the log was altered on its way.",
+	},
+	{
+		"events.disagree", "two event lists differ",
+		"The evidence carries the runtime events twice and they are not the same.",
+		"Nothing can be shown that was not replayed: fetch the evidence again.",
+	},
+	{
+		"events.imr", "event of a register that does not exist",
+		"Registers are 0 to 3.",
+		"Check the log's source.",
+	},
+	{
+		"events.preimage", "preimage missing or not canonical",
+		"A version-2 event must carry the canonical JSON of its name and payload.",
+		"Fetch the log again.",
+	},
+	{
+		"events.type", "boot event in the runtime register",
+		"RTMR3 holds runtime events only.",
+		"Check the log's source.",
+	},
+	{
+		"events.version", "event version unknown",
+		"Runtime events have version 1 or 2.",
+		"Update this program.",
+	},
+	{
+		"envelope.format", "The evidence is malformed",
+		"It is no attestation of a known form.",
+		"Fetch it again.",
+	},
+	{
+		"envelope.version", "The evidence has an unknown version",
+		"It comes from newer software.",
+		"Update this software.",
+	},
+	{
+		"envelope.platform", "evidence is of a platform not verified here",
+		"The envelope holds evidence of SEV-SNP, Nitro or GCP, or the quote is an enclave's.",
+		"Use TDX, or the software TEE for development.",
+	},
+	{
+		"envelope.size", "attestation is too large",
+		"No genuine attestation has more than 10 MiB.",
+		"Check what was sent.",
+	},
+	{
+		"envelope.trailing", "bytes after the attestation",
+		"Something was appended to the envelope.",
+		"Pass the attestation alone.",
+	},
+	{
+		"app_id.mismatch", "the guest is another app",
+		"The app id that the guest measured at boot is not the expected one.",
+		"Check the id that was given; `dstack ls` shows those of this stack.",
+	},
+	{
+		"compose_hash.mismatch", "the guest runs another compose file",
+		"The measured hash of app-compose.json is not the expected one: the file was edited after deployment, or another was expected.",
+		"Compare the bytes of the two files; a single blank makes another app.",
+	},
+	{
+		"key_provider.mismatch", "keys come from another KMS",
+		"The key provider that the guest measured is not the expected KMS root key.",
+		"Check --kms-root; a guest whose keys come from elsewhere must not be trusted.",
+	},
+	{
+		"vm_config.format", "vm_config cannot be read",
+		"A member of the machine description has the wrong type.",
+		"Check the VMM's version.",
+	},
+};
+// clang-format on
+
+const struct reason_group reason_evidence = { table, sizeof table / sizeof *table };

@@ -1,0 +1,409 @@
+// Explanations of codes about what happens inside the guest.
+#include "core/verify/reason_more.h"
+
+// clang-format off
+static const struct reason_text table[] = {
+	{
+		"tee.absent", "No TEE is reachable",
+		"The machine has no device to get a quote from.",
+		"Run it as a confidential VM, or with the software TEE.",
+	},
+	{
+		"tee.quote", "The quote could not be made",
+		"The quoting service failed.",
+		"See the host's log: QGS for TDX, dstack-softtee otherwise.",
+	},
+	{
+		"tee.refused", "The TEE refused",
+		"The request is not allowed.",
+		"See the message.",
+	},
+	{
+		"tee.busy", "Another process asked for a quote at the same time",
+		"The kernel's interface serves one at a time.",
+		"Try again.",
+	},
+	{
+		"tee.extend", "The register does not show the extension",
+		"The kernel or the TEE lost it.",
+		"Restart the VM; see the guest's kernel log.",
+	},
+	{
+		"tee.log", "The boot log cannot be read",
+		"The kernel shows none, or it is cut.",
+		"Use the image's own kernel and firmware.",
+	},
+	{
+		"tee.override", "A path override is malformed",
+		"DCAP_TDX_* variables take absolute paths.",
+		"Correct or unset them.",
+	},
+	{
+		"tee.unknown", "No such TEE driver",
+		"It is one of auto, tdx, soft.",
+		"Correct the configuration.",
+	},
+	{
+		"share.not_regular", "A shared file is no regular file",
+		"Links and devices could lead the guest or the host astray.",
+		"Put plain files only into the VM's share.",
+	},
+	{
+		"share.too_large", "A shared file is too large",
+		"The share is read once and whole.",
+		"Make the file smaller.",
+	},
+	{
+		"share.absent", "A file of the share is missing",
+		"The VMM writes it for every VM.",
+		"Deploy again; check the VMM's version.",
+	},
+	{
+		"share.mode", "A shared file has the wrong mode",
+		"It is not as the VMM writes it.",
+		"Deploy again.",
+	},
+	{
+		"share.read", "A shared file cannot be read",
+		"The share is damaged.",
+		"Stop and start the VM: the share is made anew.",
+	},
+	{
+		"share.ambiguous", "Several disks have the share's label",
+		"The guest does not guess which is its own.",
+		"Attach one share.",
+	},
+	{
+		"share.instance_info", ".instance_info is malformed",
+		"It holds the machine's ids and is written by the VMM and the guest.",
+		"Restore it; a VM that never booted can be deployed again.",
+	},
+	{
+		"share.missing", "No disk has the share's label",
+		"The VMM attaches it to every VM.",
+		"Check the VM's disks and the VMM's version.",
+	},
+	{
+		"share.mount", "The share cannot be mounted",
+		"Its file system is damaged.",
+		"Stop and start the VM: the share is made anew.",
+	},
+	{
+		"share.sys_config", ".sys-config.json is malformed",
+		"The VMM writes it at every start.",
+		"Check the VMM's version and configuration.",
+	},
+	{
+		"disk.header", "The disk's encryption header is not one of ours",
+		"The host may have changed it to weaken the encryption.",
+		"Use the machine's own disk; restore it from a backup if it is damaged.",
+	},
+	{
+		"disk.key", "The key does not open the disk",
+		"The disk belongs to another machine.",
+		"Give the machine its own disk.",
+	},
+	{
+		"disk.ambiguous", "Several disks could be the data disk",
+		"The guest does not guess which is its own.",
+		"Attach one data disk.",
+	},
+	{
+		"disk.close", "The encrypted disk cannot be closed",
+		"Something still uses it.",
+		"See the guest's log; the data is safe once the machine is off.",
+	},
+	{
+		"disk.filesystem", "The file system cannot be made or repaired",
+		"mkfs or fsck reported an error.",
+		"See the message; restore the disk from a backup if it is damaged.",
+	},
+	{
+		"disk.foreign", "The data disk holds something else",
+		"It is neither blank nor encrypted by this guest; it is not overwritten.",
+		"Attach a blank disk or the VM's own.",
+	},
+	{
+		"disk.format", "The encrypted disk cannot be made",
+		"cryptsetup reported an error.",
+		"See the message; the disk may be too small.",
+	},
+	{
+		"disk.missing", "No data disk",
+		"None of the disks is blank or encrypted.",
+		"Check the VM's disks.",
+	},
+	{
+		"disk.mount", "The data disk's file system cannot be mounted",
+		"It is damaged, or of another kind.",
+		"Restore it from a backup.",
+	},
+	{
+		"disk.swap", "The swap size is unusable",
+		"It is too small or too large.",
+		"Correct swap_size in app-compose.json.",
+	},
+	{
+		"init.verity", "The root image does not match its hash",
+		"It was altered after it was built, or is damaged.",
+		"Build or fetch the image again.",
+	},
+	{
+		"init.cmdline", "The kernel's command line is malformed",
+		"The guest does not know which root image to check.",
+		"Start the image with the command line it was built with.",
+	},
+	{
+		"init.root", "The root image's disk is missing",
+		"The guest cannot start.",
+		"Check the VM's disks.",
+	},
+	{
+		"init.module", "A kernel module cannot be loaded",
+		"It is missing or for another kernel.",
+		"Build the image again.",
+	},
+	{
+		"init.mount", "A file system cannot be mounted",
+		"The first stage cannot go on.",
+		"See the message; build the image again if it was changed.",
+	},
+	{
+		"init.switch", "The root cannot be entered",
+		"The verified root lacks what the next stage needs.",
+		"Build the image again.",
+	},
+	{
+		"agent.algorithm", "The key algorithm is not known",
+		"The agent derives secp256k1 and ed25519 keys.",
+		"Ask for secp256k1 (k256) or ed25519.",
+	},
+	{
+		"agent.compose", "The agent cannot read app-compose.json",
+		"The file that the set-up left is damaged or has a member of the wrong type.",
+		"Start the VM again; if it stays, deploy again.",
+	},
+	{
+		"agent.keys", "The agent cannot read the app's keys",
+		"The key file that the set-up left is damaged or incomplete.",
+		"Start the VM again: its keys are fetched anew.",
+	},
+	{
+		"agent.name", "A name in the certificate request is too long, or there are too many",
+		"Subject and alternative names have 253 bytes at most.",
+		"Shorten the request.",
+	},
+	{
+		"agent.path", "The key's path is too long",
+		"A path is part of a key's derivation and is bounded.",
+		"Use a shorter path, for example a hash of it.",
+	},
+	{
+		"agent.report_data", "The report data is too long",
+		"A quote carries 64 bytes.",
+		"Hash the data and pass the hash.",
+	},
+	{
+		"agent.sys_config", "The agent cannot read the machine's description",
+		".sys-config.json is damaged or lacks vm_config.",
+		"Start the VM again; check the VMM's version.",
+	},
+	{
+		"agent.validity", "The requested validity is not a time span",
+		"not_before and not_after are seconds since 1970, the first before the second.",
+		"Correct the request.",
+	},
+	{
+		"binding.document", "The measured configuration document does not describe this boot",
+		"The host gave an mr_config document that names another app, key provider or script.",
+		"Deploy again; if it stays, do not trust the host.",
+	},
+	{
+		"binding.key_provider", "The key provider is not the one that the app pins",
+		"key_provider_id in app-compose.json names another KMS.",
+		"Use the KMS that the app names, or deploy it with this one's id.",
+	},
+	{
+		"binding.mrconfigid", "The machine was launched for another app-compose.json",
+		"MRCONFIGID holds the hash of what the VMM was given; the share has other bytes: the file was edited after deployment.",
+		"Deploy the edited file as a new app; never edit it in place.",
+	},
+	{
+		"boot.mounts", "The guest cannot make its file systems",
+		"A mount of the first boot stage failed.",
+		"See dstack logs; rebuild the image if it was changed.",
+	},
+	{
+		"boot.registry", "The registry address has characters that no address has",
+		"docker_registry of the VMM's configuration is not used.",
+		"Correct cvm.docker_registry.",
+	},
+	{
+		"boot.setup", "The guest's set-up failed",
+		"dstack-setup ended with an error; the machine powers itself off.",
+		"See the line before in dstack logs: it has its own code.",
+	},
+	{
+		"boot.storage", "The container storage cannot be prepared",
+		"The encrypted disk is full or damaged.",
+		"See dstack logs; give the VM a larger disk.",
+	},
+	{
+		"boot.containers", "The app's containers did not start",
+		"docker compose up failed.",
+		"See dstack logs: image digest, registry and compose file are the usual reasons.",
+	},
+	{
+		"compose.acpi_tables", "The app wants the other TDX attestation variant",
+		"requirements.tdx_measure_acpi_tables does not fit this machine.",
+		"Start it on a host with that variant.",
+	},
+	{
+		"compose.allowed_envs", "allowed_envs names a variable that steers programs",
+		"Names such as LD_PRELOAD or PATH would let whoever sets them take over the guest's programs.",
+		"Choose other names.",
+	},
+	{
+		"compose.feature", "The compose file uses what its manifest_version does not have",
+		"Or what this guest does not have.",
+		"Raise manifest_version, or leave it out; see the message.",
+	},
+	{
+		"compose.gpu", "The app wants attested GPUs",
+		"This guest cannot attest them.",
+		"Remove the GPUs, or the requirement.",
+	},
+	{
+		"compose.key_provider", "The key provider is not known",
+		"It is one of none, kms, local, tpm.",
+		"Correct app-compose.json.",
+	},
+	{
+		"compose.launch_token", "The launch token is missing or not the app's",
+		"The app starts only for who knows the token.",
+		"Give the token as user config.",
+	},
+	{
+		"compose.manifest_version", "The manifest_version is not known",
+		"The app was made for a newer guest.",
+		"Use a newer image, or an older manifest_version.",
+	},
+	{
+		"compose.os_version", "The guest's version does not satisfy the app",
+		"requirements.os_version is not met, or cannot be compared.",
+		"Deploy with another image, or change the requirement.",
+	},
+	{
+		"compose.platform", "The app does not allow this platform",
+		"requirements.platforms does not list it.",
+		"Run it on one that it lists.",
+	},
+	{
+		"compose.port_policy", "port_policy is malformed",
+		"Each port is a number from 1 to 65535 with optional flags.",
+		"Correct app-compose.json.",
+	},
+	{
+		"compose.requirement", "A requirement cannot be checked by this guest",
+		"What cannot be checked must not be taken as met.",
+		"Remove it, or use an image that knows it.",
+	},
+	{
+		"compose.runner", "The runner is not in this guest",
+		"This guest has docker-compose.",
+		"Use runner docker-compose.",
+	},
+	{
+		"compose.storage_fs", "The file system is not in this guest",
+		"This guest has ext4.",
+		"Leave storage_fs out, or set it to ext4.",
+	},
+	{
+		"compose.type", "A member of app-compose.json has the wrong type",
+		"It is measured as it is, so it is not repaired.",
+		"Correct the member that the message names.",
+	},
+	{
+		"env.decrypt", "The sealed environment does not open",
+		"It was sealed for another app or KMS, or was changed on its way.",
+		"Deploy again, so that it is sealed anew.",
+	},
+	{
+		"env.name", "A variable's name is not allowed",
+		"Names are letters, digits and underscores, and are listed in allowed_envs.",
+		"Correct the name and deploy again.",
+	},
+	{
+		"env.too_large", "The environment's values are too large",
+		"The guest bounds what it keeps.",
+		"Put large data into a volume.",
+	},
+	{
+		"gateway.app_id", "The gateway is not the app that the KMS named",
+		"Someone else answers at its address, or the gateway was deployed anew.",
+		"Check the gateway's address, and the app id in the KMS's configuration.",
+	},
+	{
+		"gateway.key", "The guest's WireGuard key is damaged",
+		"The file in the guest was cut.",
+		"Start the VM again.",
+	},
+	{
+		"gateway.no_kms", "A gateway needs the key provider kms",
+		"The guest proves itself to the gateway with the certificate that the KMS signs.",
+		"Use key provider kms, or no gateway.",
+	},
+	{
+		"gateway.no_url", "The app wants a gateway but the host named none",
+		"cvm.gateway_urls of the VMM is empty.",
+		"Configure it, or deploy without gateway.",
+	},
+	{
+		"gateway.reply", "The gateway's answer is incomplete",
+		"It lacks a certificate, key or address.",
+		"Check the gateway's version and log.",
+	},
+	{
+		"host.no_key_provider", "The host has no key provider",
+		"The guest asked for keys of a local provider.",
+		"Use the key provider kms.",
+	},
+	{
+		"log.malformed", "The boot log is malformed",
+		"The firmware's log is cut, or too large.",
+		"Check the firmware; use the image's own.",
+	},
+	{
+		"runtime.name", "An event's name is not allowed",
+		"Names are bounded, and some are the system's own.",
+		"Use another name.",
+	},
+	{
+		"runtime.out_of_step", "RTMR3 and the runtime event log disagree",
+		"The machine was cut off between the two; what it reports could not be replayed.",
+		"Restart the VM.",
+	},
+	{
+		"runtime.too_large", "An event's payload is too large",
+		"Payloads are bounded.",
+		"Emit a hash of the data.",
+	},
+	{
+		"runtime.version", "The file with the event log's version is damaged",
+		"It lies on the guest's volatile disk.",
+		"Restart the VM.",
+	},
+	{
+		"runtime.version_unset", "The event log's version is not set yet",
+		"Events can be emitted once the set-up has read the compose file.",
+		"Wait for the boot to end.",
+	},
+	{
+		"time.not_synchronised", "The clock is not synchronised",
+		"The app asks for secure_time.",
+		"Check that the guest reaches a time server, or leave secure_time out.",
+	},
+};
+// clang-format on
+
+const struct reason_group reason_guest = { table, sizeof table / sizeof *table };

@@ -1,0 +1,279 @@
+// Explanations of codes about keys, certificates, policy, the KMS.
+#include "core/verify/reason_more.h"
+
+// clang-format off
+static const struct reason_text table[] = {
+	{
+		"policy.empty", "The allow-list is empty",
+		"Nothing is allowed until somebody allows it.",
+		"Add the app (dstack deploy does) or the KMS to the allow-list.",
+	},
+	{
+		"policy.app_not_allowed", "The app is not on the allow-list",
+		"Its id may not get keys here.",
+		"Allow the app id, if you meant to run it.",
+	},
+	{
+		"policy.compose_not_allowed", "The compose file is not on the allow-list",
+		"The app is known, this version of its compose file is not. It may have been edited after it was deployed.",
+		"Deploy it again, or allow the new compose hash after reading the file.",
+	},
+	{
+		"policy.image_not_allowed", "The image is not on the allow-list",
+		"The guest image of this machine may not be used for the app.",
+		"Use an allowed image, or allow its hash.",
+	},
+	{
+		"policy.device_not_allowed", "The device is not on the allow-list",
+		"This machine may not run the app.",
+		"Allow its device id, or any device.",
+	},
+	{
+		"policy.kms_not_allowed", "The KMS is not on the allow-list",
+		"Another KMS asked for the root keys and is not known.",
+		"Allow its mr_aggregated, if it is yours.",
+	},
+	{
+		"policy.tcb_not_allowed", "The platform's TCB status is not allowed",
+		"Its firmware is older than the policy demands.",
+		"Update the machine, or allow the status and accept the advisories.",
+	},
+	{
+		"policy.advisory_not_allowed", "A security advisory applies that the policy does not allow",
+		"The platform has a known weakness.",
+		"Update the machine, or allow the advisory.",
+	},
+	{
+		"policy.development", "Evidence under a development root is not allowed",
+		"It proves nothing about hardware.",
+		"Use a TDX machine, or set insecure_development for tests.",
+	},
+	{
+		"policy.boot_info", "The machine's identity is incomplete",
+		"What the policy must judge is missing from the evidence.",
+		"Update the guest image.",
+	},
+	{
+		"policy.unavailable", "The policy could not be asked",
+		"Without an answer nothing is allowed.",
+		"See the KMS's log; restore the allow-list or its service.",
+	},
+	{
+		"policy.syntax", "The allow-list is malformed",
+		"It cannot be used as it is.",
+		"Correct the line that the message names.",
+	},
+	{
+		"ratls.no_evidence", "The certificate carries no evidence",
+		"The peer did not show what code it runs.",
+		"The peer must use a certificate from its guest agent.",
+	},
+	{
+		"ratls.key_mismatch", "The certificate's key is not the attested one",
+		"The evidence belongs to another key: somebody else may hold this one.",
+		"Do not trust the connection.",
+	},
+	{
+		"ratls.event_log", "The event log in the certificate is malformed",
+		"The certificate is broken or altered.",
+		"Get a new one from the guest agent.",
+	},
+	{
+		"ratls.extension", "An extension of the certificate is malformed",
+		"The certificate is broken or altered.",
+		"Get a new one from the guest agent.",
+	},
+	{
+		"ratls.time", "The certificate is not valid now",
+		"Its time has passed or has not come.",
+		"Check the clocks of both machines.",
+	},
+	{
+		"ratls.usage", "The certificate is for another use",
+		"It may not be used for this connection.",
+		"Connect to the right service.",
+	},
+	{
+		"ratls.app_id", "The certificate is another app's",
+		"The app id in it is not the one expected.",
+		"Check the address.",
+	},
+	{
+		"ratls.app_info", "app info extension malformed",
+		"It must be an array of nine.",
+		"Check the issuer's version.",
+	},
+	{
+		"ratls.certificate", "The certificate cannot be encoded",
+		"It is damaged.",
+		"Fetch it again.",
+	},
+	{
+		"ratls.no_app_id", "The certificate names no app id",
+		"It was not issued by a KMS to an app.",
+		"Use an app's certificate.",
+	},
+	{
+		"ratls.no_usage", "The certificate names no special usage",
+		"It was not issued for this purpose.",
+		"Check who answers at the address.",
+	},
+	{
+		"kms.no_keys", "The KMS has no root keys",
+		"It has not been bootstrapped.",
+		"Set bootstrap, or restore the keys from a backup.",
+	},
+	{
+		"kms.partial_keys", "Some of the KMS's key files are missing",
+		"Keys made together must be kept together.",
+		"Restore all of them from a backup.",
+	},
+	{
+		"kms.env_key_signature", "The environment key is not signed by the KMS",
+		"Sealing to it could give the secrets away.",
+		"Check the KMS's address.",
+	},
+	{
+		"kms.env_key_time", "The environment key was signed too long ago or in the future",
+		"The answer may be an old one played back, or one of the clocks is wrong.",
+		"Set the clocks of this machine and of the KMS; then ask again.",
+	},
+	{
+		"kms.ca_mismatch", "The KMS's root certificate is not that of its root key",
+		"A file of the key folder was replaced.",
+		"Restore root-ca.crt from the same backup as root-ca.key.",
+	},
+	{
+		"kms.dir_not_empty", "The key folder holds other files",
+		"Root keys are made all at once by one rename, which needs a folder of their own.",
+		"Give core.cert_dir a folder that is empty or does not exist.",
+	},
+	{
+		"kms.key_process", "The KMS's key process ended",
+		"The process that holds the root keys is gone, so nothing can be derived.",
+		"See the log for why, and start the KMS again.",
+	},
+	{
+		"kms.api_version", "The KMS does not know this version of the request",
+		"The guest is newer than the KMS.",
+		"Update the KMS.",
+	},
+	{
+		"kms.app_id", "An app id is not 20 bytes",
+		"App ids are 20 bytes, 40 hex digits.",
+		"Check the request.",
+	},
+	{
+		"kms.env_key_form", "The KMS's environment key has the wrong form",
+		"It is of another version, or not a KMS.",
+		"Check the KMS's address and version.",
+	},
+	{
+		"csr.version", "The certificate request is of an unknown version",
+		"Versions 1 and 2 are known.",
+		"Update the KMS, or the guest.",
+	},
+	{
+		"csr.format", "The certificate request cannot be read",
+		"It is cut short or not one.",
+		"Check who makes it.",
+	},
+	{
+		"csr.confirm", "The certificate request does not begin with the confirm word",
+		"The bytes were signed for another purpose.",
+		"Do not sign them.",
+	},
+	{
+		"csr.key", "The certificate request's key is not P-256",
+		"Only P-256 keys are certified.",
+		"Use a P-256 key.",
+	},
+	{
+		"csr.signature", "The certificate request is not signed by its own key",
+		"Who asks does not hold the key.",
+		"Do not sign it.",
+	},
+	{
+		"csr.text", "A text of the certificate request is not plain text",
+		"Subject, organisation and names are UTF-8 without control characters, 253 bytes at most.",
+		"Correct the request.",
+	},
+	{
+		"csr.san", "A requested name is not allowed",
+		"It is no host name or address, or it is one of the KMS's own.",
+		"Ask for the app's own names.",
+	},
+	{
+		"csr.validity", "The requested validity ends before it begins",
+		"Nothing could be valid in that time.",
+		"Correct the request.",
+	},
+	{
+		"cert.extension", "A dstack extension of the certificate is malformed or there twice",
+		"No dstack component writes such a certificate.",
+		"Do not trust it.",
+	},
+	{
+		"tls.peer_chain", "The peer's certificate does not chain to the pinned root",
+		"It was issued by another authority, whatever its names say.",
+		"Check the address and which root is configured.",
+	},
+	{
+		"tls.peer_usage", "The peer's certificate is for another use",
+		"For example an app's certificate where the KMS's is needed.",
+		"Check the address; do not go on.",
+	},
+	{
+		"seal.tag", "Sealed bytes do not open with this key",
+		"They were sealed for another app or KMS, or changed.",
+		"Deploy again, so that the environment is sealed anew.",
+	},
+	{
+		"seal.size", "Sealed bytes are too short or too long",
+		"They are not a sealed environment.",
+		"Deploy again.",
+	},
+	{
+		"key.scalar", "A private key is out of range",
+		"Zero, or not below the order of the curve.",
+		"The key file is damaged: restore it.",
+	},
+	{
+		"dev_cert.name", "The development certificate's folder or domain is too long",
+		"They name the files of the local development CA.",
+		"Use shorter ones.",
+	},
+	{
+		"keys.ca_changed", "The KMS's CA certificate changed between two calls",
+		"Two different KMS answered, or one was replaced.",
+		"Try again; check the KMS's addresses.",
+	},
+	{
+		"keys.file", "The guest's key file is malformed",
+		"The file in the guest was cut.",
+		"Start the VM again.",
+	},
+	{
+		"keys.no_url", "The app needs a KMS but the host named none",
+		"cvm.kms_urls of the VMM is empty.",
+		"Configure it, or deploy with key provider none.",
+	},
+	{
+		"keys.provider", "The key provider is not in this guest",
+		"It has kms and none.",
+		"Use one of these.",
+	},
+	{
+		"keys.reply", "The KMS's answer has a value of the wrong size",
+		"It is of another version, or not a KMS.",
+		"Check the KMS's address and version.",
+	},
+	{
+		"pki.incomplete", "The development PKI's folder has files but no root",
+		"Making a new one would mix two.",
+		"Give an empty folder, or restore the old one.",
+	},
+};
+// clang-format on
+
+const struct reason_group reason_keys = { table, sizeof table / sizeof *table };
