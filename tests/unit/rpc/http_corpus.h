@@ -1,5 +1,5 @@
-// http_corpus - requests that HTTP parsers disagree on (RFC 9112; smuggling literature), and whether ours takes
-// them. Four more, which are long, are built in http_test.c.
+// http_corpus - requests that HTTP parsers disagree on (RFC 9112; smuggling literature), and whether ours
+// takes them. Four more, which are long, are built in http_test.c.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
