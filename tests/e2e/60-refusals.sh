@@ -101,6 +101,25 @@ mv "$good/hda.img" "$work/a" && mv "$second/hda.img" "$good/hda.img" && mv "$wor
 refused "two VMs' disks swapped" disk.key dstack start good --wait
 mv "$good/hda.img" "$work/a" && mv "$second/hda.img" "$good/hda.img" && mv "$work/a" "$second/hda.img"
 
+# A host that knows the format: the null cipher in both header copies, their checksums made to hold again.
+head -c 32768 "$good/hda.img" >"$work/header"
+python3 - "$good/hda.img" <<'P'
+import hashlib, sys
+with open(sys.argv[1], "r+b") as disk:
+    area = bytearray(disk.read(32768))
+    for at in 0, 16384:
+        text = bytes(area[at + 4096:at + 16384]).rstrip(b"\0")
+        to = text.replace(b'"aes-xts-plain64","sector_size"', b'"cipher_null-ecb","sector_size"')
+        assert to != text
+        area[at + 4096:at + 16384] = to.ljust(12288, b"\0")
+        area[at + 448:at + 512] = bytes(64)
+        area[at + 448:at + 480] = hashlib.sha256(area[at:at + 16384]).digest()
+    disk.seek(0)
+    disk.write(area)
+P
+refused "encryption header with the null cipher" disk.header dstack start good --wait
+dd if="$work/header" of="$good/hda.img" conv=notrunc status=none
+
 check "after all that, good boots with its own disk" dstack start good --wait
 app=$(vm_field good app_id) port=$((base + 6))
 ask() { curl -sSf --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$1.dstack.localhost:$port:127.0.0.1" "https://$1.dstack.localhost:$port/"; }
