@@ -231,7 +231,8 @@ static void conclude(struct runner *r)
 		snprintf(n->exit_reason, RUNTIME_TEXT, "QEMU ended with status %d, see stderr.log",
 			 WEXITSTATUS(r->qemu_status));
 	// What dstack-setup reported says more than the script that saw it fail.
-	if (!booted && !r->stopping && !*n->boot_error)
+	bool reported = *n->boot_error && strcmp(n->boot_error, r->launch.previous_error) != 0;
+	if (!booted && !r->stopping && !reported)
 		snprintf(n->boot_error, RUNTIME_TEXT, "%s", has_words ? words : n->exit_reason);
 	runtime_event(n, "vmm.exit", n->exit_reason, time_now_ms());
 	save_now(r);
