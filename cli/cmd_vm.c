@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/sb.h"
 #include "base/strings.h"
@@ -198,7 +197,7 @@ static int wait_stopped(struct vms *v, const char *id, struct err *e)
 			return -1;
 		if (strcmp(vm->status, "stopped") == 0 || strcmp(vm->status, "exited") == 0)
 			return 0;
-		nanosleep(&(struct timespec){ .tv_nsec = 250000000L }, NULL);
+		time_sleep_ms(250);
 	}
 	return err_code(e, ERR_AGAIN, "cli.stop_timeout",
 			"still running after %d s; dstack stop --force ends it", STOP_SECONDS);

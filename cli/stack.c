@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -20,11 +19,6 @@
 #include "base/time.h"
 
 enum { READY_MS = 30000, STOP_MS = 15000, STEP_MS = 20 };
-
-static void nap(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000L }, NULL);
-}
 
 // Field 22 of /proc/PID/stat; 0 when there is no such process, or it is a zombie.
 static unsigned long long start_time(pid_t pid)
@@ -157,7 +151,7 @@ static int wait_ready(const char *dir, const struct stack_service *s, pid_t chil
 		}
 		if (connect_to(s->ready) == 0)
 			return 0;
-		nap();
+		time_sleep_ms(STEP_MS);
 	}
 	return err_code(e, ERR_AGAIN, "stack.not_ready",
 			"%s does not answer at %s after %d s; see %s/log/%s.log", s->name, s->ready,
@@ -204,7 +198,7 @@ int stack_stop(const char *dir, const char *name, bool *was_running, struct err 
 			waitpid(pid, NULL, WNOHANG);
 			if (!stack_is_running(dir, name, &same))
 				return file_remove(path, e);
-			nap();
+			time_sleep_ms(STEP_MS);
 		}
 		if (sig == SIGKILL)
 			return err_set(e, ERR_SYSTEM, "%s (pid %d) does not end", name, (int)pid);

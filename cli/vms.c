@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/time.h"
 #include "progress.h"
@@ -133,7 +132,7 @@ int vms_wait(struct vms *v, const char *id, bool quiet, struct err *e)
 			progress_stage(&p, "guest: %s", last);
 		}
 		progress_tick(&p);
-		nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
+		time_sleep_ms(POLL_MS);
 	}
 	progress_end(&p, false);
 	return err_code(e, ERR_AGAIN, "cli.boot_timeout",

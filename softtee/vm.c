@@ -4,10 +4,10 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/time.h"
 #include "net.h"
 #include "relay.h"
 #include "service.h"
@@ -99,7 +99,7 @@ static int connect_swtpm(struct vm *v, const char *path, struct err *e)
 		v->relay.swtpm = net_connect_unix(path, e);
 		if (v->relay.swtpm >= 0)
 			return net_limit(v->relay.swtpm, 120, e);
-		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+		time_sleep_ms(50);
 	}
 	return -1;
 }

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/time.h"
 #include "header.h"
 
 #define SYS_BLOCK "/sys/class/block"
@@ -69,11 +69,6 @@ static bool read_at(const char *name, off_t at, void *out, size_t n)
 	return fd >= 0 && pread(fd, out, n, at) == (ssize_t)n;
 }
 
-static void nap(void)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
-}
-
 int blockdev_by_fat_label(const char *label, char out[static DEV_PATH], struct err *e)
 {
 	struct names names;
@@ -81,7 +76,7 @@ int blockdev_by_fat_label(const char *label, char out[static DEV_PATH], struct e
 
 	for (int i = 0; i < WAIT_TENTHS && !found; i++) { // disks may still be probed
 		if (i)
-			nap();
+			time_sleep_ms(100);
 		if (list(&names, e))
 			return -1;
 		for (size_t k = 0; k < names.n; k++) {

@@ -412,7 +412,6 @@ int network_checker(struct setup *s)
 				told = false;
 			}
 		}
-		struct timespec nap = { .tv_sec = POLL_SECONDS };
-		nanosleep(&nap, NULL);
+		time_sleep_ms(POLL_SECONDS * 1000);
 	}
 }

@@ -27,6 +27,12 @@ uint64_t time_mono_ms(void)
 	return ms_of(CLOCK_MONOTONIC);
 }
 
+void time_sleep_ms(uint64_t ms)
+{
+	nanosleep(&(struct timespec){ .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 },
+		  NULL);
+}
+
 char *time_text(char out[static TIME_TEXT], uint64_t ms)
 {
 	time_t s = (time_t)(ms / 1000);

@@ -11,9 +11,9 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "tee/bootlog.h"
 #include "tee/driver.h"
 #include "tee/qgs.h"
@@ -60,13 +60,6 @@ static const char * override(const char *name)
 	return v && *v ? v : NULL;
 }
 
-static void nap(long ms)
-{
-	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-
-	nanosleep(&t, NULL);
-}
-
 // A small text file's content; false when it is not there.
 static bool read_text(const char *path, char *out, size_t cap)
 {
@@ -111,7 +104,7 @@ static int find_quotes(struct tdx *t, struct err *e)
 		if (mkdir(TSM_ENTRY, 0700) && errno != EEXIST)
 			return err_errno(e, "make TSM report entry %s", TSM_ENTRY);
 		for (int i = 0; i < 100 && !entry_is_tdx(TSM_ENTRY); i++)
-			nap(10);
+			time_sleep_ms(10);
 		return entry_is_tdx(TSM_ENTRY)
 			       ? 0
 			       : err_code(e, ERR_ABSENT, "tee.absent", "TSM provider is not tdx_guest");
@@ -178,14 +171,14 @@ static int generation(const struct tdx *t, unsigned long *out, struct err *e)
 // The kernel answers EBUSY while another writer is at work.
 static int write_inblob(int fd, const uint8_t report_data[static TEE_REPORT_DATA], struct err *e)
 {
-	long wait = 50;
+	unsigned wait = 50;
 
 	for (int i = 0; i < BUSY_TRIES * 2; i++, wait *= 2) {
 		if (pwrite(fd, report_data, TEE_REPORT_DATA, 0) == TEE_REPORT_DATA)
 			return 0;
 		if (errno != EBUSY && errno != EINTR)
 			break;
-		nap(wait < 2000 ? wait : 2000);
+		time_sleep_ms(wait < 2000 ? wait : 2000);
 	}
 	return err_errno(e, "write report data");
 }
@@ -211,7 +204,7 @@ static int read_outblob(const struct tdx *t, struct tee_quote *out, struct err *
 			break;
 		if (errno != EBUSY && errno != EINTR && errno != ETIMEDOUT)
 			break;
-		nap(200);
+		time_sleep_ms(200);
 	}
 	if (got < 0)
 		return err_errno(e, "read %s", path);
@@ -229,7 +222,7 @@ static int wait_generation(const struct tdx *t, unsigned long was, struct err *e
 			return -1;
 		if (now != was)
 			break;
-		nap(10);
+		time_sleep_ms(10);
 	}
 	if (now != was + 1)
 		return err_code(e, ERR_AGAIN, "tee.busy", "TSM report generation went from %lu to %lu", was,
@@ -330,7 +323,7 @@ static int extend_by_file(struct tdx *t, const uint8_t digest[static TEE_DIGEST]
 
 		if (!tdx_rtmr3(t, now, &ignored) && !memcmp(now, want, TEE_DIGEST))
 			return 0;
-		nap(10);
+		time_sleep_ms(10);
 	}
 	return err_code(e, ERR_SYSTEM, "tee.extend", "%s does not show the extension", t->register3);
 }

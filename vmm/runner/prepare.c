@@ -91,7 +91,7 @@ static int wait_for(const char *path, pid_t who, struct err *e)
 		if (time_mono_ms() > until)
 			return err_code(e, ERR_AGAIN, "vmm.softtee", "%s did not appear in %d s, see tee.log",
 					path, READY_MS / 1000);
-		usleep(10000);
+		time_sleep_ms(10);
 	}
 	return 0;
 }

@@ -275,7 +275,7 @@ static void end_helper(pid_t pid)
 	for (int i = 0; i < 100; i++) {
 		if (waitpid(pid, NULL, WNOHANG) != 0)
 			return;
-		usleep(10000);
+		time_sleep_ms(10);
 	}
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
