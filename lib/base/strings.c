@@ -172,13 +172,19 @@ char *str_quote(char *out, size_t cap, const void *p, size_t n)
 	return out;
 }
 
+// Without a table or a branch: keys come through here.
+static char hex_char(int v)
+{
+	return (char)(v + '0' + ((9 - v) >> 8 & 39));
+}
+
 void hex_encode(char *out, const void *p, size_t n)
 {
 	const uint8_t *s = p;
 
 	for (size_t i = 0; i < n; i++) {
-		*out++ = "0123456789abcdef"[s[i] >> 4];
-		*out++ = "0123456789abcdef"[s[i] & 15];
+		*out++ = hex_char(s[i] >> 4);
+		*out++ = hex_char(s[i] & 15);
 	}
 	*out = 0;
 }

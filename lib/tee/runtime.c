@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,6 +11,7 @@
 #include "base/file.h"
 #include "base/sb.h"
 #include "base/strings.h"
+#include "core/codec/base64.h"
 #include "core/codec/json.h"
 
 #define LOG_FILE     "runtime_events.log"
@@ -212,30 +211,12 @@ int runtime_emit(struct tee *t, const char *dir, const char *name, const void *p
 	return 0;
 }
 
-// Strict base64 of whole groups; -1 when it is not.
-static int decode_base64(struct span in, uint8_t *out, size_t *n)
-{
-	size_t pad = 0;
-
-	*n = 0;
-	if (in.n % 4 || in.n > INT_MAX)
-		return -1;
-	if (!in.n)
-		return 0;
-	while (pad < 2 && in.p[in.n - 1 - pad] == '=')
-		pad++;
-	if (memchr(in.p, '=', in.n - pad) || EVP_DecodeBlock(out, in.p, (int)in.n) != (int)(in.n / 4 * 3))
-		return -1;
-	*n = in.n / 4 * 3 - pad;
-	return 0;
-}
-
 // One line; names and payloads go to `w`, which never needs more room than the lines have.
 static int read_line(struct span line, struct wr *w, struct event *out)
 {
 	struct json obj, name, payload, version;
 	uint64_t v = 1;
-	size_t namen, n;
+	size_t namen;
 	struct span b64;
 
 	if (json_parse(&obj, line, NULL) || !json_get(obj, "event", &name) ||
@@ -246,10 +227,10 @@ static int read_line(struct span line, struct wr *w, struct event *out)
 	w->n += namen;
 	if (json_get(obj, "version", &version) && (json_u64(version, 2, &v) || v < 1))
 		return -1;
-	if (b64.n > w->cap - w->n || decode_base64(b64, w->p + w->n, &n))
+	size_t at = w->n;
+	if (base64_decode(w, b64))
 		return -1;
-	*out = event_runtime(as_name, span_of(w->p + w->n, n), (uint8_t)v);
-	w->n += n;
+	*out = event_runtime(as_name, span_of(w->p + at, w->n - at), (uint8_t)v);
 	return 0;
 }
 

@@ -3,21 +3,9 @@
 
 #include <string.h>
 
-enum { VALUE_MAX = 128 };
+#include "base/strings.h"
 
-static int unhex(uint8_t key[static WG_KEY], const char *text)
-{
-	if (strlen(text) != 2 * WG_KEY)
-		return -1;
-	for (size_t i = 0; i < 2 * WG_KEY; i++) {
-		char c = text[i];
-		int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-		if (v < 0)
-			return -1;
-		key[i / 2] = (uint8_t)(i % 2 ? key[i / 2] | v : v << 4);
-	}
-	return 0;
-}
+enum { VALUE_MAX = 128 };
 
 static int number(uint64_t *out, const char *s)
 {
@@ -90,7 +78,7 @@ static int take_line(struct reader *r, char *line, struct err *e)
 			l->full = true;
 		r->peer = room ? &l->out[l->n++] : &r->spare;
 		memset(r->peer, 0, sizeof *r->peer);
-		return unhex(r->peer->key, value);
+		return hex_exact(r->peer->key, WG_KEY, value) ? 0 : -1;
 	} else if (r->peer) {
 		return peer_line(r->peer, line, value, e);
 	}

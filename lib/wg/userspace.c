@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/strings.h"
+
 // A peer is about 400 bytes in a reply: room for some 40,000.
 enum { REPLY_MAX = 16 << 20, REPLY_FIRST = 64 << 10, PATIENCE_MS = 5000, PEER_TEXT = 512, BATCH = 64 };
 
@@ -188,21 +190,11 @@ static int talk(struct wg *w, const char *text, size_t n, struct wg_list *list, 
 	return r;
 }
 
-static void hex(char *out, const uint8_t key[static WG_KEY])
-{
-	for (size_t i = 0; i < WG_KEY; i++) { // without a table, for the private key
-		int hi = key[i] >> 4, lo = key[i] & 15;
-		out[2 * i] = (char)(hi + '0' + ((9 - hi) >> 8 & 39));
-		out[2 * i + 1] = (char)(lo + '0' + ((9 - lo) >> 8 & 39));
-	}
-	out[2 * WG_KEY] = 0;
-}
-
 static int set_key(struct wg *w, const uint8_t *key, uint16_t port, struct err *e)
 {
 	char text[160], digits[2 * WG_KEY + 1];
 
-	hex(digits, key);
+	hex_encode(digits, key, WG_KEY);
 	int n = snprintf(text, sizeof text, "set=1\nprivate_key=%s\nlisten_port=%u\n\n", digits, port);
 	int r = talk(w, text, (size_t)n, NULL, e);
 	explicit_bzero(text, sizeof text);
@@ -215,7 +207,7 @@ static size_t put_peer(char *out, size_t cap, const struct wg_change *c)
 	char digits[2 * WG_KEY + 1], ip[INET_ADDRSTRLEN];
 	size_t n = 0;
 
-	hex(digits, c->key);
+	hex_encode(digits, c->key, WG_KEY);
 	n += (size_t)snprintf(out, cap, "public_key=%s\n", digits);
 	if (c->remove)
 		return n + (size_t)snprintf(out + n, cap - n, "remove=true\n");
