@@ -84,10 +84,13 @@ class Console:
                 self.seen[p] = (time.time(), m)
 
 
+def folder_of(name, home):
+    return os.path.realpath(f"{home}/vmm/vm/{vm_of(name)['id']}")
+
+
 def measured(name, home):
     """When the start was asked for, QEMU, and when each stage ended."""
-    vm = vm_of(name)["id"]
-    folder = os.path.realpath(f"{home}/vmm/vm/{vm}")
+    folder = folder_of(name, home)
     console, qemu = Console(f"{folder}/serial.log"), None
     asked = time.time()
     dstack("start", name)
@@ -100,6 +103,17 @@ def measured(name, home):
     if missing := [label for label, p in STAGES.items() if p not in console.seen]:
         fail(f"the guest's console does not show {missing}")
     return asked, qemu, {label: console.seen[p] for label, p in STAGES.items()}
+
+
+def again(name, home):
+    """Seconds from asking for a later start until there is a QEMU."""
+    folder, qemu = folder_of(name, home), None
+    asked = time.time()
+    dstack("start", name)
+    while not qemu and time.time() < asked + LIMIT_S:
+        qemu = qemu_of(folder)
+    dstack("stop", name, "--force")
+    return qemu[2] - asked if qemu else fail("the second start starts nothing")
 
 
 def first_answer(name, home):
@@ -151,10 +165,11 @@ def main(name, home):
     asked, (_, argv, power), seen = measured(name, home)
     answered = first_answer(name, home)
     dstack("stop", name, "--force")
-    reference = bare(argv)
+    later, reference = again(name, home), bare(argv)
     mounted, match = seen["kernel"]
     ends = {"firmware": mounted - float(match[1])} | {label: when for label, (when, _) in seen.items()}
     took, before = {}, power
+    print(f"# from `dstack start` to QEMU: {power - asked:.2f} s, with a new TPM; {later:.2f} s at the second start")
     print("# stage        until s   took s")
     for label, end in (ends | {"answer": answered}).items():
         took[label] = end - before
@@ -164,7 +179,7 @@ def main(name, home):
     def figure(metric, value, ref):
         print(f"boot.{metric}\t{value:.2f}\ts\t{ref:.2f}\t{value / ref:.2f}")
 
-    figure("to_qemu", power - asked, TO_QEMU_S)
+    figure("to_qemu", later, TO_QEMU_S)
     figure("root_mounted", mounted - power, reference)
     for label in list(STAGES)[1:]:
         figure(label, took[label], reference)
