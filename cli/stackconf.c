@@ -51,7 +51,8 @@ static const char gateway_toml[] =
 	"\"10.@NET@.0.0/18\"\n"
 	"\n[proxy]\nlisten = \"127.0.0.1:@GATEWAY@\"\nexternal_port = @GATEWAY@\ndomain = \"" DOMAIN "\"\n"
 	"cert = \"@DIR@/gateway/tls/cert.pem\"\nkey = \"@DIR@/gateway/tls/key.pem\"\n"
-	"\n[attestation]\nenabled = true\nrequired = true\npccs_url = \"http://127.0.0.1:@COLLATERAL@\"\nimage_dir = "
+	"\n[attestation]\nenabled = true\nrequired = true\npccs_url = "
+	"\"http://127.0.0.1:@COLLATERAL@\"\nimage_dir = "
 	"\"@DIR@/images\"\n"
 	"development_root = \"@DIR@/pki/root.der\"\n";
 
