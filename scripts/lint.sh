@@ -1,7 +1,7 @@
 #!/bin/bash
 # What a reader expects to hold everywhere: formatting, clang's warnings, sizes, headers that say what they are.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 bad=0
 files=$(git ls-files '*.c' '*.h')
 format=clang-format-14

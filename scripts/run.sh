@@ -3,7 +3,7 @@
 # `dstack verify` of what answered. Exit 0 only if the answer came and every claim that can hold here holds.
 # Harmless to run again: what is built, running or deployed stays.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 export DSTACK_HOME=${DSTACK_HOME:-$PWD/.dstack} # another folder and DSTACK_PORT_BASE give a second stack
 home=$DSTACK_HOME
 dstack=build/bin/dstack

@@ -3,7 +3,7 @@
 # each, whole-system tests on the real programs. Ends with `N passed, N failed`.
 #   scripts/test.sh [unit|fuzz|e2e [NAME…]]     default: all
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 what=${1:-all}
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 logs=build/test-logs

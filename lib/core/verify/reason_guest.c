@@ -29,11 +29,6 @@ static const struct reason_text table[] = {
 		"Restart the VM; see the guest's kernel log.",
 	},
 	{
-		"tee.log", "The boot log cannot be read",
-		"The kernel shows none, or it is cut.",
-		"Use the image's own kernel and firmware.",
-	},
-	{
 		"tee.override", "A path override is malformed",
 		"DCAP_TDX_* variables take absolute paths.",
 		"Correct or unset them.",
@@ -329,6 +324,11 @@ static const struct reason_text table[] = {
 		"Deploy again, so that it is sealed anew.",
 	},
 	{
+		"env.json", "The environment is not the expected JSON",
+		"It is {env: [{key, value}, ...]} with texts only.",
+		"Deploy again with a current client.",
+	},
+	{
 		"env.name", "A variable's name is not allowed",
 		"Names are letters, digits and underscores, and are listed in allowed_envs.",
 		"Correct the name and deploy again.",
@@ -372,6 +372,11 @@ static const struct reason_text table[] = {
 		"log.malformed", "The boot log is malformed",
 		"The firmware's log is cut, or too large.",
 		"Check the firmware; use the image's own.",
+	},
+	{
+		"runtime.log", "The runtime event log is damaged",
+		"A line is cut or altered, or the log is full.",
+		"Restart the VM.",
 	},
 	{
 		"runtime.name", "An event's name is not allowed",

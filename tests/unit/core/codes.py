@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # Every stable code that the tree can report is explained: string literals of the form "stage.what" in the C sources
-# that are neither a key of a configuration table nor a name of a file, and the codes that the guest's boot scripts
+# that are neither a key of a configuration table nor a name listed below, and the codes that the guest's boot scripts
 # print, must all be in the catalogue behind `dstack explain`.
 #   codes.py SOURCE-ROOT DSTACK     DSTACK: the built program
 import json
@@ -20,7 +20,11 @@ OTHER = {
     "dstack.localhost", "guest.sock", "host.sock", "qmp.sock", "tee.sock", "tpm.sock", "vsock.sock",
     "network.forward", "vmm.exit",  # a list's name, an event of `dstack ls`
 }
-FILES = re.compile(r"\.(json|toml|log|img|txt|pty|lock|crt|pem|der|ext4|intent|socket|com|org)$")
+FILES = {
+    "ca.crt", "config.toml", "hda.img", "launch.json", "metadata.json", "mkfs.ext4", "rpc.crt", "runner.lock",
+    "runner.log", "runtime_event.intent", "runtime_event.lock", "runtime_events.log", "serial.log", "serial.pty",
+    "sha256sum.txt", "stderr.log", "tee.log",
+}
 
 
 def emitted(root):
@@ -37,9 +41,7 @@ def emitted(root):
         if path.is_file() and not path.is_symlink():
             for code in SHELL.findall(path.read_text(errors="replace")):
                 codes.setdefault(code, path.relative_to(root))
-    ours = {c: p for c, p in codes.items() if c not in keys and c not in OTHER}
-    # A name of a file with a code's form is one only where no code has it: "rpc.json" is both.
-    return {c: p for c, p in ours.items() if not FILES.search(c) or c == "rpc.json"}
+    return {c: p for c, p in codes.items() if c not in keys | OTHER | FILES}
 
 
 def main():
