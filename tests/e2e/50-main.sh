@@ -45,6 +45,12 @@ check "it answers again" until_true 120 ask 8080
 after=$(visits)
 check "the volume survived: $before, then $after" test "${after:-0}" -gt "${before:-0}"
 
+# QEMU dies: the VM is started again, and neither containers nor the volume took harm from what was not written.
+kill -9 "$(pgrep -f "[q]emu-system.*$DSTACK_HOME")"
+check "it answers after a crash" until_true 180 ask 8080
+crashed=$(visits)
+check "the volume survived the crash: $after, then $crashed" test "${crashed:-0}" -gt "$before"
+
 check "doctor has a line a fact" sh -c "dstack doctor --json | jq -e '.checks | length >= 8'"
 check "rm --force" dstack rm hello --force
 check "it is gone" sh -c "test -z \"\$(dstack ls --json | jq -r '.vms[].name')\""
