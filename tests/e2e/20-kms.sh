@@ -156,8 +156,8 @@ sign() # sign NAME CSR OPTIONS…: SignCert; the chain's certificates in $work/N
 check "SignCert signs a request" sign web --subject web --san app.example --days 400
 check "its chain holds under the root" openssl verify -CAfile "$work/kms/certs/root-ca.crt" -untrusted "$work/web.1" \
 	-purpose sslserver -verify_hostname app.example "$work/web.0"
-check "it carries app id, usage, evidence and app info" eval '[ "$(openssl x509 -in "$work/web.0" -noout -text |
-	grep -o "1\.3\.6\.1\.4\.1\.62397\.1\.[0-9]*" | tr "\n" " ")" = "$(printf "1.3.6.1.4.1.62397.1.%s " 3 9 4 8)" ]'
+check "it carries app id, usage, evidence in both forms and app info" eval '[ "$(openssl x509 -in "$work/web.0" -noout -text |
+	grep -o "1\.3\.6\.1\.4\.1\.62397\.1\.[0-9]*" | tr "\n" " ")" = "$(printf "1.3.6.1.4.1.62397.1.%s " 3 9 4 8 1 2)" ]'
 check "it lives 90 days at most" openssl x509 -in "$work/web.0" -noout -checkend $((89 * 86400))
 refused "it does not live longer" "will expire" openssl x509 -in "$work/web.0" -noout -checkend $((91 * 86400))
 refused "a name of the KMS in a request" csr.san sign kms --subject web --san kms.test
