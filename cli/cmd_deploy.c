@@ -184,11 +184,13 @@ static int seal_env(struct deploy *d, ProtobufCBinaryData *out, struct err *e)
 	return status;
 }
 
-// The newest image the VMM offers, by version order of the names.
+// The one named, else the stack's own, else the last that the VMM offers by version order of the names.
 static int pick_image(struct deploy *d, struct err *e)
 {
 	Vmm__ImageListResponse *list;
 
+	if (!d->image && *context_get(&d->vms.ctx, "image"))
+		d->image = context_get(&d->vms.ctx, "image");
 	if (d->image)
 		return 0;
 	if (rpc_client_call(d->vms.rpc, "ListImages", NULL, &vmm__image_list_response__descriptor,

@@ -9,18 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/time.h"
 #include "policy/policy.h"
 #include "progress.h"
 #include "stack.h"
 #include "stackconf.h"
 #include "vms.h"
 
-enum { IMAGES_MAX = 16 };
+enum { IMAGES_MAX = 16, SHUTDOWN_SECONDS = 40 };
 
 struct up {
 	struct stackconf conf;
@@ -42,7 +44,6 @@ static int read_options(struct up *u, int argc, char **argv, struct err *e)
 	};
 
 	u->dir = getenv("DSTACK_HOME") ? getenv("DSTACK_HOME") : ".dstack";
-	u->port_base = STACK_PORT_BASE;
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		if (c == 'd')
 			u->dir = optarg;
@@ -60,6 +61,22 @@ static int read_options(struct up *u, int argc, char **argv, struct err *e)
 	return 0;
 }
 
+// A stack that exists keeps its ports and its image unless others are asked for.
+static void keep_settings(struct up *u)
+{
+	struct context was = { 0 };
+	struct err none;
+
+	if (context_open(&was, u->dir, &none) == 0) {
+		if (u->port_base == 0 && context_port(&was) > PORT_GATEWAY)
+			u->port_base = (uint64_t)context_port(&was) - PORT_GATEWAY;
+		snprintf(u->conf.image, sizeof u->conf.image, "%s", context_get(&was, "image"));
+	}
+	context_close(&was);
+	if (u->port_base == 0)
+		u->port_base = STACK_PORT_BASE;
+}
+
 static int make_folders(struct up *u, struct err *e)
 {
 	static const char *const folders[] = { "",         "/run", "/log",    "/pki",      "/kms",
@@ -71,9 +88,14 @@ static int make_folders(struct up *u, struct err *e)
 		if (file_mkdirs(path, 0700, e))
 			return -1;
 	}
-	char *real = realpath(u->dir, path);
-	return real ? stackconf_init(&u->conf, real, (unsigned)u->port_base, e)
-		    : err_errno(e, "state folder %s", u->dir);
+	char *real = realpath(u->dir, path), image[sizeof u->conf.image];
+	if (!real)
+		return err_errno(e, "state folder %s", u->dir);
+	keep_settings(u);
+	memcpy(image, u->conf.image, sizeof image);
+	int status = stackconf_init(&u->conf, real, (unsigned)u->port_base, e);
+	memcpy(u->conf.image, image, sizeof image);
+	return status;
 }
 
 // The operator's word that apps may run on this image: it is in the KMS's allow-list.
@@ -104,6 +126,7 @@ static int offer_image(struct up *u, const char *image, struct err *e)
 	if (allow_image(u, digest, e))
 		return -1;
 	struct stat s;
+	snprintf(u->conf.image, sizeof u->conf.image, "dstack-%.12s", digest);
 	if (stat(link_path, &s) == 0)
 		return 0;
 	// A copy, not a link: a VM that runs keeps its bytes when the image is built anew.
@@ -154,7 +177,41 @@ int cmd_up(int argc, char **argv)
 	return 0;
 }
 
-// VMs outlive their VMM, so they are stopped first, each asked and then told.
+// VMs outlive their VMM: one that died is started again, takes its VMs over, and stops them.
+static void revive_vmm(const char *dir)
+{
+	char config[PATH_MAX + 32], ready[PATH_MAX + 32];
+	struct err e;
+
+	snprintf(config, sizeof config, "%s/vmm/vmm.toml", dir);
+	snprintf(ready, sizeof ready, "unix:%s/vmm/vmm.sock", dir);
+	struct stack_service vmm = { "vmm", { "dstack-vmm", "-c", config }, ready };
+	if (file_exists(config) && stack_start(dir, &vmm, &e))
+		command_fail(&e, false);
+}
+
+static bool is_up(const Vmm__VmInfo *vm)
+{
+	return strcmp(vm->status, "running") == 0 || strcmp(vm->status, "stopping") == 0;
+}
+
+// Asked first, so that file systems are closed; told after SHUTDOWN_SECONDS.
+static void wait_off(struct vms *v)
+{
+	uint64_t end = time_mono_ms() + SHUTDOWN_SECONDS * 1000ULL;
+	Vmm__StatusResponse *all;
+	struct err e;
+
+	while (time_mono_ms() < end && vms_list(v, &all, &e) == 0) {
+		size_t up = 0;
+		for (size_t i = 0; i < all->n_vms; i++)
+			up += is_up(all->vms[i]);
+		if (up == 0)
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = 300000000L }, NULL);
+	}
+}
+
 static void stop_vms(const char *dir, bool json)
 {
 	struct err e;
@@ -163,9 +220,12 @@ static void stop_vms(const char *dir, bool json)
 
 	setenv("DSTACK_HOME", dir, 1);
 	if (vms_open(&v, &e) == 0 && vms_list(&v, &all, &e) == 0) {
+		for (size_t i = 0; i < all->n_vms; i++)
+			if (is_up(all->vms[i]))
+				(void)!vms_do(&v, "ShutdownVm", all->vms[i]->id, &e);
+		wait_off(&v);
 		for (size_t i = 0; i < all->n_vms; i++) {
-			if (strcmp(all->vms[i]->status, "running") != 0 &&
-			    strcmp(all->vms[i]->status, "exited") != 0)
+			if (strcmp(all->vms[i]->status, "stopped") == 0)
 				continue;
 			bool stopped = vms_do(&v, "StopVm", all->vms[i]->id, &e) == 0;
 			if (!json)
@@ -188,6 +248,7 @@ int cmd_down(int argc, char **argv)
 			err_code(&e, ERR_ABSENT, "cli.no_stack", "no stack in %s", u.dir);
 		return command_fail(&e, u.json);
 	}
+	revive_vmm(dir);
 	stop_vms(dir, u.json);
 	for (size_t i = stackconf_n_services; i-- > 0;) {
 		bool was = false;

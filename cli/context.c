@@ -16,6 +16,7 @@ static const struct config_key keys[] = {
 	  .max = 65535 },
 	{ "gateway_address", CONFIG_STRING, .doc = "host:port to connect to instead of what DNS says" },
 	{ "gateway_ca", CONFIG_STRING, .doc = "PEM file of the CA of the gateway's certificate" },
+	{ "image", CONFIG_STRING, .doc = "the guest image that deploy takes by default" },
 	{ "images", CONFIG_STRING, .doc = "folder of guest images that `verify` may compare with" },
 	{ "pccs", CONFIG_STRING, .doc = "collateral server (default: Intel's)" },
 	{ "development_root", CONFIG_STRING,

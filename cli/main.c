@@ -27,7 +27,7 @@ static const char help_deploy[] =
 	"  -e KEY=VALUE     sealed environment variable (repeatable); -e KEY takes it from this shell\n"
 	"  --env-file FILE  KEY=VALUE lines\n"
 	"  --name NAME      default: name of COMPOSE's folder\n"
-	"  --image NAME     guest image (default: the newest)\n"
+	"  --image NAME     guest image (default: the one last given to up)\n"
 	"  --vcpus N --memory MIB --disk GIB   default 1, 1024, 2\n"
 	"  --no-allow       do not touch the policy file\n"
 	"  --no-start       create it stopped\n"

@@ -78,8 +78,8 @@ static const char context_toml[] =
 	"vmm = \"unix:@DIR@/vmm/vmm.sock\"\nkms = \"https://127.0.0.1:@KMS@\"\nkms_root = "
 	"\"kms/certs/root-ca.crt\"\n"
 	"policy = \"kms/policy.toml\"\ndomain = \"" DOMAIN "\"\ngateway_port = @GATEWAY@\n"
-	"gateway_address = \"127.0.0.1:@GATEWAY@\"\ngateway_ca = \"gateway/tls/ca.pem\"\nimages = "
-	"\"images\"\n"
+	"gateway_address = \"127.0.0.1:@GATEWAY@\"\ngateway_ca = \"gateway/tls/ca.pem\"\nimage = \"@IMAGE@\"\n"
+	"images = \"images\"\n"
 	"pccs = \"http://127.0.0.1:@COLLATERAL@\"\ndevelopment_root = \"pki/root.der\"\nregistry = "
 	"\"http://127.0.0.1:@REGISTRY@\"\n";
 
@@ -188,6 +188,8 @@ static void fill(const struct stackconf *c, struct sb *out, const char *fmt)
 			sb_str(out, c->dir);
 		if (n == 3 && strncmp(fmt + 1, "BIN", 3) == 0)
 			sb_str(out, c->bin);
+		if (n == 5 && strncmp(fmt + 1, "IMAGE", 5) == 0)
+			sb_str(out, c->image);
 		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 			if (strlen(numbers[i].name) == n && strncmp(fmt + 1, numbers[i].name, n) == 0)
 				sb_fmt(out, "%u", numbers[i].value);

@@ -31,6 +31,7 @@ struct stack_step {
 struct stackconf {
 	char dir[PATH_MAX - 256], bin[PATH_MAX]; // the state folder; where our programs are
 	unsigned port;
+	char image[64]; // what `deploy` takes by default: the last one offered
 	struct stack_step step[STACK_STEPS_MAX];
 	size_t n;
 	char text[16384]; // the arguments above point in here
