@@ -78,7 +78,8 @@ static const char context_toml[] =
 	"vmm = \"unix:@DIR@/vmm/vmm.sock\"\nkms = \"https://127.0.0.1:@KMS@\"\nkms_root = "
 	"\"kms/certs/root-ca.crt\"\n"
 	"policy = \"kms/policy.toml\"\ndomain = \"" DOMAIN "\"\ngateway_port = @GATEWAY@\n"
-	"gateway_address = \"127.0.0.1:@GATEWAY@\"\ngateway_ca = \"gateway/tls/ca.pem\"\nimage = \"@IMAGE@\"\n"
+	"gateway_address = \"127.0.0.1:@GATEWAY@\"\ngateway_ca = \"gateway/tls/ca.pem\"\nimage = "
+	"\"@IMAGE@\"\n"
 	"images = \"images\"\n"
 	"pccs = \"http://127.0.0.1:@COLLATERAL@\"\ndevelopment_root = \"pki/root.der\"\nregistry = "
 	"\"http://127.0.0.1:@REGISTRY@\"\n";
