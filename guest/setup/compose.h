@@ -45,6 +45,6 @@ struct compose_machine {
 
 const char *provider_name(enum provider p); // "none", "kms", "local-sgx", "tpm"
 
-// Codes: compose.json, compose.type, compose.manifest_version, compose.feature, compose.requirement, ...
+// Codes: compose.type, compose.manifest_version, compose.feature, compose.requirement, ...
 int compose_parse(struct span text, struct arena *a, struct compose *out, struct err *e);
 int compose_check(const struct compose *c, const struct compose_machine *m, struct err *e);

@@ -244,9 +244,44 @@ static const struct reason_text table[] = {
 		"See dstack logs; give the VM a larger disk.",
 	},
 	{
-		"boot.containers", "The app's containers did not start",
+		"app.runner", "The image has no such runner",
+		"It has docker-compose and bash.",
+		"Correct runner in app-compose.json.",
+	},
+	{
+		"app.agent", "The guest agent's socket did not appear",
+		"The agent did not start in time.",
+		"See dstack logs for its reason.",
+	},
+	{
+		"app.podman", "The container engine's socket did not appear",
+		"The engine did not start in time.",
+		"See dstack logs; give the VM more memory or disk.",
+	},
+	{
+		"app.pre_launch", "The pre-launch script ended the start",
+		"It exited, or a command in it failed.",
+		"See dstack logs; correct pre_launch_script.",
+	},
+	{
+		"app.script", "The app's script failed",
+		"bash_script ended with an error.",
+		"See dstack logs; correct the script.",
+	},
+	{
+		"app.compose", "The app's containers did not start",
 		"docker compose up failed.",
 		"See dstack logs: image digest, registry and compose file are the usual reasons.",
+	},
+	{
+		"guest.panic", "The guest's kernel gave up",
+		"Its own words follow the code.",
+		"See dstack logs; memory that is too small is the usual reason.",
+	},
+	{
+		"guest.verity", "The root image does not match the measured root hash",
+		"A block that was read is not the one that was built: the image file was altered or is damaged.",
+		"Build or fetch the image again.",
 	},
 	{
 		"compose.acpi_tables", "The app wants the other TDX attestation variant",

@@ -429,6 +429,11 @@ static const struct reason_text table[] = {
 		"Deploy it again.",
 	},
 	{
+		"vmm.runner_died", "The VM's runner was killed",
+		"Without it the VM ends.",
+		"See what killed it (memory?) and start the VM.",
+	},
+	{
 		"vmm.runtime", "The runtime file is damaged",
 		"The runner writes it while the VM runs.",
 		"Stop and start the VM.",

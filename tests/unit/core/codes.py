@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-# Every stable code that the tree can report is explained: string literals of the form "stage.what" in the C sources
-# that are neither a key of a configuration table nor a name listed below, and the codes that the guest's boot scripts
-# print, must all be in the catalogue behind `dstack explain`.
+# Every stable code that the tree can report is explained: string literals of the form "stage.what", or that begin with
+# "stage.what: ", in the C sources, except keys of configuration tables and the names below, and the codes that the
+# guest's boot scripts print, must all be in the catalogue behind `dstack explain`.
 #   codes.py SOURCE-ROOT DSTACK     DSTACK: the built program
 import json
 import re
@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-LITERAL = re.compile(r'"([a-z][a-z0-9_]*\.[a-z][a-z0-9_]*)"')
+LITERAL = re.compile(r'"([a-z][a-z0-9_]*\.[a-z][a-z0-9_]*)(?:"|: )')
 KEY = re.compile(r'"([a-z][a-z0-9_]*\.[a-z][a-z0-9_]*)",\s*CONFIG_')
-SHELL = re.compile(r'(?:say "|failed )((?:boot|init)\.[a-z_]+)')
+SHELL = re.compile(r'(?:say "|failed |die )([a-z]+\.[a-z_]+)')
 FOLDERS = ["lib", "softtee", "guest", "vmm", "kms", "gateway", "cli", "verifier"]
 # What looks like a code and is none.
 OTHER = {
