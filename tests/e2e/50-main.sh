@@ -26,6 +26,16 @@ refused "verify refuses another compose file" compose_hash dstack verify "https:
 refused "verify refuses without the development root" code dstack verify "https://$app-8443s.$domain:$port/" --development-root "" --json
 refused "verify refuses a certificate that ends in the gateway" ratls.no_evidence dstack verify "https://$app-8080.$domain:$port/" --json
 
+# The guest's network is QEMU's, in a namespace of its own: what that cannot reach, the guest cannot.
+socat TCP-LISTEN:18590,bind=127.0.0.1,reuseaddr,fork OPEN:/dev/null &
+other=$!
+until_true 10 socat -u OPEN:/dev/null TCP:127.0.0.1:18590
+inside="nsenter -n -t $(pgrep -f "[q]emu-system.*$DSTACK_HOME" | head -n 1)"
+check "from its network the registry answers" $inside curl -sf --max-time 5 http://127.0.0.1:18500/v2/
+check "another port of the host's loopback does not" sh -c "! $inside socat -u OPEN:/dev/null TCP:127.0.0.1:18590"
+check "and nothing lies beyond" sh -c "! $inside ip route get 192.0.2.1"
+kill $other
+
 check "run again is harmless" scripts/run.sh
 check "ls names the app" sh -c "dstack ls | grep -q hello"
 check "logs show the guest's console" sh -c "dstack logs hello -n 50 | grep -q ."

@@ -39,11 +39,11 @@ check "good: an allowed app boots" deploy "$(compose good)" --name good
 
 released() { grep -c 'keys released' "$DSTACK_HOME/log/kms.log"; }
 keys=$(released)
-refused "root image with one byte changed" verity sh -c '
+refused "root image with one byte changed" guest.verity sh -c '
 	image=$(ls -d "$0"/images/dstack-*) && cp -a "$image" "$0/images/flipped" &&
 	printf "\377" | dd of="$0/images/flipped/rootfs.img.parted.verity" bs=1 seek=$((1048576 + 1024 + 4)) conv=notrunc status=none &&
 	dstack deploy "$1" --name flipped --image flipped -e SECRET --wait' "$DSTACK_HOME" "$(compose flipped)"
-check "ls shows why" why flipped verity
+check "ls shows why" why flipped guest.verity
 check "no key for it" test "$(released)" = "$keys"
 dstack rm flipped --force >/dev/null
 rm -rf "$DSTACK_HOME/images/flipped"
