@@ -23,7 +23,7 @@ before=$(visits)
 check "verify as JSON says ok" sh -c "dstack verify https://$app-8443s.$domain:$port/ --compose '$DSTACK_HOME/apps/hello.json' --json | jq -e '.ok and .anchor == \"development\"'"
 sed 's/hello/other/' "$DSTACK_HOME/apps/hello.json" >"$work/other.json"
 refused "verify refuses another compose file" compose_hash dstack verify "https://$app-8443s.$domain:$port/" --compose "$work/other.json"
-refused "verify refuses without the development root" code dstack verify "https://$app-8443s.$domain:$port/" --development-root "" --json
+refused "verify refuses without the development root" root.not_trusted dstack verify "https://$app-8443s.$domain:$port/" --development-root "" --json
 refused "verify refuses a certificate that ends in the gateway" ratls.no_evidence dstack verify "https://$app-8080.$domain:$port/" --json
 
 # The guest's network is QEMU's, in a namespace of its own: what that cannot reach, the guest cannot.

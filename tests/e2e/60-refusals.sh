@@ -83,7 +83,7 @@ dstack rm large --force >/dev/null
 check "link: deploys" dstack deploy "$(compose link)" --name link -e SECRET --no-start
 mv "$(vm_dir link)/shared/app-compose.json" "$work/app-compose.json"
 ln -s "$work/app-compose.json" "$(vm_dir link)/shared/app-compose.json"
-refused "shared file is a link" share. dstack start link --wait
+refused "shared file is a link" share.not_regular dstack start link --wait
 dstack rm link --force >/dev/null
 
 cp "$DSTACK_HOME/kms/policy.toml" "$work/policy.toml"
