@@ -12,6 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "context.h"
 #include "out.h"
 
 enum level { GOOD, INSTEAD, BAD }; // present; absent but there is another way; nothing will run
@@ -142,10 +145,27 @@ static void check_swtpm(struct finding *f)
 	SAY(fix, "apt-get install swtpm swtpm-tools");
 }
 
+// The firmware is part of the guest image; the host's own OVMF is not used.
 static void check_firmware(struct finding *f)
 {
-	SAY(found,
-	    "comes with the guest image (Debian 13's OVMF, with TDVF metadata); the host's is not used");
+	struct context c = { 0 };
+	struct err e;
+	char path[PATH_MAX + 128], version[64];
+	auto_free char *lock = NULL;
+	size_t n;
+
+	SAY(found, "comes with the guest image (none is offered yet); the host's is not used");
+	if (context_open(&c, NULL, &e) == 0 && *context_get(&c, "image")) {
+		snprintf(path, sizeof path, "%s/%s/packages.lock", context_get(&c, "images"),
+			 context_get(&c, "image"));
+		if (file_read(path, 1 << 20, &lock, &n, &e) == 0) {
+			const char *at = strncmp(lock, "ovmf ", 5) == 0 ? lock : strstr(lock, "\novmf ");
+			if (at && sscanf(at, " ovmf %63s", version) == 1)
+				SAY(found, "ovmf %s of Debian 13, in guest image %s", version,
+				    context_get(&c, "image"));
+		}
+	}
+	context_close(&c);
 }
 
 static void check_netns(struct finding *f)

@@ -82,7 +82,7 @@ e2e()
 		[ $# -eq 0 ] || [[ " $* " == *" $(basename "$script" .sh) "* ]] || continue
 		log=$logs/$(basename "$script" .sh).log
 		say "$script"
-		timeout -k 10 900 bash "$script" >"$log" 2>&1
+		timeout -k 10 1200 bash "$script" >"$log" 2>&1
 		local status=$?
 		count "$log"
 		if [ $status -ne 0 ] && ! grep -q '^not ok' "$log"; then

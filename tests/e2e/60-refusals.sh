@@ -86,13 +86,33 @@ ln -s "$work/app-compose.json" "$(vm_dir link)/shared/app-compose.json"
 refused "shared file is a link" share.not_regular dstack start link --wait
 dstack rm link --force >/dev/null
 
+check "no key for any of these" test "$(released)" = "$keys"
+
+# An app whose own gate says no: made by hand, as the command offers no init scripts.
+jq -c '.name = "gate" | .manifest_version = 3 | .init_script = ["gate=passed", "echo gate one: $gate >/dev/console", "false"]' \
+	"$DSTACK_HOME/apps/good.json" | tr -d '\n' >"$work/gate.json"
+hash=$(sha256sum "$work/gate.json" | cut -c1-64)
+cat >>"$DSTACK_HOME/kms/policy.toml" <<Q
+
+[[app]]
+id = "${hash:0:40}"
+compose_hashes = ["$hash"]
+allow_any_device = true
+Q
+jq -n --rawfile c "$work/gate.json" --arg i "$(sed -n 's/^image = "\(.*\)"/\1/p' "$DSTACK_HOME/config.toml")" \
+	'{name: "gate", image: $i, compose_file: $c, vcpu: 1, memory: 1024, disk_size: 1, stopped: true}' >"$work/gate-vm.json"
+check "gate: an app with init scripts" curl -sSf --max-time 10 --unix-socket "$DSTACK_HOME/vmm/vmm.sock" \
+	-H 'Content-Type: application/json' -d "@$work/gate-vm.json" http://vmm/prpc/CreateVm
+refused "an init script that fails" app.init_script dstack start gate --wait
+check "those before it ran, in one shell" sh -c "dstack logs gate | grep -q 'gate one: passed'"
+dstack rm gate --force >/dev/null
+
 cp "$DSTACK_HOME/kms/policy.toml" "$work/policy.toml"
 : >"$DSTACK_HOME/kms/policy.toml"
 check "stop good" dstack stop good
 refused "empty allow-list" policy.empty dstack start good --wait
 cp "$work/policy.toml" "$DSTACK_HOME/kms/policy.toml"
 
-check "no key for any of these" test "$(released)" = "$keys"
 check "second: an app with a disk of its own" deploy "$(compose second)" --name second
 check "stop second" dstack stop second
 dstack stop good >/dev/null 2>&1

@@ -259,6 +259,16 @@ static const struct reason_text table[] = {
 		"See dstack logs; give the VM more memory or disk.",
 	},
 	{
+		"app.init_script", "An init script of the app failed",
+		"One of init_script in app-compose.json returned non-zero or exited, so nothing was started.",
+		"See dstack logs; correct the script, or what it checks.",
+	},
+	{
+		"boot.init_scripts", "The app's init scripts did not end well",
+		"The reason is in the line before (app.init_script).",
+		"See dstack logs.",
+	},
+	{
 		"app.pre_launch", "The pre-launch script ended the start",
 		"It exited, or a command in it failed.",
 		"See dstack logs; correct pre_launch_script.",
