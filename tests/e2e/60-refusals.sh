@@ -89,7 +89,7 @@ dstack rm link --force >/dev/null
 check "no key for any of these" test "$(released)" = "$keys"
 
 # An app whose own gate says no: made by hand, as the command offers no init scripts.
-jq -c '.name = "gate" | .manifest_version = 3 | .init_script = ["gate=passed", "echo gate one: $gate >/dev/console", "false"]' \
+jq -c '.name = "gate" | .manifest_version = "3" | .init_script = ["gate=passed", "echo gate one: $gate >/dev/console", "false"]' \
 	"$DSTACK_HOME/apps/good.json" | tr -d '\n' >"$work/gate.json"
 hash=$(sha256sum "$work/gate.json" | cut -c1-64)
 cat >>"$DSTACK_HOME/kms/policy.toml" <<Q
