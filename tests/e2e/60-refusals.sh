@@ -7,7 +7,10 @@ export SECRET=refusals
 check "stack" dstack up --dir "$DSTACK_HOME" --image .cache/image --port-base $base
 check "hello's image" examples/hello/build.sh build/hello http://127.0.0.1:$base
 vmm_pid=
-finish_vmm() { [ -z "$vmm_pid" ] || kill "$vmm_pid" 2>/dev/null; }
+finish_vmm() # `down` starts a VMM of the stack's own again, which takes the VMs over and stops them
+{
+	[ -z "$vmm_pid" ] || { kill "$vmm_pid" && wait "$vmm_pid"; } 2>/dev/null
+}
 trap 'finish_vmm; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
 
 # A VMM with another configuration in place of the stack's own: sed EXPRESSION over its file.
