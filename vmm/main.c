@@ -118,17 +118,19 @@ static int daemon_main(int argc, char **argv)
 	if (!raw)
 		return status;
 	ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+	int rc = -1;
 	if (n <= 0) {
 		err_errno(&e, "find this program");
 	} else if (!vmm_config_load(&d.config, raw, &e)) {
 		program[n] = 0;
+		rc = check ? 0 : serve(&d, &e);
 		if (check)
 			puts("configuration is valid");
-		else
-			serve(&d, &e);
 	}
 	config_free(raw);
-	return e.class ? report(&e) : 0;
+	if (rc && !e.class)
+		err_set(&e, ERR_SYSTEM, "set up the event loop");
+	return rc ? report(&e) : 0;
 }
 
 static int run_main(int argc, char **argv)

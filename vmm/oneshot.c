@@ -162,12 +162,17 @@ int oneshot_main(int argc, char **argv)
 		program[0] = 0;
 	struct config *raw = read_config(o.config, &e);
 	d.images = image_memory_new();
+	// What `e` holds after a success may be of an optional file that was not there.
 	if (raw && a && d.images && !vmm_config_load(&d.config, raw, &e))
-		run(&o, &d, a, &e);
+		status = run(&o, &d, a, &e);
+	else
+		status = -1;
 	image_memory_free(d.images);
 	config_free(raw);
-	if (!e.class)
+	if (status == 0)
 		return 0;
+	if (!e.class)
+		err_set(&e, ERR_SYSTEM, "out of memory");
 	log_error("vmm", "%s%s%s", e.text, *e.code ? " code=" : "", e.code);
 	return err_exit(&e);
 }
