@@ -1,5 +1,6 @@
 #!/bin/bash
-# Run one fuzz target for FUZZ_SECONDS on a copy of its corpus; one line says how it went.
+# Run one fuzz target for FUZZ_SECONDS on a copy of its corpus; one line says how it went. The seed is fixed so that a
+# gate repeats itself; hunting wants another: FUZZ_SEED=0 FUZZ_SECONDS=600 make fuzz.
 #   scripts/fuzz-one.sh build-fuzz/tests/fuzz/AREA/NAME_fuzz
 set -u
 target=$1
@@ -9,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 seeds=tests/fuzz/corpus/${name%_fuzz}
 [ -d "$seeds" ] && cp "$seeds"/* "$work/" 2>/dev/null
 log=$LOGS/$name.log
-if timeout -k 5 $((FUZZ_SECONDS + 60)) "$target" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 \
+if timeout -k 5 $((FUZZ_SECONDS + 60)) "$target" -max_total_time="$FUZZ_SECONDS" -seed="${FUZZ_SEED:-1}" -timeout=10 -rss_limit_mb=2048 \
 	-artifact_prefix="$LOGS/$name-" "$work" >"$log" 2>&1; then
 	echo "ok - fuzz $name: $(grep -o 'Done [0-9]* runs' "$log")"
 else

@@ -299,21 +299,24 @@ int td_hob_witness_write(struct wr *out, const struct tdvf *t)
 int td_hob_witness_read(struct tdvf *t, struct span witness, struct fault *f)
 {
 	struct rd in = rd_span(witness);
-	uint64_t base = leb128_read(&in), hob = base + leb128_read(&in), n = leb128_read(&in);
+	uint64_t base = leb128_read(&in), offset = leb128_read(&in), n = leb128_read(&in),
+		 hob = base + offset;
+	bool has_hob = false;
 
 	t->n = 0;
-	if (n > TDVF_SECTIONS_MAX)
+	if (n > TDVF_SECTIONS_MAX || base > UINT32_MAX || offset > UINT32_MAX)
 		in.bad = true;
 	for (uint64_t i = 0; i < n && !in.bad; i++) {
-		uint64_t start = base + leb128_read(&in), pages = leb128_read(&in);
+		uint64_t from = leb128_read(&in), pages = leb128_read(&in), start = base + from;
 
-		if (pages > MEMORY_MAX_PAGES || start > UINT32_MAX)
+		if (pages > MEMORY_MAX_PAGES || from > UINT32_MAX || start > UINT32_MAX)
 			in.bad = true;
+		has_hob |= start == hob;
 		t->s[t->n++] = (struct tdvf_section){ .address = start * PAGE,
 						      .size = pages * PAGE,
 						      .type = start == hob ? TDVF_TD_HOB : TDVF_TEMP_MEM };
 	}
-	if (in.bad || rd_left(&in))
+	if (in.bad || rd_left(&in) || !has_hob)
 		return fault_set(f, "measure.measurement", "malformed TD HOB witness", 0);
 	return 0;
 }
