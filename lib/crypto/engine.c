@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "crypto/intel_root.h"
+#include "crypto/sig.h"
 
 enum { ANCHORS = 4, ANCHOR_MAX = 4096, KEYS = 16, SETS = 256, WAYS = 4, DER_SIG_MAX = 72, DIGEST = 32 };
 
@@ -203,13 +204,15 @@ bool engine_p256(struct engine *g, const uint8_t key[static 64], struct span msg
 	return digest_of(g, &msg, 1, digest) && verify_digest(g, REASON_OK, key, digest, sig);
 }
 
-static bool run_check(struct engine *g, const struct dcap_check *c)
+static bool run_check(struct engine *g, const struct sig_check *c)
 {
 	static const uint8_t none[DIGEST];
-	uint8_t message[DIGEST], id[DIGEST];
-	struct span parts[3] = { span_of(c->key, 64), span_of(c->sig, 64), span_of(message, DIGEST) };
+	uint8_t message[DIGEST], id[DIGEST], kind = (uint8_t)c->alg;
+	// Lengths follow from the kind, for RSA from the total.
+	struct span parts[4] = { span_of(&kind, 1), c->key, c->sig, span_of(message, DIGEST) };
 
-	if (!digest_of(g, &c->msg, 1, message) || !digest_of(g, parts, 3, id) || !memcmp(id, none, DIGEST))
+	if (!sig_check_is_sound(c) || !digest_of(g, &c->msg, 1, message) || !digest_of(g, parts, 4, id) ||
+	    !memcmp(id, none, DIGEST))
 		return false;
 	struct proof *set = g->proof[id[0]];
 	for (size_t i = 0; i < WAYS; i++)
@@ -217,7 +220,10 @@ static bool run_check(struct engine *g, const struct dcap_check *c)
 			g->stats.cached++;
 			return true;
 		}
-	if (!verify_digest(g, c->reason, c->key, message, c->sig))
+	if (c->alg != SIG_P256_SHA256)
+		g->stats.verified++;
+	if (c->alg == SIG_P256_SHA256 ? !verify_digest(g, c->reason, c->key.p, message, c->sig.p)
+				      : !sig_verify(c))
 		return false;
 	struct proof *p = &set[g->next_way[id[0]]++ % WAYS];
 	p->reason = c->reason;
@@ -243,23 +249,19 @@ struct engine_stats engine_stats(const struct engine *g)
 
 // ---- a quote
 
-// Checks in the order of their reasons, to the first that fails: what follows cannot change the reason any
-// more.
-static uint32_t run_checks(struct engine *g)
+uint32_t engine_run(struct engine *g, const struct sig_check *check, size_t n, enum reason reason)
 {
-	const struct dcap *d = &g->work;
 	uint32_t passed = 0, done = 0;
 
-	for (size_t left = d->checks; left; left--) {
-		size_t next = DCAP_CHECKS;
-		for (size_t i = 0; i < d->checks; i++)
-			if (!(done >> i & 1) &&
-			    (next == DCAP_CHECKS || d->check[i].reason < d->check[next].reason))
+	for (size_t left = n <= SIG_CHECKS ? n : 0; left; left--) {
+		size_t next = n;
+		for (size_t i = 0; i < n; i++)
+			if (!(done >> i & 1) && (next == n || check[i].reason < check[next].reason))
 				next = i;
 		done |= 1u << next;
-		if (d->reason != REASON_OK && d->check[next].reason > d->reason)
+		if (reason != REASON_OK && check[next].reason > reason)
 			break;
-		if (!run_check(g, &d->check[next]))
+		if (!run_check(g, &check[next]))
 			break;
 		passed |= 1u << next;
 	}
@@ -279,7 +281,8 @@ int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_resul
 	for (size_t i = 0; i < g->anchors; i++) {
 		const struct trusted *t = &g->anchor[i];
 		dcap_begin(&g->work, in, span_of(t->der, t->n), t->anchor);
-		enum reason why = dcap_finish(&g->work, run_checks(g), out);
+		enum reason why = dcap_finish(
+			&g->work, engine_run(g, g->work.check, g->work.checks, g->work.reason), out);
 		if (why == REASON_OK)
 			return 0;
 		if (i && why <= furthest)

@@ -25,6 +25,11 @@ bool engine_has_development(const struct engine *g);
 MUST_USE int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_result *out,
 			 struct err *e);
 
+// For the native side of other two-phase functions of the core: runs checks in the order of their reasons,
+// to the first that fails (what follows cannot change the reason any more) or to those behind `reason`, the
+// refusal found already (REASON_OK: none). Bit i of the result: check i holds. What held is cached.
+MUST_USE uint32_t engine_run(struct engine *g, const struct sig_check *check, size_t n, enum reason reason);
+
 // ECDSA P-256 over SHA-256 for callers that hold raw keys and signatures: true when it holds. Not cached.
 bool engine_p256(struct engine *g, const uint8_t key[static 64], struct span msg,
 		 const uint8_t sig[static 64]);

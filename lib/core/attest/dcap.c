@@ -21,9 +21,8 @@ int dcap_want(struct dcap_job *j, enum reason why, struct span msg, const uint8_
 	struct span k = span_of(key, 64), s = span_of(sig, 64);
 
 	for (size_t i = 0; i < d->checks; i++) {
-		struct dcap_check *c = &d->check[i];
-		if (c->msg.n != msg.n || !span_eq(span_of(c->sig, 64), s) ||
-		    !span_eq(span_of(c->key, 64), k) || !span_eq(c->msg, msg))
+		struct sig_check *c = &d->check[i];
+		if (c->msg.n != msg.n || !span_eq(c->sig, s) || !span_eq(c->key, k) || !span_eq(c->msg, msg))
 			continue;
 		if (why < c->reason)
 			c->reason = why;
@@ -31,12 +30,15 @@ int dcap_want(struct dcap_job *j, enum reason why, struct span msg, const uint8_
 	}
 	if (d->checks == DCAP_CHECKS)
 		return dcap_fail(j, REASON_LIMIT, 0, 0);
-	struct dcap_check *c = &d->check[d->checks++];
-	c->reason = why;
-	c->msg = msg;
+	uint8_t *raw = d->raw[d->checks];
+	d->check[d->checks++] = (struct sig_check){ .reason = why,
+						    .alg = SIG_P256_SHA256,
+						    .msg = msg,
+						    .key = span_of(raw, 64),
+						    .sig = span_of(raw + 64, 64) };
 	for (size_t i = 0; i < 64; i++) {
-		c->key[i] = key[i];
-		c->sig[i] = sig[i];
+		raw[i] = key[i];
+		raw[64 + i] = sig[i];
 	}
 	return 0;
 }

@@ -4,13 +4,14 @@
 // most 16 signature checks; an engine runs them; dcap_finish gives the result. Nothing in `dcap` is a result
 // before that. Programs do not call these two: they call dcap_verify of crypto/engine.h, which cannot forget
 // the checks. Trusts: the pinned root and the clock it is given. Freestanding; one context is about 220 KiB
-// and has no pointers to itself, only to the inputs.
+// and is not to be copied while its checks are in use: they point into it and into the inputs.
 #pragma once
 #include "core/attest/quote.h"
+#include "core/verify/check.h"
 #include "core/verify/verdict.h"
 
 enum {
-	DCAP_CHECKS = 16,
+	DCAP_CHECKS = SIG_CHECKS,
 	DCAP_COLLATERAL_MAX = 128 * 1024,
 	DCAP_ARENA = 192 * 1024,
 	DCAP_ADVISORIES = 64,
@@ -59,19 +60,12 @@ struct dcap_result {
 	uint64_t issued, expires;   // the latest issue and the earliest expiry among the collateral
 };
 
-// One signature to check. The message points into the input or into the context.
-struct dcap_check {
-	enum reason reason; // when it fails
-	struct span msg;
-	uint8_t key[64]; // P-256, X || Y
-	uint8_t sig[64]; // r || s
-};
-
 struct dcap {
 	enum reason reason;
 	uint32_t arg[2]; // numbers for the reason's text
 	size_t checks;
-	struct dcap_check check[DCAP_CHECKS];
+	struct sig_check check[DCAP_CHECKS];
+	uint8_t raw[DCAP_CHECKS][128]; // key and signature of each check
 	struct dcap_result result;
 	size_t used;
 	uint8_t arena[DCAP_ARENA];
