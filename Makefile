@@ -36,8 +36,11 @@ bench: deps build
 repro: deps build
 	@os/repro.sh
 
+coverage: deps
+	@scripts/coverage.sh
+
 lint:
 	@scripts/lint.sh
 
 clean:
-	rm -rf build build-asan build-clang build-fuzz
+	rm -rf build build-asan build-clang build-coverage build-fuzz
