@@ -1,7 +1,5 @@
 #include "core/sig/ecdsa.h"
 
-#include <string.h>
-
 #include "core/hash/sha2.h"
 #include "core/sig/curve.h"
 
@@ -11,11 +9,6 @@ enum { BITS_MAX = 32 * CURVE_LIMBS, WINDOW = 16, DIGITS = BITS_MAX + 1 };
 struct point {
 	uint32_t x[CURVE_LIMBS], y[CURVE_LIMBS], z[CURVE_LIMBS];
 };
-
-static void set(uint32_t *r, const uint32_t *a, const struct modulus *p)
-{
-	memcpy(r, a, p->n * sizeof *r);
-}
 
 static void twice(uint32_t *r, const uint32_t *a, const struct modulus *p)
 {
@@ -82,7 +75,7 @@ static void point_add(struct point *r, const struct point *a, const struct point
 		if (limbs_zero(d, p->n))
 			point_double(r, a, p);
 		else
-			memset(r, 0, sizeof *r); // a = -b
+			*r = (struct point){ 0 }; // a = -b
 		return;
 	}
 	mont_mul(t, a->z, b->z, p);
@@ -118,7 +111,7 @@ static int digits(int8_t out[DIGITS], const uint32_t *k, size_t n)
 	uint32_t v[CURVE_LIMBS + 1] = { 0 };
 	int count = 0;
 
-	memcpy(v, k, n * sizeof *v);
+	limbs_set(v, k, n);
 	for (int i = 0; !limbs_zero(v, n + 1); i++) {
 		uint32_t step[CURVE_LIMBS + 1] = { 0 };
 		int d = v[0] & 1 ? (int)(v[0] & (2 * WINDOW - 1)) : 0;
@@ -161,13 +154,13 @@ static void two_products(struct point *sum, const struct curve *c, const uint32_
 	int nu = digits(du, u, c->n.n), nv = digits(dv, v, c->n.n);
 
 	odd_multiples(multiple, q, &c->p);
-	set(g.z, c->p.one, &c->p);
-	memset(sum, 0, sizeof *sum);
+	limbs_set(g.z, c->p.one, c->p.n);
+	*sum = (struct point){ 0 };
 	for (int i = nu > nv ? nu : nv; i--;) {
 		point_double(sum, sum, &c->p);
 		if (i < nu && du[i]) {
-			set(g.x, c->g[size(du[i])].x, &c->p);
-			set(g.y, c->g[size(du[i])].y, &c->p);
+			limbs_set(g.x, c->g[size(du[i])].x, c->p.n);
+			limbs_set(g.y, c->g[size(du[i])].y, c->p.n);
 			add_digit(sum, g, du[i], &c->p);
 		}
 		if (i < nv && dv[i])
@@ -187,7 +180,7 @@ static bool read_key(struct point *q, const uint8_t *key, const struct curve *c)
 		return false;
 	mont_in(q->x, x, p);
 	mont_in(q->y, y, p);
-	set(q->z, p->one, p);
+	limbs_set(q->z, p->one, p->n);
 	mont_mul(left, q->y, q->y, p);
 	mont_mul(right, q->x, q->x, p);
 	mont_mul(right, right, q->x, p);

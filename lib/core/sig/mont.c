@@ -1,7 +1,5 @@
 #include "core/sig/mont.h"
 
-#include <string.h>
-
 void limbs_read(uint32_t *r, size_t n, const uint8_t *be)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -16,6 +14,12 @@ void limbs_write(uint8_t *be, const uint32_t *a, size_t n)
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < 4; k++)
 			be[4 * (n - 1 - i) + k] = (uint8_t)(a[i] >> (24 - 8 * k));
+}
+
+void limbs_set(uint32_t *r, const uint32_t *a, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		r[i] = a[i];
 }
 
 int limbs_cmp(const uint32_t *a, const uint32_t *b, size_t n)
@@ -79,7 +83,8 @@ void mont_mul(uint32_t *r, const uint32_t *a, const uint32_t *b, const struct mo
 	uint32_t t[MONT_LIMBS + 2];
 	size_t n = m->n;
 
-	memset(t, 0, (n + 2) * sizeof *t);
+	for (size_t i = 0; i < n + 2; i++)
+		t[i] = 0;
 	for (size_t i = 0; i < n; i++) {
 		uint64_t c = 0;
 
@@ -105,7 +110,7 @@ void mont_mul(uint32_t *r, const uint32_t *a, const uint32_t *b, const struct mo
 	if (t[n] || limbs_cmp(t, m->m, n) >= 0)
 		limbs_sub(r, t, m->m, n);
 	else
-		memcpy(r, t, n * sizeof *t);
+		limbs_set(r, t, n);
 }
 
 void mont_in(uint32_t *r, const uint32_t *a, const struct modulus *m)
@@ -119,13 +124,13 @@ void mont_invert(uint32_t *r, const uint32_t *a, const struct modulus *m)
 	uint32_t e[MONT_LIMBS], two[MONT_LIMBS] = { 2 }, x[MONT_LIMBS];
 
 	limbs_sub(e, m->m, two, m->n);
-	memcpy(x, m->one, m->n * sizeof *x);
+	limbs_set(x, m->one, m->n);
 	for (size_t i = 32 * m->n; i--;) {
 		mont_mul(x, x, x, m);
 		if (e[i / 32] >> i % 32 & 1)
 			mont_mul(x, x, a, m);
 	}
-	memcpy(r, x, m->n * sizeof *x);
+	limbs_set(r, x, m->n);
 }
 
 // Newton: each step doubles the bits that are right, and an odd number is its own inverse modulo 8.

@@ -19,6 +19,7 @@ struct modulus {
 
 void limbs_read(uint32_t *r, size_t n, const uint8_t *be); // 4 n bytes, the highest first
 void limbs_write(uint8_t *be, const uint32_t *a, size_t n);
+void limbs_set(uint32_t *r, const uint32_t *a, size_t n);
 int limbs_cmp(const uint32_t *a, const uint32_t *b, size_t n);
 bool limbs_zero(const uint32_t *a, size_t n);
 uint32_t limbs_add(uint32_t *r, const uint32_t *a, const uint32_t *b, size_t n); // the carry

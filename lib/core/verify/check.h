@@ -10,7 +10,7 @@
 enum sig_alg {
 	SIG_P256_SHA256,    // key X || Y, 64 bytes; signature r || s, 64 bytes; all big-endian
 	SIG_P384_SHA384,    // 96 bytes each
-	SIG_RSA_PSS_SHA384, // key: modulus of 256, 384 or 512 bytes, first byte not 0, exponent 65537;
+	SIG_RSA_PSS_SHA384, // key: modulus of 256, 384 or 512 bytes, first bit set, exponent 65537;
 			    // signature of the same length; salt of exactly 48 bytes
 };
 
@@ -35,7 +35,7 @@ static inline bool sig_check_is_sound(const struct sig_check *c)
 		return c->key.n == 96 && c->sig.n == 96;
 	case SIG_RSA_PSS_SHA384:
 		return c->key.n >= SIG_RSA_MIN && c->key.n <= SIG_KEY_MAX && c->key.n % 128 == 0 &&
-		       c->key.p[0] && c->sig.n == c->key.n;
+		       c->key.p[0] & 0x80 && c->sig.n == c->key.n;
 	default:
 		return false;
 	}
