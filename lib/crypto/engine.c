@@ -41,6 +41,7 @@ struct engine {
 	} proof[SETS][WAYS];
 	uint8_t next_way[SETS];
 	struct engine_stats stats;
+	struct dcap_collateral collateral;
 	struct dcap work;
 };
 
@@ -280,7 +281,8 @@ int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_resul
 
 	for (size_t i = 0; i < g->anchors; i++) {
 		const struct trusted *t = &g->anchor[i];
-		dcap_begin(&g->work, in, span_of(t->der, t->n), t->anchor);
+		dcap_collateral_read(&g->collateral, in->collateral, span_of(t->der, t->n), t->anchor);
+		dcap_begin(&g->work, in, &g->collateral);
 		enum reason why = dcap_finish(
 			&g->work, engine_run(g, g->work.check, g->work.checks, g->work.reason), out);
 		if (why == REASON_OK)

@@ -15,14 +15,16 @@ int dcap_fail(struct dcap_job *j, enum reason why, uint32_t a, uint32_t b)
 }
 
 // List a signature check. Equal ones are listed once, under the reason that comes first.
-int dcap_want(struct dcap_job *j, enum reason why, struct span msg, const uint8_t *key, const uint8_t *sig)
+int dcap_want(struct dcap_job *j, enum reason why, struct span msg, const uint8_t key[64],
+	      const uint8_t sig[64])
 {
 	struct dcap *d = j->d;
-	struct span k = span_of(key, 64), s = span_of(sig, 64);
+	struct sig_check want = { why, SIG_P256_SHA256, msg, span_of(key, 64), span_of(sig, 64) };
 
 	for (size_t i = 0; i < d->checks; i++) {
 		struct sig_check *c = &d->check[i];
-		if (c->msg.n != msg.n || !span_eq(c->sig, s) || !span_eq(c->key, k) || !span_eq(c->msg, msg))
+		if (c->msg.n != msg.n || !span_eq(c->sig, want.sig) || !span_eq(c->key, want.key) ||
+		    !span_eq(c->msg, msg))
 			continue;
 		if (why < c->reason)
 			c->reason = why;
@@ -30,16 +32,7 @@ int dcap_want(struct dcap_job *j, enum reason why, struct span msg, const uint8_
 	}
 	if (d->checks == DCAP_CHECKS)
 		return dcap_fail(j, REASON_LIMIT, 0, 0);
-	uint8_t *raw = d->raw[d->checks];
-	d->check[d->checks++] = (struct sig_check){ .reason = why,
-						    .alg = SIG_P256_SHA256,
-						    .msg = msg,
-						    .key = span_of(raw, 64),
-						    .sig = span_of(raw + 64, 64) };
-	for (size_t i = 0; i < 64; i++) {
-		raw[i] = key[i];
-		raw[64 + i] = sig[i];
-	}
+	d->check[d->checks++] = want;
 	return 0;
 }
 
@@ -81,8 +74,8 @@ static int qe_kind(struct dcap_job *j)
 	uint64_t version;
 	bool tdx = j->d->result.is_tdx;
 
-	if (!json_get(j->qe_identity, "id", &id) || json_kind(id) != JSON_STRING ||
-	    !json_get(j->qe_identity, "version", &v) || json_u64(v, 255, &version))
+	if (!json_get(j->col->qe_identity.v, "id", &id) || json_kind(id) != JSON_STRING ||
+	    !json_get(j->col->qe_identity.v, "version", &v) || json_u64(v, 255, &version))
 		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
 	if (!json_is(id, tdx ? "TD_QE" : "QE") || (version != 2 && !(tdx && version == 3)))
 		return dcap_fail(j, REASON_QEID_KIND, 0, 0);
@@ -102,8 +95,8 @@ static int qe_policy(struct dcap_job *j)
 	struct json v, m;
 	uint64_t product;
 
-	if (!json_get(j->qe_identity, "mrsigner", &v) || json_hex(v, signer, 32) ||
-	    !json_get(j->qe_identity, "isvprodid", &v) || json_u64(v, 0xffff, &product))
+	if (!json_get(j->col->qe_identity.v, "mrsigner", &v) || json_hex(v, signer, 32) ||
+	    !json_get(j->col->qe_identity.v, "isvprodid", &v) || json_u64(v, 0xffff, &product))
 		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
 	if (!span_eq(span_of(signer, 32), span_of(j->qe.mr_signer, 32)))
 		return dcap_fail(j, REASON_QE_SIGNER, 0, 0);
@@ -113,8 +106,8 @@ static int qe_policy(struct dcap_job *j)
 		return dcap_fail(j, REASON_QE_PRODUCT, 0, 0);
 	for (size_t f = 0; f < 2; f++) {
 		size_t n = field[f].n;
-		if (!json_get(j->qe_identity, field[f].value, &v) || json_hex(v, want, n) ||
-		    !json_get(j->qe_identity, field[f].mask, &m) || json_hex(m, mask, n))
+		if (!json_get(j->col->qe_identity.v, field[f].value, &v) || json_hex(v, want, n) ||
+		    !json_get(j->col->qe_identity.v, field[f].mask, &m) || json_hex(m, mask, n))
 			return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
 		for (size_t i = 0; i < n; i++)
 			if (want[i] & ~mask[i] ||
@@ -131,7 +124,7 @@ int dcap_qe(struct dcap_job *j)
 	struct sha256 h;
 	uint8_t digest[64] = { 0 }; // the second half of the report data must be zero
 
-	if (dcap_want(j, REASON_QE_SIGNATURE, q->qe_report, j->leaf.key, q->qe_report_sig.p))
+	if (dcap_want(j, REASON_QE_SIGNATURE, q->qe_report, j->leaf->key, q->qe_report_sig.p))
 		return -1;
 	sha256_init(&h);
 	sha256_add(&h, q->att_key.p, q->att_key.n);
@@ -176,45 +169,35 @@ int dcap_attributes(struct dcap_job *j)
 
 static int read_collateral(struct dcap_job *j)
 {
-	struct dcap *d = j->d;
-
-	if (j->in->collateral.n > DCAP_COLLATERAL_MAX)
-		return dcap_fail(j, REASON_LIMIT, 0, 0);
-	if (collateral_parse(&j->col, j->in->collateral, d->arena, sizeof d->arena, &d->used))
-		return dcap_fail(j, REASON_COLLATERAL_FORMAT, 0, 0);
-	return 0;
+	return j->col->why ? dcap_fail(j, j->col->why, 0, 0) : 0;
 }
 
 static int documents(struct dcap_job *j)
 {
-	const struct collateral *c = &j->col;
-	struct dcap_result *r = &j->d->result;
-	struct dcap_document tcb = {
-		c->tcb_info,         c->tcb_info_signature, c->tcb_info_issuer_chain, REASON_TCB_FORMAT,
-		REASON_TCB_FUTURE,   REASON_TCB_EXPIRED,    REASON_TCB_CHAIN_SHORT,   REASON_TCB_CHAIN,
-		REASON_TCB_SIGNATURE
+	static const struct dcap_names tcb = {
+		REASON_TCB_FORMAT,      REASON_TCB_FUTURE, REASON_TCB_EXPIRED,
+		REASON_TCB_CHAIN_SHORT, REASON_TCB_CHAIN,  REASON_TCB_SIGNATURE
 	};
-	struct dcap_document qe = {
-		c->qe_identity,          c->qe_identity_signature, c->qe_identity_issuer_chain,
-		REASON_QEID_FORMAT,      REASON_QEID_FUTURE,       REASON_QEID_EXPIRED,
-		REASON_QEID_CHAIN_SHORT, REASON_QEID_CHAIN,        REASON_QEID_SIGNATURE
-	};
+	static const struct dcap_names qe = { REASON_QEID_FORMAT,  REASON_QEID_FUTURE,
+					      REASON_QEID_EXPIRED, REASON_QEID_CHAIN_SHORT,
+					      REASON_QEID_CHAIN,   REASON_QEID_SIGNATURE };
 
-	return dcap_signed(j, &tcb, &j->tcb_info, &r->tcb_eval) ||
-			       dcap_signed(j, &qe, &j->qe_identity, &r->qe_eval) || qe_kind(j)
-		       ? -1
-		       : 0;
+	if (dcap_signed(j, &j->col->tcb_info, &tcb) || dcap_signed(j, &j->col->qe_identity, &qe))
+		return -1;
+	j->d->result.tcb_eval = j->col->tcb_info.eval;
+	j->d->result.qe_eval = j->col->qe_identity.eval;
+	return qe_kind(j);
 }
 
-void dcap_begin(struct dcap *d, const struct dcap_input *in, struct span root, enum anchor anchor)
+void dcap_begin(struct dcap *d, const struct dcap_input *in, const struct dcap_collateral *col)
 {
-	struct dcap_job j = { .d = d, .in = in };
+	struct dcap_job j = { .d = d, .in = in, .col = col };
 
 	d->reason = REASON_OK;
 	d->arg[0] = d->arg[1] = 0;
-	d->checks = d->used = 0;
-	d->result = (struct dcap_result){ .anchor = anchor, .expires = UINT64_MAX };
-	if (read_quote(&j) || read_collateral(&j) || dcap_roots(&j, root) || documents(&j) || dcap_pck(&j) ||
+	d->checks = 0;
+	d->result = (struct dcap_result){ .anchor = col->anchor, .expires = UINT64_MAX };
+	if (read_quote(&j) || read_collateral(&j) || dcap_roots(&j) || documents(&j) || dcap_pck(&j) ||
 	    dcap_qe(&j) || dcap_tcb(&j) || dcap_attributes(&j))
 		return;
 	for (size_t i = 0; i < 16; i++)

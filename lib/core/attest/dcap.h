@@ -3,17 +3,17 @@
 // dcap_begin parses, hashes and applies every rule of Intel's DCAP flow (docs/formats/dcap.md) and lists at
 // most 16 signature checks; an engine runs them; dcap_finish gives the result. Nothing in `dcap` is a result
 // before that. Programs do not call these two: they call dcap_verify of crypto/engine.h, which cannot forget
-// the checks. Trusts: the pinned root and the clock it is given. Freestanding; one context is about 220 KiB
-// and is not to be copied while its checks are in use: they point into it and into the inputs.
+// the checks. Trusts: the pinned root and the clock it is given. Freestanding; one context is about 90 KiB
+// and is not to be copied while its checks are in use: they point into it, the quote and the collateral.
 #pragma once
+#include "core/attest/dcap_collateral.h"
 #include "core/attest/quote.h"
 #include "core/verify/check.h"
 #include "core/verify/verdict.h"
 
 enum {
 	DCAP_CHECKS = SIG_CHECKS,
-	DCAP_COLLATERAL_MAX = 128 * 1024,
-	DCAP_ARENA = 192 * 1024,
+	DCAP_ARENA = QUOTE_MAX, // more than the quote's certificates take when decoded
 	DCAP_ADVISORIES = 64,
 };
 
@@ -29,7 +29,7 @@ enum tcb_status {
 
 struct dcap_input {
 	struct span quote;      // raw bytes
-	struct span collateral; // QuoteCollateralV3, JSON text
+	struct span collateral; // QuoteCollateralV3, JSON text; dcap_begin takes it decoded instead
 	uint64_t now;           // Unix seconds
 	bool allow_debug;       // default false
 	bool allow_service_td;  // default false
@@ -65,14 +65,13 @@ struct dcap {
 	uint32_t arg[2]; // numbers for the reason's text
 	size_t checks;
 	struct sig_check check[DCAP_CHECKS];
-	uint8_t raw[DCAP_CHECKS][128]; // key and signature of each check
 	struct dcap_result result;
-	size_t used;
+	struct dcap_certs pck; // of the quote
 	uint8_t arena[DCAP_ARENA];
 };
 
-// `root`: DER of the pinned root. Always leaves a valid list of checks, also when the inputs are refused.
-void dcap_begin(struct dcap *d, const struct dcap_input *in, struct span root, enum anchor anchor);
+// Always leaves a valid list of checks, also when the inputs are refused.
+void dcap_begin(struct dcap *d, const struct dcap_input *in, const struct dcap_collateral *col);
 // Bit i of `passed`: check i holds. REASON_OK and the result copied out, or the reason.
 enum reason dcap_finish(struct dcap *d, uint32_t passed, struct dcap_result *out);
 // The sentence for the reason that dcap_finish gave, with its numbers; NUL-terminated.

@@ -4,50 +4,20 @@
 // common names that Intel's profile prescribes; without that rule any PCK certificate could sign TCB info.
 #include "core/attest/dcap_job.h"
 
-#include "core/codec/pem.h"
-#include "core/codec/utc.h"
-
-// A chain may bring the root; another one of its name is told apart here, for a clear reason.
-static bool is_other_root(const struct dcap_job *j, const struct x509 *c)
-{
-	return span_eq(c->subject, c->issuer) && span_eq(c->subject, j->root.subject) &&
-	       !span_eq(c->der, j->root.der);
-}
-
 // From the `from`th on there is nothing but `ca` (NULL: none) and the root: bytes that nobody checks have no
 // place.
-static bool is_exact(const struct dcap_job *j, const struct chain *c, size_t from, const struct x509 *ca)
+static bool is_exact(const struct dcap_job *j, const struct dcap_certs *c, size_t from, const struct x509 *ca)
 {
 	for (size_t i = from; i < c->n; i++)
-		if (!span_eq(c->cert[i].der, j->root.der) && !(ca && span_eq(c->cert[i].der, ca->der)))
+		if (!span_eq(c->cert[i].der, j->col->root.der) && !(ca && span_eq(c->cert[i].der, ca->der)))
 			return false;
 	return true;
 }
 
-int dcap_chain(struct dcap_job *j, struct span pem, struct chain *out)
+// A chain that can be read and does not bring another root.
+static int check_certs(struct dcap_job *j, const struct dcap_certs *c, enum reason bad)
 {
-	struct dcap *d = j->d;
-	struct rd in = rd_span(pem);
-	size_t n;
-	int more;
-
-	if (j->last_pem.n && span_eq(pem, j->last_pem)) {
-		*out = j->last_chain;
-		return 0;
-	}
-	out->n = 0;
-	while ((more = pem_next(&in, d->arena + d->used, sizeof d->arena - d->used, &n)) == 1) {
-		if (out->n == CHAIN_MAX || x509_parse(&out->cert[out->n++], span_of(d->arena + d->used, n)))
-			return -1;
-		d->used += n;
-		if (is_other_root(j, &out->cert[out->n - 1]))
-			return dcap_fail(j, REASON_ROOT_OTHER, 0, 0);
-	}
-	if (!more) {
-		j->last_pem = pem;
-		j->last_chain = *out;
-	}
-	return more;
+	return c->other_root ? dcap_fail(j, REASON_ROOT_OTHER, 0, 0) : c->bad ? dcap_fail(j, bad, 0, 0) : 0;
 }
 
 static bool in_time(const struct dcap_job *j, const struct x509 *c)
@@ -68,9 +38,9 @@ static bool is_leaf(const struct dcap_job *j, const struct x509 *c, const char *
 	       x509_name_has(c, name);
 }
 
-static int read_crl(struct dcap_job *j, struct span der, struct x509_crl *crl)
+static int check_crl(struct dcap_job *j, bool readable, const struct x509_crl *crl)
 {
-	if (x509_crl_parse(crl, der))
+	if (!readable)
 		return dcap_fail(j, REASON_CRL_FORMAT, 0, 0);
 	if (crl->this_update > j->in->now || j->in->now >= crl->next_update)
 		return dcap_fail(j, REASON_CRL_TIME, 0, 0);
@@ -81,131 +51,123 @@ static int read_crl(struct dcap_job *j, struct span der, struct x509_crl *crl)
 // The PCK revocation list comes from a PCK CA below the root.
 static int pck_crl(struct dcap_job *j)
 {
-	struct chain chain;
+	const struct dcap_certs *chain = &j->col->crl_issuer;
+	const struct x509 *root = &j->col->root, *ca;
+	const struct x509_crl *crl = &j->col->pck_crl;
 	size_t i = 0;
 
-	if (read_crl(j, j->col.pck_crl, &j->pck_crl))
+	if (check_crl(j, j->col->has_pck_crl, crl) || check_certs(j, chain, REASON_CRL_FORMAT))
 		return -1;
-	if (dcap_chain(j, j->col.pck_crl_issuer_chain, &chain))
-		return dcap_fail(j, REASON_CRL_FORMAT, 0, 0);
-	while (i < chain.n && !span_eq(chain.cert[i].subject, j->pck_crl.issuer))
+	while (i < chain->n && !span_eq(chain->cert[i].subject, crl->issuer))
 		i++;
-	if (i == chain.n || !span_eq(chain.cert[i].issuer, j->root.subject) ||
-	    !is_authority(j, &chain.cert[i], 0) || !x509_name_has(&chain.cert[i], "CA") ||
-	    !is_exact(j, &chain, 0, &chain.cert[i]))
+	ca = &chain->cert[i];
+	if (i == chain->n || !span_eq(ca->issuer, root->subject) || !is_authority(j, ca, 0) ||
+	    !x509_name_has(ca, "CA") || !is_exact(j, chain, 0, ca))
 		return dcap_fail(j, REASON_CRL_ISSUER, 0, 0);
-	if (x509_crl_has(&j->root_crl, chain.cert[i].serial))
+	if (x509_crl_has(&j->col->root_crl, ca->serial))
 		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
-	return dcap_want(j, REASON_CRL_SIGNATURE, chain.cert[i].tbs, j->root.key, chain.cert[i].sig) ||
-			       dcap_want(j, REASON_CRL_SIGNATURE, j->pck_crl.tbs, chain.cert[i].key,
-					 j->pck_crl.sig)
+	return dcap_want(j, REASON_CRL_SIGNATURE, ca->tbs, root->key, ca->sig) ||
+			       dcap_want(j, REASON_CRL_SIGNATURE, crl->tbs, ca->key, crl->sig)
 		       ? -1
 		       : 0;
 }
 
-int dcap_roots(struct dcap_job *j, struct span root)
+int dcap_roots(struct dcap_job *j)
 {
-	struct x509 *r = &j->root;
+	const struct x509 *r = &j->col->root;
+	const struct x509_crl *crl = &j->col->root_crl;
 
-	if (x509_parse(r, root) || !r->is_ca || !(r->usage & X509_CERT_SIGN) ||
+	if (!j->col->has_root || !r->is_ca || !(r->usage & X509_CERT_SIGN) ||
 	    !x509_name_has(r, "SGX Root CA"))
 		return dcap_fail(j, REASON_ROOT_FORMAT, 0, 0);
 	if (!in_time(j, r))
 		return dcap_fail(j, REASON_ROOT_TIME, 0, 0);
 	if (!is_authority(j, r, 0))
 		return dcap_fail(j, REASON_ROOT_FORMAT, 0, 0);
-	if (read_crl(j, j->col.root_ca_crl, &j->root_crl))
+	if (check_crl(j, j->col->has_root_crl, crl))
 		return -1;
-	if (!span_eq(j->root_crl.issuer, r->subject))
+	if (!span_eq(crl->issuer, r->subject))
 		return dcap_fail(j, REASON_CRL_ISSUER, 0, 0);
-	if (dcap_want(j, REASON_CRL_SIGNATURE, j->root_crl.tbs, r->key, j->root_crl.sig) || pck_crl(j))
+	if (dcap_want(j, REASON_CRL_SIGNATURE, crl->tbs, r->key, crl->sig) || pck_crl(j))
 		return -1;
-	if (x509_crl_has(&j->root_crl, r->serial))
+	if (x509_crl_has(crl, r->serial))
 		return dcap_fail(j, REASON_ROOT_REVOKED, 0, 0);
 	return 0;
 }
 
-static int document_time(struct dcap_job *j, const struct dcap_document *doc, struct json v)
+int dcap_signed(struct dcap_job *j, const struct dcap_document *doc, const struct dcap_names *name)
 {
-	struct json issue, next;
-	struct span a, b;
-	uint64_t from, to;
+	const struct x509 *root = &j->col->root, *leaf = &doc->signer->cert[0];
 
-	if (!json_get(v, "issueDate", &issue) || json_plain(issue, &a) || utc_rfc3339(a, &from) ||
-	    !json_get(v, "nextUpdate", &next) || json_plain(next, &b) || utc_rfc3339(b, &to))
-		return dcap_fail(j, doc->format, 0, 0);
-	if (j->in->now < from)
-		return dcap_fail(j, doc->future, 0, 0);
-	if (j->in->now > to)
-		return dcap_fail(j, doc->expired, 0, 0);
-	dcap_window(j, from, to);
-	return 0;
-}
-
-int dcap_signed(struct dcap_job *j, const struct dcap_document *doc, struct json *out, uint32_t *eval)
-{
-	struct chain chain;
-	struct json v;
-	uint64_t n;
-
-	if (json_parse(out, doc->text, NULL) || json_kind(*out) != JSON_OBJECT ||
-	    !json_get(*out, "tcbEvaluationDataNumber", &v) || json_u64(v, UINT32_MAX, &n))
-		return dcap_fail(j, doc->format, 0, 0);
-	*eval = (uint32_t)n;
-	if (document_time(j, doc, *out))
+	if (!doc->readable)
+		return dcap_fail(j, name->format, 0, 0);
+	if (j->in->now < doc->issued)
+		return dcap_fail(j, name->future, 0, 0);
+	if (j->in->now > doc->next)
+		return dcap_fail(j, name->expired, 0, 0);
+	dcap_window(j, doc->issued, doc->next);
+	if (check_certs(j, doc->signer, name->chain_bad))
 		return -1;
-	if (dcap_chain(j, doc->chain, &chain))
-		return dcap_fail(j, doc->chain_bad, 0, 0);
-	if (!chain.n)
-		return dcap_fail(j, doc->chain_short, 0, 0);
-	struct x509 *leaf = &chain.cert[0];
-	if (!is_leaf(j, leaf, "SGX TCB Signing") || !span_eq(leaf->issuer, j->root.subject) ||
-	    !is_exact(j, &chain, 1, NULL))
-		return dcap_fail(j, doc->chain_bad, 0, 0);
-	if (x509_crl_has(&j->root_crl, leaf->serial))
+	if (!doc->signer->n)
+		return dcap_fail(j, name->chain_short, 0, 0);
+	if (!is_leaf(j, leaf, "SGX TCB Signing") || !span_eq(leaf->issuer, root->subject) ||
+	    !is_exact(j, doc->signer, 1, NULL))
+		return dcap_fail(j, name->chain_bad, 0, 0);
+	if (x509_crl_has(&j->col->root_crl, leaf->serial))
 		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
 	if (doc->sig.n != 64)
-		return dcap_fail(j, doc->signature, 0, 0);
+		return dcap_fail(j, name->signature, 0, 0);
 	dcap_window(j, leaf->not_before, leaf->not_after);
-	return dcap_want(j, doc->chain_bad, leaf->tbs, j->root.key, leaf->sig) ||
-			       dcap_want(j, doc->signature, doc->text, leaf->key, doc->sig.p)
+	return dcap_want(j, name->chain_bad, leaf->tbs, root->key, leaf->sig) ||
+			       dcap_want(j, name->signature, doc->text, leaf->key, doc->sig.p)
 		       ? -1
 		       : 0;
 }
 
+// The chain of the collateral when it brings one, else that of the quote.
+static const struct dcap_certs *pck_certs(struct dcap_job *j)
+{
+	struct wr arena = wr_to(j->d->arena, sizeof j->d->arena);
+
+	if (j->col->has_pck)
+		return &j->col->pck;
+	dcap_certs_read(&j->d->pck, j->quote.cert_data, &j->col->root, &arena);
+	return &j->d->pck;
+}
+
 int dcap_pck(struct dcap_job *j)
 {
-	struct span pem = j->col.pck_certificate_chain;
-	struct chain chain;
+	const struct dcap_collateral *c = j->col;
 	size_t i = 1;
 	enum reason why;
 
-	if (!pem.n && j->quote.cert_type != QUOTE_CERT_PCK_CHAIN)
+	if (!c->has_pck && j->quote.cert_type != QUOTE_CERT_PCK_CHAIN)
 		return dcap_fail(j, REASON_PCK_TYPE, j->quote.cert_type, 0);
-	if (dcap_chain(j, pem.n ? pem : j->quote.cert_data, &chain))
-		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
-	if (chain.n < 2)
+	const struct dcap_certs *chain = pck_certs(j);
+	if (check_certs(j, chain, REASON_PCK_CHAIN))
+		return -1;
+	if (chain->n < 2)
 		return dcap_fail(j, REASON_PCK_CHAIN_SHORT, 0, 0);
-	struct x509 *leaf = &chain.cert[0];
-	if (!is_leaf(j, leaf, "SGX PCK Certificate") || span_eq(leaf->issuer, j->root.subject))
+	const struct x509 *leaf = &chain->cert[0];
+	if (!is_leaf(j, leaf, "SGX PCK Certificate") || span_eq(leaf->issuer, c->root.subject))
 		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
-	while (i < chain.n && !span_eq(chain.cert[i].subject, leaf->issuer))
+	while (i < chain->n && !span_eq(chain->cert[i].subject, leaf->issuer))
 		i++;
-	if (i == chain.n)
+	if (i == chain->n)
 		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
-	struct x509 *ca = &chain.cert[i];
+	const struct x509 *ca = &chain->cert[i];
 	// Unknown revocation status is refused: the list must be of this CA.
-	if (!is_authority(j, ca, 0) || !x509_name_has(ca, "CA") || !span_eq(ca->issuer, j->root.subject) ||
-	    !span_eq(j->pck_crl.issuer, ca->subject) || !is_exact(j, &chain, 1, ca))
+	if (!is_authority(j, ca, 0) || !x509_name_has(ca, "CA") || !span_eq(ca->issuer, c->root.subject) ||
+	    !span_eq(c->pck_crl.issuer, ca->subject) || !is_exact(j, chain, 1, ca))
 		return dcap_fail(j, REASON_PCK_CHAIN, 0, 0);
-	if (x509_crl_has(&j->root_crl, ca->serial) || x509_crl_has(&j->pck_crl, leaf->serial))
+	if (x509_crl_has(&c->root_crl, ca->serial) || x509_crl_has(&c->pck_crl, leaf->serial))
 		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
 	dcap_window(j, leaf->not_before, leaf->not_after);
 	if (dcap_want(j, REASON_PCK_CHAIN, leaf->tbs, ca->key, leaf->sig) ||
-	    dcap_want(j, REASON_PCK_CHAIN, ca->tbs, j->root.key, ca->sig))
+	    dcap_want(j, REASON_PCK_CHAIN, ca->tbs, c->root.key, ca->sig))
 		return -1;
 	if ((why = pck_parse(&j->pck, leaf)))
 		return dcap_fail(j, why, 0, 0);
-	j->leaf = *leaf;
+	j->leaf = leaf;
 	return 0;
 }

@@ -161,7 +161,7 @@ static int platform_levels(struct dcap_job *j, const struct svns *have, size_t s
 
 	for (size_t s = 0; s < sets; s++)
 		found[s] = false;
-	if (!get_array(j->tcb_info, "tcbLevels", &list))
+	if (!get_array(j->col->tcb_info.v, "tcbLevels", &list))
 		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &level);) {
 		if (read_platform_level(level, have->tdx != NULL, &c, &now, &why))
@@ -244,11 +244,11 @@ static int find_module(struct dcap_job *j, uint8_t version, struct module *m)
 	bool found = false;
 
 	m->levels.text = (struct span){ 0 };
-	if (!json_get(j->tcb_info, "tdxModule", &v))
+	if (!json_get(j->col->tcb_info.v, "tdxModule", &v))
 		return dcap_fail(j, REASON_MODULE_MISSING, 0, 0);
 	if (read_module(v, m))
 		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
-	if (json_get(j->tcb_info, "tdxModuleIdentities", &list) && json_kind(list) != JSON_ARRAY)
+	if (json_get(j->col->tcb_info.v, "tdxModuleIdentities", &list) && json_kind(list) != JSON_ARRAY)
 		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &v);) {
 		if (!json_get(v, "id", &id) || read_module(v, &each) ||
@@ -302,7 +302,7 @@ static bool relaunch_advised(struct dcap_job *j, const struct tcb_level *launch,
 		return false;
 	if (svn[1]) {
 		bool found = false;
-		if (!json_get(j->tcb_info, "tdxModuleIdentities", &list))
+		if (!json_get(j->col->tcb_info.v, "tdxModuleIdentities", &list))
 			return false;
 		for (struct json_iter it = json_iter(list); !found && json_next(&it, NULL, &v);)
 			found = json_get(v, "id", &id) && is_module_id(id, svn[1]);
@@ -319,9 +319,10 @@ static int check_kind(struct dcap_job *j)
 	uint8_t fmspc[6], pce_id[2];
 	bool tdx = j->d->result.is_tdx;
 
-	if (get_hex(j->tcb_info, "fmspc", fmspc, 6) || get_hex(j->tcb_info, "pceId", pce_id, 2) ||
-	    !json_get(j->tcb_info, "id", &id) || get_number(j->tcb_info, "version", 255, &version) ||
-	    get_number(j->tcb_info, "tcbType", 255, &type))
+	if (get_hex(j->col->tcb_info.v, "fmspc", fmspc, 6) ||
+	    get_hex(j->col->tcb_info.v, "pceId", pce_id, 2) || !json_get(j->col->tcb_info.v, "id", &id) ||
+	    get_number(j->col->tcb_info.v, "version", 255, &version) ||
+	    get_number(j->col->tcb_info.v, "tcbType", 255, &type))
 		return dcap_fail(j, REASON_TCB_FORMAT, 0, 0);
 	if (!span_eq(span_of(fmspc, 6), span_of(j->pck.fmspc, 6)))
 		return dcap_fail(j, REASON_FMSPC, 0, 0);
@@ -341,7 +342,7 @@ static int qe_level(struct dcap_job *j)
 {
 	struct tcb_level *out = &j->d->result.qe;
 	uint64_t least;
-	int found = isv_level(j->qe_identity, 0xffff, j->qe.isv_svn, out, &least);
+	int found = isv_level(j->col->qe_identity.v, 0xffff, j->qe.isv_svn, out, &least);
 
 	if (found < 0)
 		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);

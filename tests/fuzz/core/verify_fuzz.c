@@ -14,6 +14,7 @@ static size_t quote_n, root_n, col_n;
 static struct collateral base;
 static struct quote parsed;
 static struct dcap work;
+static struct dcap_collateral held;
 
 static size_t load(const char *name, uint8_t *out)
 {
@@ -86,7 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		in.collateral = splice(span_of(col, col_n), data + 1, n - 1);
 	}
 	in.intel_components = data[0] & 0x80;
-	dcap_begin(&work, &in, span_of(root, root_n), ANCHOR_DEVELOPMENT);
+	dcap_collateral_read(&held, in.collateral, span_of(root, root_n), ANCHOR_DEVELOPMENT);
+	dcap_begin(&work, &in, &held);
 	enum reason why = dcap_finish(&work, 0xffff, &r);
 	if (why == REASON_OK) {
 		verdict_init(&v);

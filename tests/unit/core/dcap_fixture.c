@@ -12,6 +12,7 @@
 
 struct fixture base;
 struct dcap work;
+struct dcap_collateral held;
 struct dcap_result result;
 
 int load(void **state)
@@ -54,7 +55,8 @@ enum reason begin(struct trial *t)
 	assert_false(w.bad);
 	t->in.collateral = span_of(text, w.n);
 	t->in.quote = span_of(t->quote, t->n);
-	dcap_begin(&work, &t->in, base.root, ANCHOR_DEVELOPMENT);
+	dcap_collateral_read(&held, t->in.collateral, base.root, ANCHOR_DEVELOPMENT);
+	dcap_begin(&work, &t->in, &held);
 	return dcap_finish(&work, UINT32_MAX, &result);
 }
 

@@ -21,6 +21,7 @@ struct fixture {
 
 extern struct fixture base;
 extern struct dcap work;
+extern struct dcap_collateral held;
 extern struct dcap_result result;
 
 // One case: copies that a test may alter.

@@ -444,6 +444,12 @@ static void step_15_relaunch(void **state)
 	}
 }
 
+static void judge(const struct dcap_input *in, struct span root)
+{
+	dcap_collateral_read(&held, in->collateral, root, ANCHOR_INTEL);
+	dcap_begin(&work, in, &held);
+}
+
 static void limits(void **state)
 {
 	static uint8_t big[QUOTE_MAX + 1];
@@ -451,17 +457,17 @@ static void limits(void **state)
 	struct dcap_input in = { span_of(big, sizeof big), base.col_text, NOW, false, false, false };
 
 	(void)state;
-	dcap_begin(&work, &in, base.root, ANCHOR_INTEL);
+	judge(&in, base.root);
 	assert_int_equal(dcap_finish(&work, UINT32_MAX, &result), REASON_LIMIT);
 	in.quote = base.v4;
 	in.collateral = span_of(text, sizeof text);
-	dcap_begin(&work, &in, base.root, ANCHOR_INTEL);
+	judge(&in, base.root);
 	assert_int_equal(dcap_finish(&work, UINT32_MAX, &result), REASON_LIMIT);
 	in.collateral = span_str("{}");
-	dcap_begin(&work, &in, base.root, ANCHOR_INTEL);
+	judge(&in, base.root);
 	assert_int_equal(dcap_finish(&work, UINT32_MAX, &result), REASON_COLLATERAL_FORMAT);
 	in.collateral = base.col_text;
-	dcap_begin(&work, &in, span_str("no root"), ANCHOR_INTEL);
+	judge(&in, span_str("no root"));
 	assert_int_equal(dcap_finish(&work, UINT32_MAX, &result), REASON_ROOT_FORMAT);
 }
 
