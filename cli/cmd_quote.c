@@ -13,9 +13,10 @@
 
 #include "base/cleanup.h"
 #include "base/strings.h"
+#include "core/attest/dcap_text.h"
+#include "core/attest/quote_show.h"
 #include "core/codec/hex.h"
 #include "crypto/engine.h"
-#include "quote_show.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -92,20 +93,14 @@ static void print_verdict(const struct dcap_result *r, const struct verdict *v, 
 
 static int judge(struct engine *g, const struct dcap_input *in, bool json)
 {
-	static const char *const required[] = { "quote", "tcb", "collateral", NULL };
 	struct dcap_result r;
 	struct verdict v;
 	struct err e;
 
-	verdict_init(&v);
 	int rc = dcap_verify(g, in, &r, &e);
 	if (rc && e.class == ERR_INPUT)
 		return command_fail(&e, json);
-	if (rc)
-		verdict_fail(&v, "quote", span_str(""), ANCHOR_NONE, e.code, e.text);
-	else
-		dcap_claims(&r, &v);
-	verdict_close(&v, rc ? NULL : required);
+	dcap_verdict(&v, rc ? NULL : &r, e.code, e.text);
 	print_verdict(rc ? NULL : &r, &v, json);
 	return v.ok ? 0 : err_exit(&(struct err){ .class = ERR_UNTRUSTED });
 }
@@ -150,7 +145,13 @@ static int show(const char *path, bool json)
 		err_code(&e, ERR_INPUT, reason_text(why)->code, "%.*s", (int)w.n, text);
 		return command_fail(&e, json);
 	}
-	quote_show(&q, json, stdout);
+	auto_free char *text = malloc(QUOTE_SHOW_MAX);
+	struct wr w = wr_to(text, text ? QUOTE_SHOW_MAX : 0);
+
+	quote_show(&w, &q, json);
+	if (w.bad)
+		return err_set(&e, ERR_SYSTEM, "out of memory"), command_fail(&e, json);
+	fwrite(text, 1, w.n, stdout);
 	return 0;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/version.h"
-#include "out.h"
+#include "core/attest/dcap_text.h"
 
 struct command {
 	const char *name, *args, *summary, *help;
@@ -140,11 +140,10 @@ int command_usage(const char *name)
 int command_fail(const struct err *e, bool json)
 {
 	if (json) {
-		fputs("{\"ok\":false,\"code\":", stdout);
-		out_json_text(stdout, e->code);
-		fputs(",\"error\":", stdout);
-		out_json_text(stdout, e->text);
-		fputs("}\n", stdout);
+		char text[4096]; // more than both can be when every character is escaped
+		struct wr w = wr_to(text, sizeof text);
+		wr_refusal(&w, e->code, e->text);
+		printf("%.*s\n", w.bad ? 0 : (int)w.n, text);
 	} else {
 		fprintf(stderr, "dstack: %s%s%s%s\n", e->text, *e->code ? " [" : "", e->code,
 			*e->code ? "]" : "");

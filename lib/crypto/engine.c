@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/attest/dcap_text.h"
 #include "crypto/intel_root.h"
 #include "crypto/sig.h"
 
@@ -271,7 +272,7 @@ uint32_t engine_run(struct engine *g, const struct sig_check *check, size_t n, e
 
 static enum err_class class_of(enum reason r)
 {
-	return r == REASON_COLLATERAL_FORMAT || r == REASON_ROOT_FORMAT ? ERR_INPUT : ERR_UNTRUSTED;
+	return dcap_unreadable(r) ? ERR_INPUT : ERR_UNTRUSTED;
 }
 
 int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_result *out, struct err *e)

@@ -1,62 +1,79 @@
-#include "quote_show.h"
+#include "core/attest/quote_show.h"
 
-#include <string.h>
-
-#include "base/strings.h"
 #include "core/attest/pck.h"
+#include "core/codec/json.h"
 #include "core/codec/pem.h"
 #include "core/codec/utc.h"
-#include "out.h"
+
+enum { FIELD_WIDTH = 24, CERTIFICATE_MAX = 8192, CHAIN_MAX = 10 };
 
 struct show {
-	FILE *out;
+	struct wr *out;
 	bool json, any_group, any_field;
 };
 
 static void group(struct show *s, const char *name)
 {
-	if (s->json)
-		fprintf(s->out, "%s\"%s\":{", s->any_group ? "}," : "{", name);
-	else
-		fprintf(s->out, "%s%s\n", s->any_group ? "\n" : "", name);
+	if (s->json) {
+		wr_str(s->out, s->any_group ? "},\"" : "{\"");
+		wr_str(s->out, name);
+		wr_str(s->out, "\":{");
+	} else {
+		wr_str(s->out, s->any_group ? "\n" : "");
+		wr_str(s->out, name);
+		wr_u8(s->out, '\n');
+	}
 	s->any_group = true;
 	s->any_field = false;
 }
 
 static void name(struct show *s, const char *field)
 {
-	if (s->json)
-		fprintf(s->out, "%s\"%s\":", s->any_field ? "," : "", field);
-	else
-		fprintf(s->out, "  %-24s ", field);
+	if (s->json) {
+		wr_str(s->out, s->any_field ? ",\"" : "\"");
+		wr_str(s->out, field);
+		wr_str(s->out, "\":");
+	} else {
+		wr_str(s->out, "  ");
+		wr_str(s->out, field);
+		for (size_t n = span_str(field).n; n <= FIELD_WIDTH; n++)
+			wr_u8(s->out, ' ');
+	}
 	s->any_field = true;
+}
+
+static void end_field(struct show *s)
+{
+	if (!s->json)
+		wr_u8(s->out, '\n');
 }
 
 static void number(struct show *s, const char *field, uint64_t v)
 {
 	name(s, field);
-	fprintf(s->out, s->json ? "%llu" : "%llu\n", (unsigned long long)v);
+	wr_dec(s->out, v);
+	end_field(s);
 }
 
-static void text(struct show *s, const char *field, const char *v)
+static void text(struct show *s, const char *field, struct span v)
 {
 	name(s, field);
 	if (s->json)
-		out_json_text(s->out, v);
+		wr_json(s->out, v);
 	else
-		fprintf(s->out, "%s\n", v);
+		for (size_t i = 0; i < v.n; i++) // a name from a certificate must not steer a terminal
+			wr_u8(s->out, v.p[i] < ' ' || v.p[i] == 0x7f ? '?' : v.p[i]);
+	end_field(s);
 }
 
 static void hex(struct show *s, const char *field, const void *p, size_t n)
 {
-	const uint8_t *b = p;
-
 	name(s, field);
 	if (s->json)
-		fputc('"', s->out);
-	for (size_t i = 0; i < n; i++)
-		fprintf(s->out, "%02x", b[i]);
-	fputs(s->json ? "\"" : "\n", s->out);
+		wr_json_hex(s->out, p, n);
+	else
+		wr_hex(s->out, p, n);
+	end_field(s);
 }
 
 static void bytes(struct show *s, const char *field, struct span v)
@@ -104,7 +121,7 @@ static void header(struct show *s, const struct quote *q)
 	group(s, "header");
 	number(s, "version", q->version);
 	number(s, "attestation_key_type", q->key_type);
-	text(s, "tee_type", q->tee == QUOTE_TDX ? "tdx" : "sgx");
+	text(s, "tee_type", span_str(q->tee == QUOTE_TDX ? "tdx" : "sgx"));
 	number(s, "qe_svn", q->qe_svn);
 	number(s, "pce_svn", q->pce_svn);
 	bytes(s, "qe_vendor_id", q->vendor);
@@ -112,19 +129,20 @@ static void header(struct show *s, const struct quote *q)
 	number(s, "body_type", q->body_type);
 }
 
+// "certificate_2": its subject and its validity.
 static void certificate(struct show *s, size_t i, const struct x509 *c)
 {
-	char field[40], value[200];
-	struct wr w = wr_to(value, sizeof value - 1);
+	char field[] = "certificate_0";
+	uint8_t value[200];
+	struct wr w = wr_to(value, sizeof value);
 
 	wr_span(&w, c->common_name);
 	wr_str(&w, ", ");
 	wr_utc(&w, c->not_before);
 	wr_str(&w, " to ");
 	wr_utc(&w, c->not_after);
-	value[w.bad ? 0 : w.n] = 0;
-	snprintf(field, sizeof field, "certificate_%zu", i);
-	text(s, field, value);
+	field[sizeof field - 2] = (char)('0' + i);
+	text(s, field, span_of(value, w.bad ? 0 : w.n));
 }
 
 static void platform(struct show *s, const struct pck *p)
@@ -143,7 +161,7 @@ static void platform(struct show *s, const struct pck *p)
 static void certification(struct show *s, const struct quote *q)
 {
 	struct rd in = rd_span(q->cert_data);
-	uint8_t der[8192];
+	uint8_t der[CERTIFICATE_MAX];
 	struct x509 c;
 	struct pck pck;
 	bool has_pck = false;
@@ -156,7 +174,7 @@ static void certification(struct show *s, const struct quote *q)
 		bytes(s, "data", q->cert_data);
 		return;
 	}
-	for (size_t i = 0; pem_next(&in, der, sizeof der, &n) == 1; i++) {
+	for (size_t i = 0; i < CHAIN_MAX && pem_next(&in, der, sizeof der, &n) == 1; i++) {
 		if (x509_parse(&c, span_of(der, n)))
 			break;
 		certificate(s, i, &c);
@@ -166,7 +184,7 @@ static void certification(struct show *s, const struct quote *q)
 		platform(s, &pck);
 }
 
-void quote_show(const struct quote *q, bool json, FILE *out)
+void quote_show(struct wr *out, const struct quote *q, bool json)
 {
 	struct show s = { out, json, false, false };
 	struct td_report t;
@@ -188,5 +206,5 @@ void quote_show(const struct quote *q, bool json, FILE *out)
 	bytes(&s, "auth_data", q->qe_auth);
 	certification(&s, q);
 	if (json)
-		fputs("}}\n", out);
+		wr_str(out, "}}\n");
 }
