@@ -1,5 +1,5 @@
 // dstack events replay FILE: the registers that an event log folds to. FILE is a JSON event array, a GetQuote
-// answer, a CCEL table or a TPM log (binary_bios_measurements).
+// answer, an envelope, a CCEL table or a TPM log (binary_bios_measurements).
 #include "command.h"
 
 #include <stdio.h>
@@ -9,125 +9,111 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"
-#include "core/attest/eventlog.h"
-#include "core/codec/json.h"
+#include "core/attest/eventlog_show.h"
 #include "ratls/images.h"
 
-enum { FILE_MAX = 16 << 20 };
+enum { FILE_MAX = 21 << 20 }; // an envelope as hex
 
-struct replay {
-	const char *kind;
-	struct eventlog log;
-	struct event *store;
-	uint8_t *text;
-	uint8_t rtmr[4][EVENT_DIGEST];
-};
-
-static int read_json(struct replay *r, struct span s, struct fault *f)
+static int print_json(const struct event_replay *r, bool list, struct err *e)
 {
-	struct wr scratch = wr_to(r->text, s.n);
-	struct json root, v;
-	size_t n;
+	struct wr size = { 0 };
 
-	r->kind = "json";
-	if (s.p[0] == '{') {
-		if (json_parse(&root, s, NULL) || !json_get(root, "event_log", &v) ||
-		    json_kind(v) != JSON_STRING || json_string(v, r->text, s.n, &n))
-			return fault_set(f, "events.format", "JSON object without an event_log string", 0);
-		scratch = wr_to(r->text + n, s.n - n);
-		s = span_of(r->text, n);
-	}
-	return eventlog_read_json(&r->log, &scratch, s, f);
-}
+	event_replay_json(&size, r, list);
+	auto_free char *text = malloc(size.n + 1);
+	struct wr out = wr_to(text, text ? size.n : 0);
 
-// Both binary forms begin alike. PCR 7 is in every TPM log; no CCEL has a register above 4.
-static int read_binary(struct replay *r, struct span s, struct fault *f)
-{
-	bool tpm = false;
-
-	if (!eventlog_read_pcrs(&r->log, s, 0x0c, f))
-		for (size_t i = 0; i < r->log.n; i++)
-			tpm |= r->log.e[i].imr > 4;
-	r->kind = tpm ? "tpm" : "ccel";
-	if (tpm ? eventlog_read_tpm(&r->log, s, f) : eventlog_read_ccel(&r->log, s, f))
-		return -1;
-	eventlog_name_acpi(&r->log, tpm);
+	event_replay_json(&out, r, list);
+	if (!text || out.bad)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	fwrite(text, 1, out.n, stdout);
+	putchar('\n');
 	return 0;
 }
 
-static void print_list(const struct replay *r, bool json)
+static void print_list(const struct event_replay *r)
 {
 	for (size_t i = 0; i < r->log.n; i++) {
 		const struct event *e = &r->log.e[i];
-		uint8_t digest[EVENT_DIGEST] = { 0 };
+		uint8_t digest[EVENT_DIGEST];
+		size_t n = sizeof digest;
 		struct fault f;
 
-		if (e->imr == 3)
-			(void)!event_digest(digest, e, &f);
-		else
-			memcpy(digest, e->digest.p, sizeof digest);
-		if (json) {
-			struct wr w = wr_to(malloc(1 << 20), 1 << 20);
-
-			if (w.p)
-				event_write_json(&w, e, false);
-			printf("%s%.*s", i ? "," : "", w.bad ? 0 : (int)w.n, (const char *)w.p);
-			free(w.p);
-		} else {
-			printf("%3zu rtmr%u 0x%08x %s %.*s\n", i, e->imr, e->type,
-			       STR_HEX(digest, EVENT_DIGEST), (int)e->name.n, (const char *)e->name.p);
-		}
+		if (e->imr != 3 || r->is_pcrs)
+			memcpy(digest, e->digest.p, n = e->digest.n);
+		else if (event_digest(digest, e, &f))
+			continue; // replayed before, so this cannot fail
+		printf("%3zu %s%u 0x%08x %s %s\n", i, r->is_pcrs ? "pcr" : "rtmr", e->imr, e->type,
+		       STR_HEX(digest, n), STR_Q(e->name.p, e->name.n));
 	}
 }
 
-static void print(const struct replay *r, bool json, bool list)
+static void print_bank(const char *name, const struct tpm_pcrs *b)
 {
-	if (json)
-		printf("{\"kind\":\"%s\",\"events\":%zu", r->kind, r->log.n);
-	else if (list)
-		print_list(r, false);
-	for (int i = 0; i < 4; i++) {
-		if (json)
-			printf(",\"rtmr%d\":\"%s\"", i, STR_HEX(r->rtmr[i], EVENT_DIGEST));
-		else
-			printf("rtmr%d %s\n", i, STR_HEX(r->rtmr[i], EVENT_DIGEST));
+	for (unsigned i = 0; i < TPMLOG_PCRS; i++)
+		if (b->size && b->used >> i & 1)
+			printf("pcr%u %s %s\n", i, name, STR_HEX(b->pcr[i], b->size));
+}
+
+static void print_text(const struct event_replay *r, bool list)
+{
+	if (list)
+		print_list(r);
+	if (r->no_registers)
+		puts("this platform has no runtime registers: nothing vouches for the events");
+	for (int i = 0; i < 4 && !r->is_pcrs && !r->no_registers; i++) {
+		const char *note = "";
+
+		if (!(r->present >> i & 1)) {
+			printf("rtmr%d not in this log: its boot events were left out\n", i);
+			continue;
+		}
+		if (r->has_quote)
+			note = memcmp(r->rtmr[i], r->quoted[i], EVENT_DIGEST) ? " differs from the quote"
+									      : " as in the quote";
+		printf("rtmr%d %s%s\n", i, STR_HEX(r->rtmr[i], EVENT_DIGEST), note);
 	}
-	if (json && list) {
-		fputs(",\"event_log\":[", stdout);
-		print_list(r, true);
-		fputs("]", stdout);
-	}
-	if (json)
-		puts("}");
+	print_bank("sha256", &r->bank[0]);
+	print_bank("sha384", &r->bank[1]);
+}
+
+// What cannot be read is input; what can be read and does not hold is not trusted.
+static enum err_class class_of(const struct fault *f)
+{
+	static const char *const input[] = { "events.format", "events.limit", "events.bank" };
+
+	for (size_t i = 0; i < sizeof input / sizeof *input; i++)
+		if (!strcmp(f->code, input[i]))
+			return ERR_INPUT;
+	return strncmp(f->code, "envelope.", 9) ? ERR_UNTRUSTED : ERR_INPUT;
 }
 
 static int replay(const char *path, bool json, bool list, struct err *e)
 {
 	auto_free char *bytes = NULL;
-	struct replay r = { 0 };
-	struct fault f;
+	struct fault f = { 0 };
 	size_t n;
 
 	if (file_read(path, FILE_MAX, &bytes, &n, e)) {
 		e->class = ERR_INPUT;
 		return -1;
 	}
-	auto_free struct event *store = calloc(EVENTLOG_MAX, sizeof *store);
-	auto_free uint8_t *text = malloc(n + 1);
+	auto_free struct event_replay *r = calloc(1, sizeof *r);
+	auto_free struct event *store = calloc(2 * EVENTLOG_MAX, sizeof *store);
+	auto_free struct envelope_tpm *tpm = calloc(1, sizeof *tpm);
+	auto_free uint8_t *text = malloc(2 * n + 1);
 
-	if (!store || !text)
+	if (!r || !store || !tpm || !text)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	r.log = (struct eventlog){ store, 0, EVENTLOG_MAX };
-	r.text = text;
-	size_t blank = strspn(bytes, " \t\r\n");
-	bool is_json = blank < n && (bytes[blank] == '[' || bytes[blank] == '{');
+	struct wr scratch = wr_to(text, 2 * n + 1);
 
-	if (is_json ? read_json(&r, span_of(bytes + blank, n - blank), &f)
-		    : read_binary(&r, span_of(bytes, n), &f))
-		return err_fault(e, ERR_INPUT, &f);
-	if (eventlog_replay(r.rtmr, &r.log, &f))
-		return err_fault(e, ERR_UNTRUSTED, &f);
-	print(&r, json, list);
+	r->log = (struct eventlog){ store, 0, EVENTLOG_MAX };
+	r->runtime = (struct eventlog){ store + EVENTLOG_MAX, 0, EVENTLOG_MAX };
+	r->tpm = tpm;
+	if (event_replay_read(r, &scratch, span_of(bytes, n), &f))
+		return err_fault(e, class_of(&f), &f);
+	if (json)
+		return print_json(r, list, e);
+	print_text(r, list);
 	return 0;
 }
 

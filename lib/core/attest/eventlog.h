@@ -42,6 +42,19 @@ int eventlog_read_tpm(struct eventlog *log, struct span bytes, struct fault *f);
 // left out.
 int eventlog_read_pcrs(struct eventlog *log, struct span bytes, uint16_t alg, struct fault *f);
 
+// The PCRs of one bank (0x0B SHA-256, 0x0C SHA-384, 0x0D SHA-512) that a TPM log folds to. PCR 0 starts with
+// the locality that a StartupLocality event names. events.bank when the log does not have the bank.
+enum { TPMLOG_SHA256 = 0x0b, TPMLOG_SHA384 = 0x0c, TPMLOG_SHA512 = 0x0d, TPMLOG_PCRS = 24 };
+struct tpm_pcrs {
+	size_t size;   // of each
+	uint32_t used; // bit n: PCR n was extended
+	uint8_t pcr[TPMLOG_PCRS][64];
+};
+int tpmlog_replay(struct tpm_pcrs *out, struct span bytes, uint16_t alg, struct fault *f);
+// Banks that the Spec ID event of a CCEL or TPM log announces: bit 0 SHA-256, 1 SHA-384, 2 SHA-512, 3 any
+// other.
+int tcglog_banks(unsigned *banks, struct span bytes, struct fault *f);
+
 // Give the "ACPI DATA" events of imr 0 their names in order: acpi-loader, acpi-rsdp, acpi-tables; with `tpm`
 // (there is a TPM, so a fourth blob) acpi-loader, acpi-rsdp, acpi-tpmlog, acpi-tables. The readers of binary
 // logs do not name.

@@ -1,10 +1,10 @@
 // The two binary logs: CCEL and TPM, both TCG crypto-agile (TCG PC Client Platform Firmware Profile section
 // 10).
 #include "core/attest/eventlog.h"
+#include "core/hash/sha2.h"
 
 enum {
 	EV_NO_ACTION = 3,
-	ALG_SHA384 = 0x0c,
 	PIECE_MAX = 65536, // any count or size above is refused
 	DIGESTS_MAX = 16,  // of one event
 };
@@ -20,11 +20,15 @@ struct record {
 
 static size_t digest_size(uint16_t alg)
 {
-	return alg == 0x04 ? 20 : alg == 0x0b ? 32 : alg == ALG_SHA384 ? 48 : alg == 0x0d ? 64 : 0;
+	return alg == 0x04            ? 20
+	       : alg == TPMLOG_SHA256 ? 32
+	       : alg == TPMLOG_SHA384 ? 48
+	       : alg == TPMLOG_SHA512 ? 64
+				      : 0;
 }
 
 // The first record has the old fixed form and carries the Spec ID event.
-static int read_header(struct rd *in, struct fault *f)
+static int read_header(struct rd *in, unsigned *banks, struct fault *f)
 {
 	rd_le32(in);
 	uint32_t type = rd_le32(in);
@@ -41,12 +45,17 @@ static int read_header(struct rd *in, struct fault *f)
 	rd_bytes(&spec, 8); // platform class, versions, uintn size
 	uint32_t n = rd_le32(&spec);
 
+	*banks = 0;
 	for (uint32_t i = 0; i < n && !spec.bad; i++) {
 		uint16_t alg = rd_le16(&spec), len = rd_le16(&spec);
 
 		if (!spec.bad && digest_size(alg) && digest_size(alg) != len)
 			return fault_set(f, "events.format", "Spec ID event names a digest of another size",
 					 i);
+		*banks |= alg == TPMLOG_SHA256   ? 1u
+			  : alg == TPMLOG_SHA384 ? 2u
+			  : alg == TPMLOG_SHA512 ? 4u
+						 : 8u;
 	}
 	rd_bytes(&spec, rd_u8(&spec));
 	return spec.bad ? fault_set(f, "events.format", "truncated Spec ID event", 32) : 0;
@@ -101,12 +110,13 @@ int eventlog_read_ccel(struct eventlog *log, struct span bytes, struct fault *f)
 {
 	struct rd in = rd_span(bytes);
 	struct record r;
+	unsigned banks;
 	int more;
 
 	log->n = 0;
-	if (read_header(&in, f))
+	if (read_header(&in, &banks, f))
 		return -1;
-	for (size_t i = 0; (more = read_record(&r, &in, ALG_SHA384, i, f)) > 0; i++) {
+	for (size_t i = 0; (more = read_record(&r, &in, TPMLOG_SHA384, i, f)) > 0; i++) {
 		if (r.index == 0) // GCP writes some that belong to no register
 			continue;
 		if (r.index > 4)
@@ -123,15 +133,16 @@ int eventlog_read_pcrs(struct eventlog *log, struct span bytes, uint16_t alg, st
 {
 	struct rd in = rd_span(bytes);
 	struct record r;
+	unsigned banks;
 	int more;
 
 	log->n = 0;
-	if (read_header(&in, f))
+	if (read_header(&in, &banks, f))
 		return -1;
 	for (size_t i = 0; (more = read_record(&r, &in, alg, i, f)) > 0; i++) {
 		if (r.type == EV_NO_ACTION)
 			continue;
-		if (r.index > 23)
+		if (r.index >= TPMLOG_PCRS)
 			return fault_set(f, "events.imr", "event of a PCR that does not exist", i);
 		if (append(log, &r, r.index, i, f))
 			return -1;
@@ -153,7 +164,7 @@ int eventlog_read_tpm(struct eventlog *log, struct span bytes, struct fault *f)
 {
 	size_t n = 0;
 
-	if (eventlog_read_pcrs(log, bytes, ALG_SHA384, f))
+	if (eventlog_read_pcrs(log, bytes, TPMLOG_SHA384, f))
 		return -1;
 	for (size_t i = 0; i < log->n; i++) {
 		int imr = register_of(log->e[i].imr);
@@ -165,4 +176,75 @@ int eventlog_read_tpm(struct eventlog *log, struct span bytes, struct fault *f)
 	}
 	log->n = n;
 	return 0;
+}
+
+int tcglog_banks(unsigned *banks, struct span bytes, struct fault *f)
+{
+	struct rd in = rd_span(bytes);
+
+	return read_header(&in, banks, f);
+}
+
+static void pcr_extend(uint8_t *pcr, size_t size, struct span digest)
+{
+	if (size == 32) {
+		struct sha256 s;
+
+		sha256_init(&s);
+		sha256_add(&s, pcr, size);
+		sha256_add(&s, digest.p, digest.n);
+		sha256_end(&s, pcr);
+		return;
+	}
+	struct sha512 s;
+
+	(size == 48 ? sha384_init : sha512_init)(&s);
+	sha512_add(&s, pcr, size);
+	sha512_add(&s, digest.p, digest.n);
+	(size == 48 ? sha384_end : sha512_end)(&s, pcr);
+}
+
+// TCG PFP section 10.4.5.3: PCR 0 starts with the locality of TPM2_Startup; the event comes before any
+// extend.
+static bool startup_locality(const struct record *r, struct tpm_pcrs *out)
+{
+	if (r->index != 0 || r->data.n != 17 ||
+	    !span_eq(span_sub(r->data, 0, 16), span_of("StartupLocality", 16)))
+		return true;
+	if (out->used & 1)
+		return false;
+	out->pcr[0][out->size - 1] = r->data.p[16];
+	return true;
+}
+
+int tpmlog_replay(struct tpm_pcrs *out, struct span bytes, uint16_t alg, struct fault *f)
+{
+	struct rd in = rd_span(bytes);
+	struct record r;
+	unsigned banks;
+	int more;
+
+	for (size_t i = 0; i < sizeof out->pcr; i++)
+		out->pcr[i / 64][i % 64] = 0;
+	out->size = digest_size(alg);
+	out->used = 0;
+	if (out->size < 32 || read_header(&in, &banks, f))
+		return out->size < 32 ? fault_set(f, "events.bank", "bank of PCRs is not one of SHA-2", alg)
+				      : -1;
+	if (!(banks & (alg == TPMLOG_SHA256 ? 1u : alg == TPMLOG_SHA384 ? 2u : 4u)))
+		return fault_set(f, "events.bank", "log does not have the bank asked for", alg);
+	for (size_t i = 0; (more = read_record(&r, &in, alg, i, f)) > 0; i++) {
+		if (r.type == EV_NO_ACTION) {
+			if (!startup_locality(&r, out))
+				return fault_set(f, "events.format", "startup locality after an extend", i);
+			continue;
+		}
+		if (r.index >= TPMLOG_PCRS)
+			return fault_set(f, "events.imr", "event of a PCR that does not exist", i);
+		if (r.digest.n != out->size)
+			return fault_set(f, "events.digest", "event has no digest of the bank in use", i);
+		pcr_extend(out->pcr[r.index], out->size, r.digest);
+		out->used |= 1u << r.index;
+	}
+	return more;
 }

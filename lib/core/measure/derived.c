@@ -1,7 +1,7 @@
 // mr_system, mr_aggregated and the three forms of MRCONFIGID.
 #include "core/hash/keccak.h"
 #include "core/hash/sha2.h"
-#include "core/measure/measure.h"
+#include "core/measure/mrconfig.h"
 
 static void base(struct sha256 *h, const uint8_t mr_td[48], const uint8_t rtmr[4][48])
 {
@@ -70,7 +70,7 @@ void mr_config_id_v2(uint8_t out[48], const uint8_t compose_hash[32], const uint
 					   [KEY_PROVIDER_LOCAL] = 1,
 					   [KEY_PROVIDER_KMS] = 2,
 					   [KEY_PROVIDER_TPM] = 3 };
-	uint8_t text[32 + 20 + 1 + 1024], digest[32];
+	uint8_t text[32 + 20 + 1 + MR_CONFIG_PROVIDER_ID_MAX], digest[32];
 	struct wr w = wr_to(text, sizeof text);
 
 	wr_put(&w, compose_hash, 32);
@@ -85,15 +85,21 @@ void mr_config_id_v2(uint8_t out[48], const uint8_t compose_hash[32], const uint
 	config_id(out, 2, digest);
 }
 
-void mr_config_id_v3(uint8_t out[48], struct span document)
+void mr_config_digest(uint8_t out[32], struct span document)
 {
 	static const char tag[] = "dstack-mr-config-v3:"; // hashed with its final NUL
 	struct sha256 h;
-	uint8_t digest[32];
 
 	sha256_init(&h);
 	sha256_add(&h, tag, sizeof tag);
 	sha256_add(&h, document.p, document.n);
-	sha256_end(&h, digest);
+	sha256_end(&h, out);
+}
+
+void mr_config_id_v3(uint8_t out[48], struct span document)
+{
+	uint8_t digest[32];
+
+	mr_config_digest(digest, document);
 	config_id(out, 3, digest);
 }

@@ -25,6 +25,7 @@ struct vm_config {
 	bool hugepages, hotplug_off, swtpm, lite;
 	enum measure_profile profile; // "tee":"soft" with "swtpm":true
 	struct span image, ovmf_variant;
+	struct span mr_config; // the document of MRCONFIGID form 3 (mrconfig.h), empty when not along
 	struct span tdx_checksum_file,
 		tdx_measurement; // decoded from tdx_measurement{checksum_file, measurement}
 };

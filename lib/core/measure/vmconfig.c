@@ -136,7 +136,8 @@ int vm_config_read(struct vm_config *c, struct wr *scratch, struct span json, st
 		return -1;
 	if (text(root, "image", scratch, &c->image) ||
 	    text(root, "ovmf_variant", scratch, &c->ovmf_variant) || text(root, "tee", scratch, &tee) ||
-	    text(root, "tdx_attestation_variant", scratch, &variant))
+	    text(root, "tdx_attestation_variant", scratch, &variant) ||
+	    text(root, "mr_config", scratch, &c->mr_config))
 		return fault_at(f, "a member of vm_config has the wrong type");
 	if (variant.n && !span_is(variant, "legacy") && !span_is(variant, "lite"))
 		return fault_at(f, "tdx_attestation_variant is neither legacy nor lite");

@@ -149,6 +149,21 @@ static const struct reason_text table[] = {
 		"Start it again; the VMM sets MRCONFIGID.",
 	},
 	{
+		"config_id.document", "The document behind MRCONFIGID is malformed",
+		"MRCONFIGID is of form 3 and the document given for it is not canonical JSON of version 3 with known members.",
+		"Pass the exact text that the machine was started with (mr_config of its sys-config).",
+	},
+	{
+		"config_id.differs", "The document behind MRCONFIGID describes another app",
+		"The machine measured other values at boot than the host bound it to.",
+		"Do not trust it; start the machine again with the configuration meant for it.",
+	},
+	{
+		"config_id.open", "MRCONFIGID could not be compared",
+		"It covers a key provider or a document that is not known here.",
+		"Give vm_config with its mr_config member, or the expected key provider.",
+	},
+	{
 		"collateral.fetch", "Collateral could not be fetched",
 		"Without it no quote can be judged.",
 		"Check attestation.pccs_url and the network.",
@@ -172,6 +187,11 @@ static const struct reason_text table[] = {
 		"events.name", "An event has a name that is not allowed",
 		"It could be taken for another event.",
 		"Rename the event.",
+	},
+	{
+		"events.bank", "The log does not have the digests asked for",
+		"A TPM log holds digests of the banks that were active at boot only.",
+		"Replay one of the banks it has.",
 	},
 	{
 		"events.limit", "The event log is too long",
