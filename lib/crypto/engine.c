@@ -1,5 +1,6 @@
 #include "crypto/engine.h"
 
+#include <assert.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "core/attest/dcap_text.h"
+#include "crypto/held.h"
 #include "crypto/intel_root.h"
 #include "crypto/sig.h"
 
@@ -42,7 +44,7 @@ struct engine {
 	} proof[SETS][WAYS];
 	uint8_t next_way[SETS];
 	struct engine_stats stats;
-	struct dcap_collateral collateral;
+	struct held_set held;
 	struct dcap work;
 };
 
@@ -213,13 +215,19 @@ static bool run_check(struct engine *g, const struct sig_check *c)
 	// Lengths follow from the kind, for RSA from the total.
 	struct span parts[4] = { span_of(&kind, 1), c->key, c->sig, span_of(message, DIGEST) };
 
-	if (!sig_check_is_sound(c) || !digest_of(g, &c->msg, 1, message) || !digest_of(g, parts, 4, id) ||
-	    !memcmp(id, none, DIGEST))
+	if (!sig_check_is_sound(c))
+		return false;
+	if (held_knows(&g->held, c)) {
+		g->stats.cached++;
+		return true;
+	}
+	if (!digest_of(g, &c->msg, 1, message) || !digest_of(g, parts, 4, id) || !memcmp(id, none, DIGEST))
 		return false;
 	struct proof *set = g->proof[id[0]];
 	for (size_t i = 0; i < WAYS; i++)
 		if (!memcmp(set[i].id, id, DIGEST)) {
 			g->stats.cached++;
+			held_prove(&g->held, c);
 			return true;
 		}
 	if (c->alg != SIG_P256_SHA256)
@@ -230,6 +238,7 @@ static bool run_check(struct engine *g, const struct sig_check *c)
 	struct proof *p = &set[g->next_way[id[0]]++ % WAYS];
 	p->reason = c->reason;
 	memcpy(p->id, id, DIGEST);
+	held_prove(&g->held, c);
 	return true;
 }
 
@@ -242,6 +251,7 @@ void engine_forget(struct engine *g, enum reason from)
 	for (size_t i = 0; i < KEYS; i++)
 		if (g->key[i].reason >= from)
 			drop_key(&g->key[i]);
+	held_forget(&g->held, from);
 }
 
 struct engine_stats engine_stats(const struct engine *g)
@@ -250,6 +260,19 @@ struct engine_stats engine_stats(const struct engine *g)
 }
 
 // ---- a quote
+
+size_t engine_roots(const struct engine *g)
+{
+	return g->anchors;
+}
+
+const struct dcap_collateral *engine_collateral(struct engine *g, struct span text, size_t root)
+{
+	const struct trusted *t = &g->anchor[root];
+
+	assert(root < g->anchors);
+	return held_get(&g->held, text, span_of(t->der, t->n), t->anchor);
+}
 
 uint32_t engine_run(struct engine *g, const struct sig_check *check, size_t n, enum reason reason)
 {
@@ -281,9 +304,7 @@ int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_resul
 	char text[300];
 
 	for (size_t i = 0; i < g->anchors; i++) {
-		const struct trusted *t = &g->anchor[i];
-		dcap_collateral_read(&g->collateral, in->collateral, span_of(t->der, t->n), t->anchor);
-		dcap_begin(&g->work, in, &g->collateral);
+		dcap_begin(&g->work, in, engine_collateral(g, in->collateral, i));
 		enum reason why = dcap_finish(
 			&g->work, engine_run(g, g->work.check, g->work.checks, g->work.reason), out);
 		if (why == REASON_OK)

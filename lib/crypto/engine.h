@@ -2,9 +2,10 @@
 //
 // dcap_verify lets the core list its signature checks, runs them, and lets the core give the result; nothing
 // can be read from a quote that did not verify. Holds the trust anchors (Intel's root is compiled in, others
-// are added and mark every verdict `development`) and a small cache of proofs: "this signature over this
-// message by this key holds", keyed by SHA-256. Verdicts are never cached: time, revocation and policy are
-// applied on each call. An engine is not shared between threads. It is about 400 KiB and does not grow.
+// are added and mark every verdict `development`), a small cache of proofs ("this signature over this message
+// by this key holds", keyed by SHA-256) and the collateral used last, decoded. Verdicts are never cached:
+// time, revocation and policy are applied on each call, so what is cached never changes an answer. An engine
+// is not shared between threads. It does not grow: 2 MiB, of which 0.4 are touched with one collateral.
 #pragma once
 #include "base/err.h"
 #include "core/attest/dcap.h"
@@ -18,12 +19,18 @@ MUST_USE int engine_add_root(struct engine *g, struct span der, struct err *e);
 // The same, and no other. For `dstack quote verify --root`.
 MUST_USE int engine_only_root(struct engine *g, struct span der, struct err *e);
 bool engine_has_development(const struct engine *g);
+size_t engine_roots(const struct engine *g); // how many are trusted
 
 // 0: the quote is genuine at `in->now` and `out` says what it attests. -1: `code` is one of
 // core/verify/reason.h, the class ERR_UNTRUSTED, or ERR_INPUT for collateral that cannot be read. With
 // several anchors each is tried and the refusal that came furthest is reported.
 MUST_USE int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_result *out,
 			 struct err *e);
+
+// For the native side of functions that call dcap_begin themselves: collateral decoded under the trusted root
+// of that number, from the cache or anew. Good until the next call of this or of dcap_verify. engine_run
+// knows its signatures.
+const struct dcap_collateral *engine_collateral(struct engine *g, struct span text, size_t root);
 
 // For the native side of other two-phase functions of the core: runs checks in the order of their reasons,
 // to the first that fails (what follows cannot change the reason any more) or to those behind `reason`, the
