@@ -1,28 +1,65 @@
 // pccs - collateral for a platform, from Intel's PCS or a PCCS, kept in memory and on disk (spec 50 section
 // 4).
 //
-// Everything fetched is bounded in size and time, redirects are not followed, signed documents are kept byte
-// for byte. Nothing here proves anything: the caller verifies, then says so with pccs_verified. What is
-// unverified is not kept, what has expired is not given out. Safe to call from several threads.
+// What is fetched is bounded in size and time, and signed documents are kept byte for byte. Nothing here
+// proves anything: the caller verifies each answer and says so. Only what verified is kept; a kept answer is
+// used for at most 24 hours or until its earliest nextUpdate, fetched anew in the background at half of that,
+// used on until nextUpdate when the source fails, and never after it. What is older than collateral that
+// verified before is refused. Several askers for one platform cause one fetch. Safe to call from several
+// threads; blocks on the network.
+//
+//     struct pccs_answer a = { 0 };
+//     while (!(got = pccs_get(p, &a, &platform, &e))) {
+//             r = verify(a.json, a.n, &expires, &e);
+//             if (r)
+//                     pccs_refused(p, &a, &e);
+//             else if (!(r = pccs_verified(p, &a, expires, &e)))
+//                     break;
+//     }
+//     pccs_release(&a);
 #pragma once
 #include "base/err.h"
 #include "core/attest/dcap.h"
 
 struct pccs;
+struct pccs_blob;
 
-struct pccs *pccs_new(const char *url, const char *cache_dir,
-		      struct err *e); // NULL url: Intel's; NULL dir: memory
-void pccs_free(struct pccs *p);
+struct pccs_config {
+	const char *url;          // NULL: Intel's
+	const char *cache_dir;    // NULL: memory only
+	bool compat;              // older collateral than seen before is labelled, not refused
+	int connect_ms, total_ms; // 0: 5 and 30 seconds; the total is that of all requests for one platform
+	uint64_t (*clock)(void);  // NULL: time_now
+};
+
+// Codes: config.pccs_url, collateral.newest.
+struct pccs *pccs_new(const struct pccs_config *c, struct err *e);
+void pccs_free(struct pccs *p); // no call may be under way; a fetch in the background is broken off
+
+enum pccs_source { PCCS_NOTHING, PCCS_CANDIDATE, PCCS_MEMORY, PCCS_DISK, PCCS_FETCHED };
 
 struct pccs_answer {
-	char *json; // QuoteCollateralV3; free()
+	const char *json; // QuoteCollateralV3; until the next pccs_get or pccs_release
 	size_t n;
-	bool cached; // not fetched just now
+	enum pccs_source source; // PCCS_CANDIDATE: fetched before and not verified yet
+	bool older;              // after pccs_verified in compat: older than seen before
+	struct dcap_platform platform;
+	struct pccs_blob *blob;
+	unsigned tried; // sources
+	bool unusable;  // the last answer was no use for any quote
 };
-// `fresh`: do not answer from the cache (at most every 30 s a platform, else as without). ERR_AGAIN,
-// collateral.fetch when nothing could be had.
-int pccs_get(struct pccs *p, struct pccs_answer *out, const struct dcap_platform *platform, bool fresh,
-	     struct err *e);
-// This answer verified; it may be given out again until `expires`.
-void pccs_verified(struct pccs *p, const struct dcap_platform *platform, const struct pccs_answer *a,
-		   uint64_t expires);
+
+// The next answer worth trying, starting with `a` all zero. 1: there is no other, `e` is left alone. -1:
+// nothing could be had: collateral.fetch, .answer, .unknown_platform, .busy.
+int pccs_get(struct pccs *p, struct pccs_answer *a, const struct dcap_platform *platform, struct err *e);
+// The quote did not verify with this answer, for the reason in `e`: what is wrong with the collateral itself
+// is not used again, what refuses a quote stays in force.
+void pccs_refused(struct pccs *p, struct pccs_answer *a, const struct err *e);
+// It verified and holds until `expires`. -1: collateral.downgrade.
+int pccs_verified(struct pccs *p, struct pccs_answer *a, uint64_t expires, struct err *e);
+void pccs_release(struct pccs_answer *a);
+
+struct pccs_stats {
+	uint64_t fetches, failures; // groups of requests begun, and those that gave nothing
+};
+struct pccs_stats pccs_stats(struct pccs *p);

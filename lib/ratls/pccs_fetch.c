@@ -5,23 +5,16 @@
 #include <string.h>
 #include <strings.h>
 
-#include <curl/curl.h>
-
 #include "base/cleanup.h"
+#include "base/strings.h"
 #include "core/attest/collateral.h"
+#include "core/codec/der.h"
 #include "core/codec/hex.h"
+#include "core/codec/pem.h"
+#include "core/codec/x509.h"
 
-enum { BODY_MAX = 64 << 10, CHAIN_MAX = 16 << 10, CONNECT_SECONDS = 5, TOTAL_SECONDS = 20 };
-#define ROOT_CRL_INTEL "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
-
-struct reply {
-	const char *const *chain_headers; // names of the header with the issuer chain, first found wins
-	size_t body_n, chain_n;
-	long status;
-	bool too_long;
-	uint8_t body[BODY_MAX];
-	char chain[CHAIN_MAX]; // percent-decoded
-};
+enum { CRL_MAX = 32 << 10, TCB_MAX = 64 << 10, IDENTITY_MAX = 16 << 10, URL_CAP = 600, DER_CAP = 8192 };
+#define INTEL_HOSTS ".trustedservices.intel.com"
 
 char *pccs_base_url(const char *url)
 {
@@ -38,189 +31,221 @@ char *pccs_base_url(const char *url)
 	return s;
 }
 
-static size_t on_body(char *p, size_t size, size_t n, void *arg)
-{
-	struct reply *r = arg;
-
-	(void)size;
-	if (n > BODY_MAX - r->body_n) {
-		r->too_long = true;
-		return 0;
-	}
-	memcpy(r->body + r->body_n, p, n);
-	r->body_n += n;
-	return n;
-}
-
-// RFC 3986 percent-decoding into `chain`; a chain that does not fit is left out, and so missed by the caller.
-static void keep_chain(struct reply *r, const char *p, size_t n)
-{
-	if (r->chain_n)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		uint8_t c = (uint8_t)p[i];
-
-		if (r->chain_n == CHAIN_MAX) {
-			r->too_long = true;
-			return;
-		}
-		if (c == '%') {
-			if (n - i < 3 || hex_decode(&c, 1, span_of(p + i + 1, 2))) {
-				r->chain_n = 0;
-				return;
-			}
-			i += 2;
-		}
-		r->chain[r->chain_n++] = (char)c;
-	}
-}
-
-static size_t on_header(char *p, size_t size, size_t n, void *arg)
-{
-	struct reply *r = arg;
-
-	(void)size;
-	for (const char *const *name = r->chain_headers; name && *name; name++) {
-		size_t len = strlen(*name);
-
-		if (n <= len || strncasecmp(p, *name, len) != 0 || p[len] != ':')
-			continue;
-		size_t from = len + 1, to = n;
-
-		while (from < to && p[from] == ' ')
-			from++;
-		while (to > from && (p[to - 1] == '\r' || p[to - 1] == '\n' || p[to - 1] == ' '))
-			to--;
-		keep_chain(r, p + from, to - from);
-	}
-	return n;
-}
-
-static int request(CURL *curl, struct reply *r, const char *url, const char *const *chain_headers,
-		   struct err *e)
-{
-	char why[CURL_ERROR_SIZE] = "";
-
-	*r = (struct reply){ .chain_headers = chain_headers };
-	curl_easy_reset(curl);
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TOTAL_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
-	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(curl, CURLOPT_HEADERDATA, r);
-	CURLcode code = curl_easy_perform(curl);
-
-	if (r->too_long)
-		return err_code(e, ERR_AGAIN, "collateral.fetch", "fetch %s: answer is too long", url);
-	if (code != CURLE_OK)
-		return err_code(e, ERR_AGAIN, "collateral.fetch", "fetch %s: %s", url,
-				*why ? why : curl_easy_strerror(code));
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &r->status);
-	return 0;
-}
-
-static int expect_ok(const struct reply *r, const char *url, bool chain, struct err *e)
-{
-	if (r->status != 200)
-		return err_code(e, ERR_AGAIN, "collateral.fetch", "fetch %s: HTTP status %ld", url,
-				r->status);
-	if (chain && !r->chain_n)
-		return err_code(e, ERR_AGAIN, "collateral.fetch", "fetch %s: answer has no issuer chain",
-				url);
-	return 0;
-}
-
 static int keep(struct span *out, const void *p, size_t n, struct wr *store, struct err *e)
 {
 	size_t at = store->n;
 
 	wr_put(store, p, n);
 	if (store->bad)
-		return err_code(e, ERR_AGAIN, "collateral.fetch", "collateral is too long");
+		return err_code(e, ERR_AGAIN, "collateral.answer", "collateral is too long");
 	*out = span_of(store->p + at, n);
 	return 0;
 }
 
-// A CRL comes as DER or as hex text of it.
-static int keep_crl(struct span *out, const struct reply *r, struct wr *store, struct err *e)
-{
-	uint8_t der[BODY_MAX / 2];
-	size_t n = r->body_n;
-
-	while (n && (r->body[n - 1] == '\n' || r->body[n - 1] == '\r'))
-		n--;
-	if (n % 2 == 0 && !hex_decode(der, n / 2, span_of(r->body, n)))
-		return keep(out, der, n / 2, store, e);
-	return keep(out, r->body, r->body_n, store, e);
-}
-
 struct job {
-	CURL *curl;
+	struct pccs_http *http;
 	const char *base;
-	struct reply *r;
+	struct pccs_reply *r;
 	struct wr store;
 };
 
-static int get_crls(struct job *j, struct collateral *c, bool processor, struct err *e)
+static int expect_ok(const struct pccs_reply *r, const char *url, bool chain, struct err *e)
+{
+	if (r->status != 200)
+		return err_code(e, ERR_AGAIN, "collateral.fetch", "fetch %.200s: HTTP status %ld", url,
+				r->status);
+	if (chain && !r->chain_n)
+		return err_code(e, ERR_AGAIN, "collateral.answer",
+				"fetch %.200s: the answer has no issuer chain", url);
+	return 0;
+}
+
+// A CRL comes as DER or as hex text of it.
+static int keep_crl(struct job *j, struct span *out, const char *url, struct err *e)
+{
+	const struct pccs_reply *r = j->r;
+	uint8_t der[CRL_MAX];
+	size_t n = r->body_n;
+	struct x509_crl crl;
+
+	while (n && (r->body[n - 1] == '\n' || r->body[n - 1] == '\r'))
+		n--;
+	bool hex = n / 2 <= sizeof der && !hex_decode(der, n / 2, span_of(r->body, n));
+	struct span got = hex ? span_of(der, n / 2) : span_of(r->body, r->body_n);
+
+	if (x509_crl_parse(&crl, got))
+		return err_code(e, ERR_AGAIN, "collateral.answer", "fetch %.200s: the answer is not a CRL",
+				url);
+	return keep(out, got.p, got.n, &j->store, e);
+}
+
+static int get_pck_crl(struct job *j, struct collateral *c, bool processor, struct err *e)
 {
 	static const char *const chain[] = { "SGX-PCK-CRL-Issuer-Chain", NULL };
-	char url[600];
+	char url[URL_CAP];
 
 	snprintf(url, sizeof url, "%.400s/sgx/certification/v4/pckcrl?ca=%s&encoding=der", j->base,
 		 processor ? "processor" : "platform");
-	if (request(j->curl, j->r, url, chain, e) || expect_ok(j->r, url, true, e) ||
-	    keep_crl(&c->pck_crl, j->r, &j->store, e) ||
-	    keep(&c->pck_crl_issuer_chain, j->r->chain, j->r->chain_n, &j->store, e))
+	if (pccs_http_get(j->http, j->r, url, chain, 2 * CRL_MAX, e) || expect_ok(j->r, url, true, e) ||
+	    keep_crl(j, &c->pck_crl, url, e))
 		return -1;
-	snprintf(url, sizeof url, "%.400s/sgx/certification/v4/rootcacrl", j->base);
-	if (request(j->curl, j->r, url, NULL, e))
-		return -1;
-	if (j->r->status == 404) { // Intel's own service has it elsewhere
-		snprintf(url, sizeof url, "%s", ROOT_CRL_INTEL);
-		if (request(j->curl, j->r, url, NULL, e))
-			return -1;
-	}
-	return expect_ok(j->r, url, false, e) || keep_crl(&c->root_ca_crl, j->r, &j->store, e) ? -1 : 0;
+	return keep(&c->pck_crl_issuer_chain, j->r->chain, j->r->chain_n, &j->store, e);
 }
 
-static int get_signed(struct job *j, const char *url, const char *member, const char *const *chain,
-		      struct span *issuer, struct span *text, struct span *signature, struct err *e)
+// ---- where the root CRL is
+
+// Extension `oid` of a certificate; RFC 5280 section 4.1: the extensions are the last field of the TBS part.
+static bool extension(struct span der, struct span oid, struct rd *value)
+{
+	struct rd r = rd_span(der), cert = der_enter(&r, DER_SEQUENCE), tbs = der_enter(&cert, DER_SEQUENCE);
+	struct der last = { 0 };
+
+	while (!tbs.bad && rd_left(&tbs))
+		last = der_any(&tbs);
+	if (tbs.bad || last.tag != 0xa3)
+		return false;
+	struct rd outer = rd_span(last.body), list = der_enter(&outer, DER_SEQUENCE);
+
+	while (!list.bad && rd_left(&list)) {
+		struct rd one = der_enter(&list, DER_SEQUENCE);
+		bool found = span_eq(der_take(&one, DER_OID), oid);
+
+		(void)der_true(&one);
+		*value = der_enter(&one, DER_OCTET_STRING);
+		if (found)
+			return !value->bad;
+	}
+	return false;
+}
+
+bool pccs_crl_point(struct span der, char *out, size_t cap)
+{
+	static const uint8_t oid[] = { 0x55, 0x1d, 0x1f }; // RFC 5280 section 4.2.1.13
+	struct rd value;
+
+	if (!extension(der, span_of(oid, sizeof oid), &value))
+		return false;
+	struct rd points = der_enter(&value, DER_SEQUENCE), point = der_enter(&points, DER_SEQUENCE);
+	struct rd name = der_enter(&point, 0xa0), full = der_enter(&name, 0xa0);
+	struct span uri = der_take(&full, 0x86);
+
+	if (full.bad || !uri.n || uri.n >= cap)
+		return false;
+	for (size_t i = 0; i < uri.n; i++)
+		if (uri.p[i] <= ' ' || uri.p[i] >= 0x7f)
+			return false;
+	memcpy(out, uri.p, uri.n);
+	out[uri.n] = 0;
+	return true;
+}
+
+// The host of an http or https URL without user information; "" when it is anything else.
+static void host_of(const char *url, char *out, size_t cap)
+{
+	CURLU *u = curl_url();
+	char *host = NULL, *scheme = NULL, *user = NULL;
+
+	out[0] = 0;
+	if (u && !curl_url_set(u, CURLUPART_URL, url, 0) && !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
+	    !curl_url_get(u, CURLUPART_HOST, &host, 0) &&
+	    curl_url_get(u, CURLUPART_USER, &user, 0) == CURLUE_NO_USER &&
+	    (!strcmp(scheme, "http") || !strcmp(scheme, "https")))
+		snprintf(out, cap, "%s", host);
+	curl_free(user);
+	curl_free(host);
+	curl_free(scheme);
+	curl_url_cleanup(u);
+}
+
+// The chain is not verified yet, so what it names may be any address: only the source's own host and Intel's.
+static bool may_ask(const char *base, const char *url)
+{
+	char own[256], other[256];
+
+	host_of(base, own, sizeof own);
+	host_of(url, other, sizeof other);
+	return *other && (!strcasecmp(own, other) || str_ends(other, INTEL_HOSTS));
+}
+
+static int root_crl_url(const struct job *j, struct span chain, char *url, size_t cap, struct err *e)
+{
+	struct rd in = rd_span(chain);
+	uint8_t last[DER_CAP], der[DER_CAP];
+	size_t n = 0, last_n = 0;
+	int more;
+
+	while ((more = pem_next(&in, der, sizeof der, &n)) == 1) {
+		memcpy(last, der, n);
+		last_n = n;
+	}
+	if (more || !pccs_crl_point(span_of(last, last_n), url, cap) || !may_ask(j->base, url))
+		return err_code(
+			e, ERR_AGAIN, "collateral.answer",
+			"%.200s has no root CRL, and its root certificate names no place for it that may "
+			"be asked",
+			j->base);
+	return 0;
+}
+
+static int get_root_crl(struct job *j, struct collateral *c, struct err *e)
+{
+	char url[URL_CAP];
+	bool intel = !strcmp(j->base, PCCS_INTEL);
+
+	snprintf(url, sizeof url, "%.400s/sgx/certification/v4/rootcacrl", j->base);
+	if (!intel && pccs_http_get(j->http, j->r, url, NULL, 2 * CRL_MAX, e))
+		return -1;
+	if (intel || j->r->status == 404) {
+		if (root_crl_url(j, c->qe_identity_issuer_chain, url, sizeof url, e) ||
+		    pccs_http_get(j->http, j->r, url, NULL, 2 * CRL_MAX, e))
+			return -1;
+	}
+	return expect_ok(j->r, url, false, e) || keep_crl(j, &c->root_ca_crl, url, e) ? -1 : 0;
+}
+
+// ---- the signed documents
+
+static int keep_signed(struct job *j, const char *url, const char *member, struct span *issuer,
+		       struct span *text, struct span *signature, struct err *e)
 {
 	struct span value;
 	uint8_t sig[64];
 
-	if (request(j->curl, j->r, url, chain, e) || expect_ok(j->r, url, true, e))
-		return -1;
 	if (collateral_signed(span_of(j->r->body, j->r->body_n), member, &value, sig))
-		return err_code(e, ERR_AGAIN, "collateral.fetch", "fetch %s: answer is not {%s, signature}",
-				url, member);
+		return err_code(e, ERR_AGAIN, "collateral.answer",
+				"fetch %.200s: the answer is not {%s, signature}", url, member);
 	return keep(issuer, j->r->chain, j->r->chain_n, &j->store, e) ||
 	       keep(text, value.p, value.n, &j->store, e) || keep(signature, sig, sizeof sig, &j->store, e);
 }
 
-static int get_all(struct job *j, struct collateral *c, const struct dcap_platform *p, struct err *e)
+static int get_tcb_info(struct job *j, struct collateral *c, const struct dcap_platform *p, struct err *e)
 {
-	static const char *const tcb[] = { "SGX-TCB-Info-Issuer-Chain", "TCB-Info-Issuer-Chain", NULL };
-	static const char *const identity[] = { "SGX-Enclave-Identity-Issuer-Chain", NULL };
-	const char *tee = p->is_tdx ? "tdx" : "sgx";
-	char url[600];
+	static const char *const chain[] = { "SGX-TCB-Info-Issuer-Chain", "TCB-Info-Issuer-Chain", NULL };
+	char url[URL_CAP], fmspc[13];
 
-	if (get_crls(j, c, p->processor_ca, e))
+	for (size_t i = 0; i < 6; i++)
+		snprintf(fmspc + 2 * i, 3, "%02X", p->fmspc[i]);
+	snprintf(url, sizeof url, "%.400s/%s/certification/v4/tcb?fmspc=%s", j->base,
+		 p->is_tdx ? "tdx" : "sgx", fmspc);
+	if (pccs_http_get(j->http, j->r, url, chain, TCB_MAX, e))
 		return -1;
-	snprintf(url, sizeof url, "%.400s/%s/certification/v4/tcb?fmspc=%02X%02X%02X%02X%02X%02X", j->base,
-		 tee, p->fmspc[0], p->fmspc[1], p->fmspc[2], p->fmspc[3], p->fmspc[4], p->fmspc[5]);
-	if (get_signed(j, url, "tcbInfo", tcb, &c->tcb_info_issuer_chain, &c->tcb_info,
-		       &c->tcb_info_signature, e))
-		return -1;
-	snprintf(url, sizeof url, "%.400s/%s/certification/v4/qe/identity?update=standard", j->base, tee);
-	return get_signed(j, url, "enclaveIdentity", identity, &c->qe_identity_issuer_chain, &c->qe_identity,
-			  &c->qe_identity_signature, e);
+	if (j->r->status == 404)
+		return err_code(e, ERR_AGAIN, "collateral.unknown_platform",
+				"%.200s knows no platform with the FMSPC %s", j->base, fmspc);
+	return expect_ok(j->r, url, true, e) || keep_signed(j, url, "tcbInfo", &c->tcb_info_issuer_chain,
+							    &c->tcb_info, &c->tcb_info_signature, e);
+}
+
+static int get_identity(struct job *j, struct collateral *c, bool is_tdx, struct err *e)
+{
+	static const char *const chain[] = { "SGX-Enclave-Identity-Issuer-Chain", NULL };
+	char url[URL_CAP];
+
+	snprintf(url, sizeof url, "%.400s/%s/certification/v4/qe/identity?update=standard", j->base,
+		 is_tdx ? "tdx" : "sgx");
+	return pccs_http_get(j->http, j->r, url, chain, IDENTITY_MAX, e) || expect_ok(j->r, url, true, e) ||
+	       keep_signed(j, url, "enclaveIdentity", &c->qe_identity_issuer_chain, &c->qe_identity,
+			   &c->qe_identity_signature, e);
 }
 
 static int write_json(const struct collateral *c, char **json, size_t *n, struct err *e)
@@ -232,25 +257,26 @@ static int write_json(const struct collateral *c, char **json, size_t *n, struct
 	collateral_write(&w, c);
 	if (w.bad) {
 		free(w.p);
-		return err_code(e, ERR_AGAIN, "collateral.fetch", "collateral is too long");
+		return err_code(e, ERR_AGAIN, "collateral.answer", "collateral is too long");
 	}
 	*json = (char *)w.p;
 	*n = w.n;
 	return 0;
 }
 
-int pccs_fetch(const char *base, const struct dcap_platform *platform, char **json, size_t *n, struct err *e)
+int pccs_fetch(struct pccs_http *h, const char *base, const struct dcap_platform *platform, char **json,
+	       size_t *n, struct err *e)
 {
 	struct collateral c = { 0 };
-	auto_free struct reply *r = malloc(sizeof *r);
+	auto_free struct pccs_reply *r = malloc(sizeof *r);
 	auto_free uint8_t *store = malloc(DCAP_COLLATERAL_MAX);
-	struct job j = { curl_easy_init(), base, r, wr_to(store, DCAP_COLLATERAL_MAX) };
-	int result = -1;
+	struct job j = { h, base, r, wr_to(store, DCAP_COLLATERAL_MAX) };
 
-	if (!r || !store || !j.curl)
-		err_set(e, ERR_SYSTEM, "out of memory");
-	else
-		result = get_all(&j, &c, platform, e) || write_json(&c, json, n, e) ? -1 : 0;
-	curl_easy_cleanup(j.curl);
-	return result;
+	if (!r || !store || !h->curl)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	// First what only genuine platforms have: a made-up one costs a single request.
+	if (get_tcb_info(&j, &c, platform, e) || get_identity(&j, &c, platform->is_tdx, e) ||
+	    get_pck_crl(&j, &c, platform->processor_ca, e) || get_root_crl(&j, &c, e))
+		return -1;
+	return write_json(&c, json, n, e);
 }

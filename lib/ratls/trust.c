@@ -81,7 +81,11 @@ struct trust *trust_new(const struct trust_config *c, struct err *e)
 		return NULL;
 	}
 	pthread_mutex_init(&t->lock, NULL);
-	if (!(t->pccs = pccs_new(c->pccs_url, c->cache_dir, e)) || !(t->engine = engine_new(e)) ||
+	struct pccs_config source = { .url = c->pccs_url,
+				      .cache_dir = c->cache_dir,
+				      .compat = c->collateral_compat };
+
+	if (!(t->pccs = pccs_new(&source, e)) || !(t->engine = engine_new(e)) ||
 	    !(t->images = images_new(c->image_dir, e)) ||
 	    (c->development_root && add_root(t->engine, c->development_root, e))) {
 		trust_free(t);
@@ -113,6 +117,21 @@ static int verify_once(struct trust *t, struct dcap_result *q, struct span quote
 	return r;
 }
 
+// With one piece of collateral after the other, as long as another may help.
+static int verify_with_collateral(struct trust *t, struct pccs_answer *a, struct dcap_result *q,
+				  struct span quote, const struct dcap_platform *platform, struct err *e)
+{
+	int got;
+
+	while (!(got = pccs_get(t->pccs, a, platform, e))) {
+		if (verify_once(t, q, quote, a, e))
+			pccs_refused(t->pccs, a, e);
+		else if (!pccs_verified(t->pccs, a, q->expires, e))
+			return 0;
+	}
+	return -1;
+}
+
 // Refusals that newer collateral may lift.
 static bool about_collateral(const struct err *e)
 {
@@ -125,40 +144,34 @@ static bool about_collateral(const struct err *e)
 	return false;
 }
 
-// The quote under its platform's collateral; kept collateral that does not do is fetched anew, once.
+// The quote under its platform's collateral.
 static int verify_quote(struct trust *t, struct trust_result *out, struct dcap_result *q, struct span quote,
 			struct err *e)
 {
 	struct dcap_platform platform;
 	struct pccs_answer a = { 0 };
 	enum reason why = dcap_platform(quote, &platform);
-	int r = -1;
 
 	if (why != REASON_OK) {
 		verdict_fail(&out->verdict, "quote", (struct span){ 0 }, ANCHOR_NONE, reason_text(why)->code,
 			     reason_text(why)->text);
 		return err_code(e, ERR_UNTRUSTED, reason_text(why)->code, "%s", reason_text(why)->text);
 	}
-	for (int round = 0; round < 2 && r; round++) {
-		if (round && (!a.cached || !about_collateral(e)))
-			break;
-		free(a.json);
-		a = (struct pccs_answer){ 0 };
-		if (pccs_get(t->pccs, &a, &platform, round > 0, e)) {
-			verdict_fail(&out->verdict, "collateral", (struct span){ 0 }, ANCHOR_NONE, e->code,
-				     e->text);
-			return -1;
-		}
-		r = verify_once(t, q, quote, &a, e);
-	}
-	if (r) {
+	int r = verify_with_collateral(t, &a, q, quote, &platform, e);
+
+	if (r)
 		verdict_fail(&out->verdict, about_collateral(e) ? "collateral" : "quote", (struct span){ 0 },
 			     ANCHOR_NONE, e->code, e->text);
-	} else {
-		pccs_verified(t->pccs, &platform, &a, q->expires);
+	else
 		dcap_claims(q, &out->verdict);
-	}
-	free(a.json);
+	if (!r && a.older)
+		snprintf(verdict_pass(&out->verdict, "collateral_age", span_str("older than seen before"),
+				      q->anchor)
+				 ->detail,
+			 sizeof out->verdict.claim[0].detail,
+			 "collateral.downgrade: newer collateral was seen; accepted because the mode is "
+			 "compat");
+	pccs_release(&a);
 	return r;
 }
 

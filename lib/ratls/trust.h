@@ -17,9 +17,10 @@
 struct trust;
 
 struct trust_config {
-	const char *pccs_url;  // base URL; NULL: Intel's PCS
-	const char *cache_dir; // disk cache of collateral; NULL: memory only
-	const char *image_dir; // folder of image folders (each with sha256sum.txt); NULL: none, so never ok
+	const char *pccs_url;   // base URL; NULL: Intel's PCS
+	const char *cache_dir;  // disk cache of collateral; NULL: memory only
+	bool collateral_compat; // label collateral that is older than seen before instead of refusing it
+	const char *image_dir;  // folder of image folders (each with sha256sum.txt); NULL: none, so never ok
 	const char *development_root; // DER or PEM file; NULL: Intel only
 	bool insecure_development;    // must be set with it, else trust_new fails: config.development_root
 };

@@ -169,6 +169,31 @@ static const struct reason_text table[] = {
 		"Check attestation.pccs_url and the network.",
 	},
 	{
+		"collateral.answer", "The collateral service gave no acceptable answer",
+		"It answered, but too long, with a redirect, without an issuer chain, or with something else than asked for.",
+		"Check attestation.pccs_url: it must be the base URL of a PCCS or of Intel's PCS.",
+	},
+	{
+		"collateral.unknown_platform", "The collateral service does not know the platform",
+		"It has no TCB info for the FMSPC that the quote's certificate names.",
+		"Use another collateral service, or register the platform with this one.",
+	},
+	{
+		"collateral.busy", "Too many questions about unknown platforms",
+		"Quotes of platforms not seen before cost requests, which are limited.",
+		"Try again in a few seconds.",
+	},
+	{
+		"collateral.downgrade", "Collateral older than collateral seen before",
+		"Somebody may be hiding what became known since: a vulnerability, a revocation.",
+		"Ask why the collateral service went back. To start anew remove newest.json from the cache folder.",
+	},
+	{
+		"collateral.newest", "The record of the newest collateral is damaged",
+		"Older collateral could not be told from newer.",
+		"Find out who changed it, then remove newest.json from the cache folder.",
+	},
+	{
 		"events.format", "The event log is malformed",
 		"It cannot be replayed.",
 		"Fetch it again.",
