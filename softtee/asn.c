@@ -91,7 +91,7 @@ void asn_integer(struct asn *d, const uint8_t *p, size_t n)
 		p++;
 		n--;
 	}
-	if (*p & 0x80)
+	if (n && *p & 0x80)
 		asn_raw(d, "", 1);
 	asn_raw(d, p, n);
 	asn_close(d, at);

@@ -23,4 +23,9 @@ int key_sign_raw(const struct dev_key *k, const void *msg, size_t n, uint8_t sig
 		 struct err *e);
 int key_sign_der(const struct dev_key *k, const void *msg, size_t n, uint8_t sig[static KEY_SIG_DER_MAX],
 		 size_t *sign, struct err *e);
+// The key that a seed and a label name, the same everywhere, and ECDSA with the nonce of RFC 6979: what is
+// made from a seed is the same bytes each time. For evidence that tests are made of, never for secrets.
+int key_from_seed(struct dev_key *k, const char *seed, const char *label, struct err *e);
+int key_sign_fixed(const struct dev_key *k, const void *msg, size_t n, uint8_t sig[static KEY_RAW],
+		   struct err *e);
 void key_id(const struct dev_key *k, uint8_t id[static KEY_ID]); // RFC 5280 section 4.2.1.2 method 1

@@ -269,6 +269,21 @@ static const struct reason_text table[] = {
 		"Check the KMS's address and version.",
 	},
 	{
+		"forge.edit", "An edit does not fit the layer",
+		"The offset, text or place in DER that it names is not in the bytes made so far.",
+		"Look at the layer with --layers DIR and correct offset, text or path.",
+	},
+	{
+		"forge.recipe", "The recipe cannot be followed",
+		"It has an unknown name, a value of the wrong form, or too many edits.",
+		"See dstack-softtee forge --fields for the names and the form of each value.",
+	},
+	{
+		"forge.size", "The layer is too large",
+		"Certificates and revocation lists are made in 4 KiB.",
+		"Use fewer or smaller extensions, or give the whole layer as `der`.",
+	},
+	{
 		"pki.incomplete", "The development PKI's folder has files but no root",
 		"Making a new one would mix two.",
 		"Give an empty folder, or restore the old one.",
