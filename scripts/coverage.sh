@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 build=build-coverage
 flags='-fprofile-instr-generate -fcoverage-mapping'
-show=() tests=(--no-suite corpus) min=${COVERAGE_MIN:-95}
+show=() tests=(--no-suite corpus) min=${COVERAGE_MIN:-95} broken=0
 while [ $# -gt 0 ]; do
 	case $1 in
 	--show) show=(--show) ;;
@@ -28,10 +28,11 @@ ninja -C $build >$build/build.log || { tail -n 40 $build/build.log; exit 1; }
 rm -rf $build/profile
 mkdir $build/profile
 LLVM_PROFILE_FILE=$PWD/$build/profile/%2m.profraw meson test -C $build --no-rebuild "${tests[@]}" >$build/test.log ||
-	{ grep -vE '^ *[0-9]+/[0-9]+ .* OK ' $build/test.log | tail -n 40; exit 1; }
+	{ grep -E '^ *[0-9]+/[0-9]+ ' $build/test.log | grep -v ' OK '; broken=1; }
 llvm-profdata-14 merge -o $build/all.profdata $build/profile/*.profraw
 
 # The object files themselves, so that a file that no test links counts too.
 mapfile -t objects < <(for folder; do find "$build/$(cut -d/ -f1,2 <<<"$folder")" -name '*.o'; done | sort -u)
 llvm-cov-14 export -format=text -instr-profile $build/all.profdata "${objects[@]/#/-object=}" >$build/coverage.json
 scripts/coverage.py "${show[@]}" --min "$min" --build $build $build/coverage.json "$@"
+[ $broken = 0 ]

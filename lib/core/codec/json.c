@@ -20,8 +20,7 @@ struct parse {
 
 static bool fail(struct parse *s, const char *what)
 {
-	if (!s->what)
-		s->what = what;
+	s->what = what; // the caller gives up, so the first reason stays
 	return false;
 }
 

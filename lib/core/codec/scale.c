@@ -48,7 +48,7 @@ bool scale_rd_bool(struct rd *r)
 
 	if (v > 1)
 		r->bad = true;
-	return v == 1 && !r->bad;
+	return v == 1;
 }
 
 void scale_wr_compact(struct wr *w, size_t n)

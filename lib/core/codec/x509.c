@@ -94,17 +94,17 @@ static bool read_constraints(struct x509 *c, struct span value)
 	return !r.bad && !in.bad;
 }
 
+// X.690 section 11.2: unused bits are zero and the last used one is set, so that a set of names has one form.
 static bool read_usage(struct x509 *c, struct span value)
 {
 	struct rd r = rd_span(value), bits = der_enter(&r, DER_BIT_STRING);
-	uint8_t unused = rd_u8(&bits);
+	uint8_t unused = rd_u8(&bits), last = c->usage = rd_u8(&bits);
 
 	der_end(&r);
-	c->usage = rd_u8(&bits);
 	if (rd_left(&bits))
-		rd_u8(&bits); // decipherOnly
+		last = rd_u8(&bits); // decipherOnly
 	der_end(&bits);
-	return !r.bad && !bits.bad && unused < 8;
+	return !r.bad && !bits.bad && unused < 8 && (last & ((2u << unused) - 1)) == 1u << unused;
 }
 
 static bool read_extended_usage(struct x509 *c, struct span value)

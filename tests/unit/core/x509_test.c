@@ -157,7 +157,13 @@ static void certificates(void **state)
 	REFUSED(extensions, "\x30\x80\x06\x03\x55\x1d\x13\x04\x02\x30\x00\x00\x00"); // indefinite length
 	REFUSED(extensions, "\x30\x81\x09\x06\x03\x55\x1d\x13\x04\x02\x30\x00");     // length not minimal
 	REFUSED(extensions, "\x30\x09\x06\x03\x55\x1d\x13\x04\x02\x30\x00"
-			    "\x30\x09\x06\x03\x55\x1d\x13\x04\x02\x30\x00"); // twice
+			    "\x30\x09\x06\x03\x55\x1d\x13\x04\x02\x30\x00");      // twice
+	REFUSED(subject, "\x30\x0b\x31\x09\x30\x07\x06\x03\x55\x04\x03\x0c\x00"); // empty name
+	REFUSED(subject, "\x30\x02\x31\x01");                                     // cut inside
+	REFUSED(signature, "\x03\x00");                                           // not even the unused bits
+	REFUSED(version, "\x02\x01\x02\x05\x00");                                 // more than a version
+	REFUSED(extensions, "\x04\x00");
+	REFUSED(extensions, "\x30\x09\x06\x03\x55\x1d\x0e\x04\x02\x04\x00\x30"); // cut after the first
 	c = good;
 	c.extensions = S("\x30\x09\x06\x03\x55\x1d\x63\x04\x02\x05\x00"); // unknown, not critical
 	assert_int_equal(parse_cert(&c, &x), 0);
@@ -166,6 +172,61 @@ static void certificates(void **state)
 		S("\x30\x13\x06\x03\x55\x1d\x25\x04\x0c\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x02");
 	assert_int_equal(parse_cert(&c, &x), 0);
 	assert_false(x.for_server); // clientAuth only
+	c.extensions =
+		S("\x30\x1d\x06\x03\x55\x1d\x25\x04\x16\x30\x14\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x02"
+		  "\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01");
+	assert_int_equal(parse_cert(&c, &x), 0);
+	assert_true(x.for_server); // serverAuth after clientAuth
+	REFUSED(extensions, "\x30\x0b\x06\x03\x55\x1d\x25\x04\x04\x30\x02\x06\x01");         // cut
+	REFUSED(extensions, "\x30\x0d\x06\x03\x55\x1d\x25\x04\x06\x30\x02\x06\x00\x05\x00"); // more
+}
+
+// X.690 section 11.2: one form of a set of named bits. Other readers mask the unused bits, so the same bytes
+// would give them fewer rights than us.
+static void key_usage(void **state)
+{
+	static const struct {
+		const char *bits;
+		size_t n;
+		int want; // -1: refused
+	} cases[] = {
+#define USAGE(bits, want) { bits, sizeof bits - 1, want }
+		USAGE("\x03\x02\x01\x06", 0x06), // keyCertSign, cRLSign
+		USAGE("\x03\x02\x02\x04", 0x04),
+		USAGE("\x03\x02\x06\xc0", 0xc0),
+		USAGE("\x03\x02\x07\x80", 0x80),
+		USAGE("\x03\x02\x00\x01", 0x01),
+		USAGE("\x03\x03\x07\x08\x80", 0x08), // decipherOnly
+		USAGE("\x03\x02\x00\x06", -1),       // a trailing zero bit
+		USAGE("\x03\x02\x07\x06", -1),       // set bits among the unused
+		USAGE("\x03\x02\x02\x06", -1),
+		USAGE("\x03\x03\x07\x08\x00", -1),
+		USAGE("\x03\x03\x00\x06\x00", -1),
+		USAGE("\x03\x02\x08\x00", -1),
+		USAGE("\x03\x02\xff\x06", -1),
+		USAGE("\x03\x02\x01\x00", -1),
+		USAGE("\x03\x01\x00", -1), // no usage at all
+		USAGE("\x03\x00", -1),
+		USAGE("\x03\x04\x07\x08\x80\x80", -1),
+		USAGE("\x03\x02\x01\x06\x00", -1),
+		USAGE("\x04\x02\x01\x06", -1),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct build in = { .n = 0 }, extension = { .n = 0 };
+		struct cert c = good;
+		struct x509 x;
+
+		add(&in, S("\x06\x03\x55\x1d\x0f\x01\x01\xff"));
+		element(&in, DER_OCTET_STRING, span_of(cases[i].bits, cases[i].n));
+		element(&extension, DER_SEQUENCE, built(&in));
+		c.extensions = built(&extension);
+		if (parse_cert(&c, &x) != (cases[i].want < 0 ? -1 : 0))
+			fail_msg("case %zu", i);
+		if (cases[i].want >= 0)
+			assert_int_equal(x.usage, cases[i].want);
+	}
 }
 
 static void every_byte_counts(void **state)
@@ -215,6 +276,25 @@ static void revocation_lists(void **state)
 		REST("\xa0\x11\x30\x0f\x30\x0d\x06\x03\x55\x1d\x1c\x01\x01\xff\x04\x03\x02\x01\x01",
 		     -1), // partial
 		REST("\x05\x00", -1),
+		REST("\xa0\x11\x30\x0f\x30\x0d\x06\x03\x55\x1d\x14\x01\x01\xff\x04\x03\x02\x01\x01",
+		     0), // its number, critical
+		REST("\xa0\x0f\x30\x0d\x30\x0b\x06\x03\x55\x1d\x23\x01\x01\xff\x04\x01\x00", 0), // key id
+		REST("\xa0\x0d\x30\x0b\x06\x03\x55\x1d\x23\x01\x01\xff\x04\x01\x00", -1),        // no list
+		REST("\xa0\x05\x30\x03\x30\x05\x06", -1),                                        // cut
+		REST("\xa0\x04\x30\x02\x30\x01", -1),
+		REST("\x30\x02\x30\x05", -1),
+		REST("\x30\x20\x30\x1e\x02\x01\x07\x17\x0d"
+		     "200101000000Z"
+		     "\x30\x0a\x30\x08\x06\x03\x55\x1d\x15\x04\x01\x00",
+		     0), // with a reason
+		REST("\x30\x23\x30\x21\x02\x01\x07\x17\x0d"
+		     "200101000000Z"
+		     "\x30\x0d\x30\x0b\x06\x03\x55\x1d\x15\x01\x01\xff\x04\x01\x00",
+		     0), // critical
+		REST("\x30\x23\x30\x21\x02\x01\x07\x17\x0d"
+		     "200101000000Z"
+		     "\x30\x0d\x30\x0b\x06\x03\x55\x1d\x1d\x01\x01\xff\x04\x01\x00",
+		     -1), // another issuer's certificate
 	};
 	struct x509_crl crl;
 
@@ -232,9 +312,17 @@ static void revocation_lists(void **state)
 		element(&outer, DER_SEQUENCE, built(&all));
 		assert_int_equal(x509_crl_parse(&crl, built(&outer)), cases[i].want);
 		if (!cases[i].want)
-			assert_int_equal(x509_crl_has(&crl, S("\x07")), i == 1);
+			assert_int_equal(x509_crl_has(&crl, S("\x07")),
+					 span_eq(span_sub(crl.list, 0, 1), S("\x30")));
 	}
 	assert_int_equal(x509_crl_parse(&crl, S("")), -1);
+	// A list that cannot be read revokes everything.
+	crl.list = S("\x30\x05\x02\x01\x07\x05\x00\x30");
+	assert_true(x509_crl_has(&crl, S("\x07")) && x509_crl_has(&crl, S("\x08")));
+	crl.list = S("\x30\x02\x05\x00");
+	assert_true(x509_crl_has(&crl, S("\x08")));
+	crl.list = S("");
+	assert_false(x509_crl_has(&crl, S("\x07")));
 }
 
 static void pem(void **state)
@@ -340,12 +428,34 @@ static void der_numbers(void **state)
 	r = rd_span(S("\x1f\x01\x00"));
 	(void)der_any(&r);
 	assert_true(r.bad);
+	static const struct {
+		const char *text;
+		size_t n;
+	} bad[] = {
+#define LENGTH(text) { text, sizeof text - 1 }
+		LENGTH(""),
+		LENGTH("\x04"),
+		LENGTH("\x04\x01"),
+		LENGTH("\x04\x80\x00\x00"),  // indefinite
+		LENGTH("\x04\xff"),          // reserved
+		LENGTH("\x04\x81\x01x"),     // 1 in two bytes
+		LENGTH("\x04\x82\x00\x01x"), // in three
+		LENGTH("\x04\x81"),
+		LENGTH("\x04\x82\x01"),
+		LENGTH("\x04\x83\xff\xff\xff"),
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		r = rd_from(bad[i].text, bad[i].n);
+		assert_null(der_any(&r).whole.p);
+		assert_true(r.bad);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(certificates),
+		cmocka_unit_test(key_usage),
 		cmocka_unit_test(every_byte_counts),
 		cmocka_unit_test(revocation_lists),
 		cmocka_unit_test(pem),
