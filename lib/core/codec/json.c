@@ -70,7 +70,9 @@ static bool parse_escape(struct parse *s)
 		s->p += 2;
 		if (!parse_u(s, &lo))
 			return false;
-		return (lo >= 0xdc00 && lo <= 0xdfff) || fail(s, "lone surrogate");
+		if (lo < 0xdc00 || lo > 0xdfff)
+			return fail(s, "lone surrogate");
+		return true;
 	default:
 		return fail(s, "unknown escape");
 	}
@@ -304,7 +306,8 @@ int json_parse(struct json *out, struct span text, struct json_fault *f)
 	out->text = ok ? span_of(from, (size_t)(s.p - from)) : (struct span){ 0 };
 	if (ok) {
 		skip_blanks(&s.p, s.end);
-		ok = s.p == s.end || fail(&s, "bytes after the value");
+		if (s.p != s.end)
+			ok = fail(&s, "bytes after the value");
 	}
 	if (!ok) {
 		out->text = (struct span){ 0 };

@@ -192,12 +192,12 @@ int x509_parse(struct x509 *c, struct span der)
 	struct rd holder = der_enter(&in, TAG_EXTENSIONS), list = der_enter(&holder, DER_SEQUENCE);
 	der_end(&holder);
 	der_end(&in);
-	if (in.bad || version.bad || validity.bad || holder.bad || list.bad)
+	if (in.bad || version.bad || validity.bad || holder.bad)
 		return -1;
 	while (rd_left(&list))
 		if (!read_extension(c, &list, &seen))
 			return -1;
-	return list.bad ? -1 : 0;
+	return 0;
 }
 
 // Extensions of a CRL or of an entry: `known` are the ones that may be critical, too.
@@ -211,7 +211,7 @@ static void skip_extensions(struct rd *r, int known1, int known2)
 		bool critical = der_true(&in);
 		der_take(&in, DER_OCTET_STRING);
 		der_end(&in);
-		if (in.bad || list.bad || (critical && id != known1 && id != known2))
+		if (in.bad || (critical && id != known1 && id != known2))
 			r->bad = true;
 	}
 	if (list.bad)
@@ -247,9 +247,9 @@ int x509_crl_parse(struct x509_crl *c, struct span der)
 		if (rd_left(&entry))
 			skip_extensions(&entry, CE_CRL_REASON, -1);
 		der_end(&entry);
-		in.bad |= entry.bad || list.bad;
+		in.bad |= entry.bad;
 	}
-	return in.bad || list.bad ? -1 : 0;
+	return in.bad ? -1 : 0;
 }
 
 bool x509_crl_has(const struct x509_crl *c, struct span serial)
@@ -259,10 +259,10 @@ bool x509_crl_has(const struct x509_crl *c, struct span serial)
 	while (rd_left(&list)) {
 		struct rd entry = der_enter(&list, DER_SEQUENCE);
 		struct span s = der_unsigned(&entry, SERIAL_MAX);
-		if (entry.bad || list.bad || span_eq(s, serial))
+		if (entry.bad || span_eq(s, serial))
 			return true;
 	}
-	return list.bad;
+	return false;
 }
 
 bool x509_name_has(const struct x509 *c, const char *text)

@@ -307,6 +307,10 @@ static void mp_wrong_types(void **state)
 	assert_int_equal(mp_rd_bytes(&r, &scratch).n, 0);
 	assert_true(r.bad);
 	scratch = wr_to(room, sizeof room);
+	r = rd_span(from_hex("93cd01000203")); // nor is what follows it read
+	assert_int_equal(mp_rd_bytes(&r, &scratch).n, 0);
+	assert_true(r.bad);
+	scratch = wr_to(room, sizeof room);
 	r = rd_span(from_hex("93010203")); // no room for three
 	assert_int_equal(mp_rd_bytes(&r, &scratch).n, 0);
 	assert_true(r.bad);

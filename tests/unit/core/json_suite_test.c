@@ -194,10 +194,12 @@ static void integers(void **state)
 	struct json v = { { 0 } };
 	uint64_t u;
 	int64_t i;
+	bool b;
 
 	(void)state;
 	assert_int_equal(json_u64(v, 1, &u), -1);
 	assert_int_equal(json_i64(v, &i), -1);
+	assert_int_equal(json_bool(v, &b), -1);
 	for (size_t k = 0; k < sizeof no / sizeof *no; k++) {
 		assert_int_equal(parse(span_str(no[k]), &v), 0);
 		assert_int_equal(json_u64(v, UINT64_MAX, &u), -1);

@@ -368,6 +368,8 @@ static void pem(void **state)
 	in = rd_from(BEGIN "AQID" END "\0\n", sizeof(BEGIN "AQID" END "\0\n") - 1);
 	assert_int_equal(pem_next(&in, out, 3, &n), 1);
 	assert_int_equal(pem_next(&in, out, 3, &n), 0);
+	in.bad = true; // the end of what could not be read is no end
+	assert_int_equal(pem_next(&in, out, 3, &n), -1);
 }
 
 static void times(void **state)
