@@ -256,7 +256,10 @@ void engine_forget(struct engine *g, enum reason from)
 
 struct engine_stats engine_stats(const struct engine *g)
 {
-	return g->stats;
+	struct engine_stats s = g->stats;
+
+	s.decoded = g->held.decoded;
+	return s;
 }
 
 // ---- a quote

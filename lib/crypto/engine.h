@@ -46,5 +46,6 @@ void engine_forget(struct engine *g, enum reason from);
 
 struct engine_stats {
 	uint64_t verified, cached; // signature checks run, and answered from the cache
+	uint64_t decoded;          // collateral texts
 };
 struct engine_stats engine_stats(const struct engine *g);

@@ -24,6 +24,7 @@ const struct dcap_collateral *held_get(struct held_set *s, struct span text, str
 			h = each;
 	}
 	h->used = h->proofs = 0;
+	s->decoded++;
 	dcap_collateral_read(&h->col, text, root, anchor);
 	if (text.n > sizeof h->text || root.n > sizeof h->root)
 		return &h->col; // refused at once, and not worth keeping

@@ -23,7 +23,7 @@ struct held {
 };
 
 struct held_set {
-	uint64_t count;
+	uint64_t count, decoded; // calls, and those that had to decode
 	struct held each[HELD];
 };
 

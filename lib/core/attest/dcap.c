@@ -70,51 +70,46 @@ static int read_quote(struct dcap_job *j)
 
 static int qe_kind(struct dcap_job *j)
 {
-	struct json id, v;
-	uint64_t version;
+	const struct dcap_qe_identity *id = &j->col->qe;
 	bool tdx = j->d->result.is_tdx;
 
-	if (!json_get(j->col->qe_identity.v, "id", &id) || json_kind(id) != JSON_STRING ||
-	    !json_get(j->col->qe_identity.v, "version", &v) || json_u64(v, 255, &version))
+	if (!id->has_kind)
 		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
-	if (!json_is(id, tdx ? "TD_QE" : "QE") || (version != 2 && !(tdx && version == 3)))
+	if (!json_is(id->id, tdx ? "TD_QE" : "QE") || (id->version != 2 && !(tdx && id->version == 3)))
 		return dcap_fail(j, REASON_QEID_KIND, 0, 0);
 	return 0;
 }
 
-// Step 9. The identity's hex strings and the report's little-endian fields are compared byte by byte.
+// The identity's hex strings and the report's little-endian fields are compared byte by byte.
+static int masked(struct dcap_job *j, const struct dcap_masked *f, size_t at, size_t n, enum reason why)
+{
+	const uint8_t *has = j->quote.qe_report.p + at;
+
+	if (!f->readable)
+		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
+	for (size_t i = 0; i < n; i++)
+		if (f->want[i] & ~f->mask[i] || (has[i] & f->mask[i]) != f->want[i])
+			return dcap_fail(j, why, (uint32_t)i, 0);
+	return 0;
+}
+
+// Step 9.
 static int qe_policy(struct dcap_job *j)
 {
-	static const struct {
-		const char *value, *mask;
-		size_t at, n;
-		enum reason why;
-	} field[2] = { { "miscselect", "miscselectMask", 16, 4, REASON_QE_MISC },
-		       { "attributes", "attributesMask", 48, 16, REASON_QE_ATTRIBUTES } };
-	uint8_t signer[32], want[16], mask[16];
-	struct json v, m;
-	uint64_t product;
+	const struct dcap_qe_identity *id = &j->col->qe;
 
-	if (!json_get(j->col->qe_identity.v, "mrsigner", &v) || json_hex(v, signer, 32) ||
-	    !json_get(j->col->qe_identity.v, "isvprodid", &v) || json_u64(v, 0xffff, &product))
+	if (!id->has_signer)
 		return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
-	if (!span_eq(span_of(signer, 32), span_of(j->qe.mr_signer, 32)))
+	if (!span_eq(span_of(id->signer, 32), span_of(j->qe.mr_signer, 32)))
 		return dcap_fail(j, REASON_QE_SIGNER, 0, 0);
 	if (j->qe.attributes[0] & 2)
 		return dcap_fail(j, REASON_QE_DEBUG, 0, 0);
-	if (j->qe.isv_prod_id != product)
+	if (j->qe.isv_prod_id != id->product)
 		return dcap_fail(j, REASON_QE_PRODUCT, 0, 0);
-	for (size_t f = 0; f < 2; f++) {
-		size_t n = field[f].n;
-		if (!json_get(j->col->qe_identity.v, field[f].value, &v) || json_hex(v, want, n) ||
-		    !json_get(j->col->qe_identity.v, field[f].mask, &m) || json_hex(m, mask, n))
-			return dcap_fail(j, REASON_QEID_FORMAT, 0, 0);
-		for (size_t i = 0; i < n; i++)
-			if (want[i] & ~mask[i] ||
-			    (j->quote.qe_report.p[field[f].at + i] & mask[i]) != want[i])
-				return dcap_fail(j, field[f].why, (uint32_t)i, 0);
-	}
-	return 0;
+	return masked(j, &id->misc, 16, 4, REASON_QE_MISC) ||
+			       masked(j, &id->attributes, 48, 16, REASON_QE_ATTRIBUTES)
+		       ? -1
+		       : 0;
 }
 
 // Steps 7 to 9 and 11.

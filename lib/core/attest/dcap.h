@@ -14,17 +14,6 @@
 enum {
 	DCAP_CHECKS = SIG_CHECKS,
 	DCAP_ARENA = QUOTE_MAX, // more than the quote's certificates take when decoded
-	DCAP_ADVISORIES = 64,
-};
-
-enum tcb_status {
-	TCB_UP_TO_DATE,
-	TCB_SW_HARDENING_NEEDED,
-	TCB_CONFIGURATION_NEEDED,
-	TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED,
-	TCB_OUT_OF_DATE,
-	TCB_OUT_OF_DATE_CONFIGURATION_NEEDED,
-	TCB_REVOKED,
 };
 
 struct dcap_input {

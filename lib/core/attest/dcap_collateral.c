@@ -37,17 +37,31 @@ static bool read_date(struct json v, const char *name, uint64_t *out)
 	return json_get(v, name, &date) && !json_plain(date, &s) && !utc_rfc3339(s, out);
 }
 
-static void read_document(struct dcap_document *d, struct span text, struct span sig,
+static void read_document(struct dcap_document *d, struct json *v, struct span text, struct span sig,
 			  const struct dcap_certs *signer)
 {
 	struct json eval;
 	uint64_t n = 0;
 
 	*d = (struct dcap_document){ .text = text, .sig = sig, .signer = signer };
-	d->readable = !json_parse(&d->v, text, NULL) && json_kind(d->v) == JSON_OBJECT &&
-		      json_get(d->v, "tcbEvaluationDataNumber", &eval) && !json_u64(eval, UINT32_MAX, &n) &&
-		      read_date(d->v, "issueDate", &d->issued) && read_date(d->v, "nextUpdate", &d->next);
+	d->readable = !json_parse(v, text, NULL) && json_kind(*v) == JSON_OBJECT &&
+		      json_get(*v, "tcbEvaluationDataNumber", &eval) && !json_u64(eval, UINT32_MAX, &n) &&
+		      read_date(*v, "issueDate", &d->issued) && read_date(*v, "nextUpdate", &d->next);
 	d->eval = (uint32_t)n;
+}
+
+static void read_documents(struct dcap_collateral *c, const struct collateral *col,
+			   const struct dcap_certs *qe_signer)
+{
+	struct json v;
+
+	c->levels = 0;
+	read_document(&c->tcb_info, &v, col->tcb_info, col->tcb_info_signature, &c->tcb_signer);
+	if (c->tcb_info.readable)
+		dcap_tcb_info_read(c, v);
+	read_document(&c->qe_identity, &v, col->qe_identity, col->qe_identity_signature, qe_signer);
+	if (c->qe_identity.readable)
+		dcap_qe_identity_read(c, v);
 }
 
 static bool keep_root(struct dcap_collateral *c, struct span root, struct wr *arena)
@@ -70,9 +84,7 @@ static void read_parts(struct dcap_collateral *c, const struct collateral *col, 
 	dcap_certs_read(&c->tcb_signer, col->tcb_info_issuer_chain, &c->root, arena);
 	if (!same)
 		dcap_certs_read(&c->qe_signer, col->qe_identity_issuer_chain, &c->root, arena);
-	read_document(&c->tcb_info, col->tcb_info, col->tcb_info_signature, &c->tcb_signer);
-	read_document(&c->qe_identity, col->qe_identity, col->qe_identity_signature,
-		      same ? &c->tcb_signer : &c->qe_signer);
+	read_documents(c, col, same ? &c->tcb_signer : &c->qe_signer);
 	c->has_pck = col->pck_certificate_chain.n;
 	if (c->has_pck)
 		dcap_certs_read(&c->pck, col->pck_certificate_chain, &c->root, arena);

@@ -3,7 +3,7 @@
 // Holds nothing that depends on time, policy or a quote. What is wrong with a part is kept with that part and
 // becomes a reason only when dcap_begin comes to its step, so a verdict is the same from a kept context as
 // from a new one. Proves nothing: its signatures are among the checks that dcap_begin lists. No heap, no
-// pointers out of it; about 270 KiB, of which a text of 16 KB touches 50. Points into itself: do not copy.
+// pointers out of it; about 460 KiB, of which a text of 16 KB touches 50. Points into itself: do not copy.
 #pragma once
 #include "core/attest/collateral.h"
 #include "core/codec/x509.h"
@@ -16,6 +16,20 @@ enum {
 	// The text unescaped, its PEM blocks decoded, the root: always enough.
 	DCAP_COLLATERAL_ARENA = DCAP_COLLATERAL_MAX + DCAP_COLLATERAL_MAX * 3 / 4 + DCAP_ROOT_MAX,
 	DCAP_CERTS = 4, // in one chain
+	// As many as the text has room for.
+	DCAP_LEVELS = DCAP_COLLATERAL_MAX / 48,
+	DCAP_MODULES = DCAP_COLLATERAL_MAX / 192,
+	DCAP_ADVISORIES = 64,
+};
+
+enum tcb_status {
+	TCB_UP_TO_DATE,
+	TCB_SW_HARDENING_NEEDED,
+	TCB_CONFIGURATION_NEEDED,
+	TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED,
+	TCB_OUT_OF_DATE,
+	TCB_OUT_OF_DATE_CONFIGURATION_NEEDED,
+	TCB_REVOKED,
 };
 
 // The certificates of a PEM text, in its order.
@@ -26,10 +40,62 @@ struct dcap_certs {
 	struct x509 cert[DCAP_CERTS];
 };
 
-// A signed document: TCB info or QE identity.
+struct dcap_components {
+	uint8_t sgx[16], pce[2], tdx[16]; // in the order of comparison
+};
+
+// What reaches these versions has this status. Of a platform, or of an enclave or module.
+struct dcap_level {
+	struct dcap_components part;
+	uint16_t isv_svn;
+	enum tcb_status status;
+	struct json advisories;
+};
+
+struct dcap_levels {
+	bool bad; // not an array, or one of them is malformed
+	size_t n;
+	const struct dcap_level *first;
+};
+
+struct dcap_module {
+	struct json id;
+	uint8_t signer[48], attributes[8], mask[8];
+	struct dcap_levels levels;
+};
+
+struct dcap_tcb_info {
+	bool has_kind; // the five below
+	uint8_t fmspc[6], pce_id[2];
+	struct json id;
+	uint64_t version, type;
+	enum reason why[2]; // why an SGX quote [0], a TDX quote [1] cannot be compared with the levels
+	struct dcap_levels levels;
+	bool has_module, bad_modules; // tdxModule is there; it or an identity is malformed
+	struct dcap_module own;       // tdxModule
+	size_t modules;
+	struct dcap_module module[DCAP_MODULES]; // tdxModuleIdentities
+};
+
+struct dcap_masked {
+	bool readable;
+	uint8_t want[16], mask[16];
+};
+
+struct dcap_qe_identity {
+	bool has_kind; // id and version
+	struct json id;
+	uint64_t version;
+	bool has_signer; // signer and product
+	uint8_t signer[32];
+	uint64_t product;
+	struct dcap_masked misc, attributes;
+	struct dcap_levels levels;
+};
+
+// What TCB info and QE identity have in common as signed documents.
 struct dcap_document {
 	bool readable; // an object with a number and both dates
-	struct json v;
 	struct span text, sig;
 	uint32_t eval; // tcbEvaluationDataNumber
 	uint64_t issued, next;
@@ -44,6 +110,10 @@ struct dcap_collateral {
 	struct x509_crl root_crl, pck_crl;
 	struct dcap_document tcb_info, qe_identity;
 	struct dcap_certs crl_issuer, tcb_signer, qe_signer;
+	struct dcap_tcb_info tcb; // of readable documents
+	struct dcap_qe_identity qe;
+	size_t levels;
+	struct dcap_level level[DCAP_LEVELS]; // those of all lists
 	bool has_pck; // the text brings the PCK chain, which then counts instead of the quote's
 	struct dcap_certs pck;
 	uint8_t arena[DCAP_COLLATERAL_ARENA];

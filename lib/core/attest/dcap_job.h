@@ -33,4 +33,6 @@ MUST_USE int dcap_tcb(struct dcap_job *j);               // 12 to 16 and 10
 MUST_USE int dcap_attributes(struct dcap_job *j);        // 17, 18
 // Decodes a chain into the arena (what is written of it, `n`, goes up).
 void dcap_certs_read(struct dcap_certs *out, struct span pem, const struct x509 *root, struct wr *arena);
+void dcap_tcb_info_read(struct dcap_collateral *c, struct json doc);
+void dcap_qe_identity_read(struct dcap_collateral *c, struct json doc);
 void dcap_window(struct dcap_job *j, uint64_t from, uint64_t to); // narrows the time the result is good for
