@@ -15,7 +15,6 @@
 #include "base/strings.h"
 #include "core/attest/dcap_text.h"
 #include "core/attest/quote_show.h"
-#include "core/codec/hex.h"
 #include "crypto/engine.h"
 
 enum { FILE_MAX = 1 << 20 };
@@ -34,25 +33,6 @@ static int read_file(const char *path, uint8_t **out, size_t *n, struct err *e)
 	return 0;
 }
 
-static bool is_blank(uint8_t c)
-{
-	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-// A quote in hex text is decoded in place; anything else is left as it is.
-static struct span unhex(uint8_t *p, size_t n)
-{
-	struct span s = span_of(p, n);
-
-	while (s.n && is_blank(s.p[s.n - 1]))
-		s.n--;
-	if (s.n > 2 && s.p[0] == '0' && (s.p[1] == 'x' || s.p[1] == 'X'))
-		s = span_of(s.p + 2, s.n - 2);
-	if (!s.n || hex_decode(p, s.n / 2, s))
-		return span_of(p, n);
-	return span_of(p, s.n / 2);
-}
-
 static int read_quote(const char *path, uint8_t **out, struct span *quote, struct err *e)
 {
 	size_t n;
@@ -61,7 +41,7 @@ static int read_quote(const char *path, uint8_t **out, struct span *quote, struc
 		return -1;
 	if (!n)
 		return err_code(e, ERR_INPUT, "input.unreadable", "%s is empty", path);
-	*quote = unhex(*out, n);
+	*quote = quote_unhex(*out, n);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "core/attest/dcap_text.h"
 
+#include "core/codec/hex.h"
 #include "core/codec/json.h"
 
 bool dcap_verdict(struct verdict *v, const struct dcap_result *r, const char *code, const char *error)
@@ -26,4 +27,22 @@ void wr_refusal(struct wr *w, const char *code, const char *error)
 	wr_str(w, ",\"error\":");
 	wr_json(w, span_str(error));
 	wr_u8(w, '}');
+}
+
+static bool is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+struct span quote_unhex(uint8_t *p, size_t n)
+{
+	struct span s = span_of(p, n);
+
+	while (s.n && is_blank(s.p[s.n - 1]))
+		s.n--;
+	if (s.n > 2 && s.p[0] == '0' && (s.p[1] == 'x' || s.p[1] == 'X'))
+		s = span_of(s.p + 2, s.n - 2);
+	if (!s.n || hex_decode(p, s.n / 2, s))
+		return span_of(p, n);
+	return span_of(p, s.n / 2);
 }

@@ -9,3 +9,6 @@ bool dcap_verdict(struct verdict *v, const struct dcap_result *r, const char *co
 bool dcap_unreadable(enum reason r);
 // {"ok":false,"code":..,"error":..}: what every command prints with --json when it could not do its work.
 void wr_refusal(struct wr *w, const char *code, const char *error);
+// A quote in hex text, blanks at its end and 0x before it allowed, is decoded in place; else the bytes as
+// they are.
+struct span quote_unhex(uint8_t *p, size_t n);

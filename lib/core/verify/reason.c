@@ -417,6 +417,17 @@ const struct reason_text *reason_find(struct span code)
 	return NULL;
 }
 
+const struct reason_text *reason_find_evidence(struct span code)
+{
+	for (enum reason r = REASON_LIMIT; r < REASON_COUNT; r++)
+		if (span_is(code, reason_text(r)->code))
+			return reason_text(r);
+	for (size_t i = 0; i < reason_evidence.n; i++)
+		if (span_is(code, reason_evidence.text[i].code))
+			return &reason_evidence.text[i];
+	return NULL;
+}
+
 void wr_reason(struct wr *w, enum reason r, const uint32_t arg[static 2])
 {
 	static const char hex[] = "0123456789ABCDEF";

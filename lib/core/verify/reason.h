@@ -100,4 +100,6 @@ const struct reason_text *reason_text(enum reason r);
 void wr_reason(struct wr *w, enum reason r, const uint32_t arg[static 2]);
 // By code, among these and the codes that other parts of the tree report. NULL when unknown.
 const struct reason_text *reason_find(struct span code);
+// The same among the codes about evidence only: for the page, which has room for no others.
+const struct reason_text *reason_find_evidence(struct span code);
 const struct reason_text *reason_at(size_t i); // the i-th of all, NULL behind the last

@@ -318,6 +318,11 @@ static const struct reason_text table[] = {
 		"A member of the machine description has the wrong type.",
 		"Check the VMM's version.",
 	},
+	{
+		"engine.disagreement", "two cryptographic engines differ about a signature",
+		"One of them is wrong, so nothing can be said about the evidence.",
+		"Verify with the command line, try another browser, and report it with the evidence.",
+	},
 };
 // clang-format on
 

@@ -1,0 +1,26 @@
+#!/bin/bash
+# The page: one file of a bounded size, and in node and in a browser the command line's texts, byte for byte.
+. "$(dirname "$0")/lib.sh"
+page=$PWD/build/web/verify.html wasm=$PWD/build/web/verify.wasm
+tests=$PWD/tests/e2e/page
+
+check "the page is one file of at most 120 KB" test "$(stat -c %s "$page")" -le 122880
+nothing_outside() { ! grep -oE '(src|href|action)="[^"]*"|@import|[ :]url\(|https?://[a-z.]+' "$page" | grep -vxF 'href="data:,"'; }
+check "it names nothing to load" nothing_outside
+no_imports() { node -e 'process.exit(WebAssembly.Module.imports(new WebAssembly.Module(require("fs").readFileSync(process.argv[1]))).length)' "$wasm"; }
+check "the module has no imports" no_imports
+twice()
+{
+	local d
+	for d in a b; do
+		mkdir -p "$work/$d" && cp -r lib web "$work/$d/"
+		(cd "$work/$d" && mapfile -t sources < <(find lib/core -name '*.c') &&
+			web/build-wasm.sh lib verify.wasm "${sources[@]}" lib/crypto/intel_root.c web/wasm.c &&
+			web/build.py --wasm verify.wasm --out verify.html web/page.html web/page.css web/glue.js web/page.js) || return 1
+	done
+	cmp "$work/a/verify.wasm" "$work/b/verify.wasm" && cmp "$work/a/verify.html" "$page" && cmp "$work/b/verify.html" "$page"
+}
+check "built in two other folders it has the same bytes" twice
+(cd "$work" && node "$tests/parity.mjs" "$wasm" "$OLDPWD/web/glue.js") >"$work/parity" 2>&1 || echo "not ok - node: the parity test ran" >>"$work/parity"
+cat "$work/parity"
+failures=$((failures + $(grep -c '^not ok' "$work/parity")))

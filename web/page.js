@@ -1,0 +1,319 @@
+// page - what the person sees. Texts from outside get into the document as text only, never as markup.
+
+const $ = (id) => document.getElementById(id);
+const el = (tag, attributes, ...children) => {
+	const e = document.createElement(tag);
+	Object.assign(e, attributes);
+	e.append(...children);
+	return e;
+};
+const unbase64 = (s) => Uint8Array.from(atob(s), (c) => c.charCodeAt(0));
+const number = (n) => n.toLocaleString("en");
+
+// ---- what was given
+
+const KINDS = { evidence: "evidence", collateral: "collateral", policy: "expectations" };
+const POLICY = ["os_image_hash", "app_id", "compose_hash", "key_provider_id", "tcb_status", "advisories_denied", "report_data"];
+const given = new Map(); // kind -> {name, bytes, what}
+
+const asText = (bytes) => {
+	try {
+		return new TextDecoder("utf-8", { fatal: true }).decode(bytes).trim();
+	} catch {
+		return null;
+	}
+};
+const asObject = (text) => {
+	try {
+		const v = JSON.parse(text);
+		return v && typeof v === "object" ? v : null;
+	} catch {
+		return null;
+	}
+};
+const isHex = (text) => text !== null && /^(0x)?([0-9a-f]{2})+$/i.test(text);
+// A quote says its version and its key's type first.
+const isQuote = (bytes) => {
+	const text = asText(bytes);
+	const head = isHex(text) ? text.replace(/^0x/i, "").slice(0, 8).match(/../g).map((h) => parseInt(h, 16)) : bytes;
+	return head[0] >= 3 && head[0] <= 5 && head[1] === 0 && head[2] <= 3 && head[3] === 0;
+};
+
+function classify(bytes) {
+	const text = asText(bytes), object = text && asObject(text);
+	if (object) {
+		const names = Object.keys(object);
+		if (!Array.isArray(object) && "tcb_info" in object && "qe_identity" in object)
+			return ["collateral", "collateral"];
+		if (!Array.isArray(object) && names.every((n) => POLICY.includes(n)))
+			return ["policy", "expectations"];
+		return ["evidence", Array.isArray(object) ? "event log" : "JSON evidence"];
+	}
+	if (isQuote(bytes))
+		return ["evidence", "quote"];
+	if (text && text.startsWith("-----BEGIN"))
+		return ["evidence", "certificate"];
+	return ["evidence", bytes[0] === 0x30 ? "certificate" : "attestation"];
+}
+
+function give(name, bytes) {
+	if (!bytes.length)
+		return;
+	const [kind, what] = classify(bytes);
+	if (kind === "policy")
+		$("policy").value = asText(bytes);
+	else
+		given.set(kind, { name, bytes, what });
+	hideResult();
+	showItems();
+}
+
+function showItems() {
+	$("items").replaceChildren(
+		...[...given].map(([kind, g]) =>
+			el("li", {},
+				el("span", { className: "what" }, `${g.what}, ${number(g.bytes.length)} bytes`, g.name ? `: ${g.name}` : ""),
+				el("button", { type: "button", ariaLabel: `Remove ${KINDS[kind]}`, onclick: () => {
+					given.delete(kind);
+					hideResult();
+					showItems();
+				} }, "Remove"))));
+	$("verify").disabled = !core || !given.has("evidence");
+}
+
+async function giveFiles(list) {
+	for (const f of list)
+		give(f.name, new Uint8Array(await f.arrayBuffer()));
+}
+
+// ---- what it should be
+
+const FIELDS = {
+	os_image_hash: "Image hash (64 hex digits)",
+	compose_hash: "Compose hash: SHA-256 of app-compose.json",
+	app_id: "App id (40 hex digits)",
+};
+
+// The fields and the text are two views of one document; what the text has beyond the fields is kept.
+function fieldsToPolicy() {
+	const policy = asObject($("policy").value) || {};
+	for (const name of Object.keys(FIELDS)) {
+		const lines = $(`expect-${name}`).value.split(/[\s,]+/).map((l) => l.replace(/^0x/i, "").toLowerCase()).filter(Boolean);
+		if (lines.length)
+			policy[name] = lines;
+		else
+			delete policy[name];
+	}
+	$("policy").value = Object.keys(policy).length ? JSON.stringify(policy) : "";
+}
+
+function policyToFields() {
+	const policy = asObject($("policy").value) || {};
+	for (const name of Object.keys(FIELDS))
+		$(`expect-${name}`).value = Array.isArray(policy[name]) ? policy[name].join("\n") : "";
+}
+
+const setNow = () => ($("time").value = new Date().toISOString().replace(/\.\d+Z$/, "Z"));
+
+// Unix seconds, from those or from a date; NaN when it is neither.
+function readTime() {
+	const text = $("time").value.trim();
+	if (/^\d+$/.test(text))
+		return Number(text);
+	return /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?Z?)?$/.test(text)
+		? Math.floor(Date.parse(text.replace(" ", "T").replace(/(T\d\d:\d\d(:\d\d)?)$/, "$1Z")) / 1000)
+		: NaN;
+}
+
+// ---- the verdict, for people
+
+const SAYS = {
+	quote: ["Signed by genuine hardware", "The signatures lead from the trusted root through the platform's certificate to this quote."],
+	tcb: ["Security updates", "What Intel says of the platform's firmware and microcode: UpToDate is best."],
+	collateral: ["Intel's statements in force", "Revocation lists and update levels were valid at the time of the verdict."],
+	fmspc: ["Kind of processor", "Intel's number for the platform's family and model."],
+	ppid: ["Which machine", "The processor's own number. The same machine shows the same one."],
+	debug: ["Debug mode", "A machine in debug mode could be read by its host."],
+	report_data: ["Bound to", "64 bytes that whoever asked for the quote chose; they tie it to a key or a question."],
+	binding: ["Belongs to this question", "The quote was made for this key or challenge, not copied from elsewhere."],
+	pod_payload: ["Pod's payload", "The bytes the pod committed to."],
+	event_log: ["Log of the start", "The log gives exactly the register that the hardware measured."],
+	app_id: ["App", "Which app runs."],
+	compose_hash: ["App's definition", "SHA-256 of the app-compose.json that was started."],
+	instance_id: ["Instance", "Which instance of the app."],
+	identity: ["Identity", "Who the machine says it is."],
+	key_provider: ["Keys come from", "The key service that gave the machine its keys."],
+	config_id: ["Fixed at launch", "The configuration that the host had to commit to before the start."],
+	os_image: ["System image", "Firmware, kernel and root file system that were booted."],
+	mrtd: ["Firmware", "The hardware's measurement of the firmware is that of the image."],
+	rtmr0: ["Virtual hardware", "CPU, memory and firmware settings are those that the image expects."],
+	rtmr1: ["Kernel", "The kernel is that of the image."],
+	rtmr2: ["Command line and initrd", "They are those of the image."],
+	rtmr3: ["App's start", "What happened after the system was up."],
+	platform: ["Platform", "What kind of machine it is."],
+	tls_key: ["This connection", "The connection's key is the attested one."],
+};
+
+const headline = (cls, title, summary, todo) => {
+	$("head").className = cls;
+	$("headline").textContent = title;
+	$("summary").textContent = summary;
+	$("todo").textContent = todo || "";
+};
+
+async function showHead(v, isQuoteOnly) {
+	const why = v.code ? await core.explain(v.code) : null;
+	const todo = why ? `${why.means} ${why.todo}` : "";
+	if (!v.claims)
+		headline("no", "Cannot be judged", `${v.error} [${v.code}]`, todo);
+	else if (!v.ok)
+		headline("no", "Not trusted", `${v.error} [${v.code}]`, todo);
+	else if (v.anchor !== "intel")
+		headline("no", "Accepted by the development root only", "A software TEE: proves the path, not the hardware.");
+	else if (isQuoteOnly)
+		headline("half", "A genuine quote",
+			"Real hardware signed it. What runs on that hardware was not compared with anything: " +
+			"for that, give the whole attestation and the image's hash.");
+	else
+		headline("yes", "Trusted", "Genuine hardware runs exactly the system that you allow, and the evidence is complete.");
+}
+
+function showClaims(claims) {
+	$("claims").hidden = !claims.length;
+	$("claims").tBodies[0].replaceChildren(...claims.map((c) => {
+		const [title, words] = SAYS[c.name] || [c.name, ""];
+		const note = [words, c.detail, c.code ? `[${c.code}]` : ""].filter(Boolean);
+		return el("tr", { className: c.ok ? "" : "wrong" },
+			el("td", {}, el("span", { className: c.ok ? "ok" : "bad", title: c.ok ? "holds" : "does not hold" }, c.ok ? "yes" : "NO")),
+			el("td", {}, title, " ", el("code", { className: "note" }, c.name)),
+			el("td", { className: "bytes" }, c.value),
+			el("td", {}, c.ok ? words : "", c.ok && !c.detail ? "" : el("div", {}, (c.ok ? [c.detail] : note.slice(words ? 1 : 0)).join(" "))));
+	}));
+}
+
+// ---- the quote and the log
+
+function showFields(quote) {
+	$("decoded").hidden = !quote;
+	$("fields").replaceChildren(...Object.entries(quote || {}).flatMap(([group, fields]) => [
+		el("h3", {}, group.replaceAll("_", " ")),
+		el("table", {}, el("tbody", {}, ...Object.entries(fields).map(([name, value]) =>
+			el("tr", {}, el("th", { scope: "row" }, name), el("td", { className: "bytes" }, String(value)))))),
+	]));
+}
+
+function hideResult() {
+	for (const id of ["verdict", "raw", "log", "decoded"])
+		$(id).hidden = true;
+}
+
+// ---- doing it
+
+async function verifyGiven() {
+	const now = readTime(), evidence = given.get("evidence"), collateral = given.get("collateral");
+	const root = DEVELOPMENT_ROOT && unbase64(DEVELOPMENT_ROOT);
+	const isQuoteOnly = isQuote(evidence.bytes) && collateral && !$("policy").value.trim();
+	if (!(now >= 0 && now < 2 ** 53))
+		return headline("no", "Cannot be judged", "The time is neither a date nor Unix seconds.", "Write it like 2026-01-31T12:00:00Z.");
+	const result = await core.verifyQuote({ quote: evidence.bytes, collateral: collateral.bytes, root }, now);
+	const v = JSON.parse(result.text);
+	await showHead(v, isQuoteOnly);
+	showClaims(v.claims || []);
+	$("command").textContent = "dstack quote verify --json";
+	$("text").textContent = result.text;
+	$("raw").hidden = false;
+	const decoded = await core.showQuote(evidence.bytes);
+	showFields(decoded.ok ? JSON.parse(decoded.text) : null);
+}
+
+async function verifyClicked() {
+	$("verify").disabled = true;
+	hideResult();
+	showClaims([]);
+	try {
+		await verifyGiven();
+	} catch (e) {
+		headline("no", "Cannot be judged", `This page failed: ${e.message}`);
+	}
+	$("verdict").hidden = false;
+	$("verdict").focus();
+	$("verify").disabled = false;
+}
+
+// ---- start
+
+let core = null;
+
+function blocked(...lines) {
+	$("blocked").replaceChildren(...lines.map((l) => el("p", {}, l)));
+	$("blocked").hidden = false;
+}
+
+async function unpack(text) {
+	const stream = new Blob([unbase64(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+	return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function listen() {
+	$("files").onchange = async () => {
+		await giveFiles($("files").files);
+		$("files").value = "";
+	};
+	$("add").onclick = () => {
+		give("pasted text", new TextEncoder().encode($("paste").value));
+		$("paste").value = "";
+	};
+	document.ondragover = (e) => {
+		e.preventDefault();
+		document.body.classList.add("over");
+	};
+	document.ondragleave = () => document.body.classList.remove("over");
+	document.ondrop = (e) => {
+		e.preventDefault();
+		document.body.classList.remove("over");
+		const text = e.dataTransfer.getData("text/plain");
+		if (e.dataTransfer.files.length)
+			giveFiles(e.dataTransfer.files);
+		else if (text)
+			give("dropped text", new TextEncoder().encode(text));
+	};
+	$("now").onclick = setNow;
+	$("policy").oninput = () => (hideResult(), policyToFields());
+	$("time").oninput = hideResult;
+	$("verify").onclick = verifyClicked;
+	$("clear").onclick = () => {
+		given.clear();
+		$("policy").value = $("paste").value = "";
+		policyToFields();
+		setNow();
+		hideResult();
+		showItems();
+	};
+	$("copy").onclick = () => navigator.clipboard.writeText($("text").textContent);
+}
+
+async function start() {
+	$("expect").append(...Object.entries(FIELDS).map(([name, label]) => {
+		const field = el("textarea", { id: `expect-${name}`, rows: 1, spellcheck: false, oninput: () => (hideResult(), fieldsToPolicy()) });
+		return el("label", {}, label, field);
+	}));
+	$("development").hidden = !DEVELOPMENT_ROOT;
+	setNow();
+	listen();
+	showItems();
+	// No secure context: anybody on the way could have changed this page, and the browser withholds WebCrypto,
+	// the second opinion on every signature.
+	if (!isSecureContext || !globalThis.crypto?.subtle)
+		return blocked("This page cannot verify anything here: it came over a connection that is not protected, so anybody on the way " +
+			"could have changed it, and the browser withholds its cryptography (WebCrypto) from such pages.",
+			"Save it and open it from disk, or open it over https. Compare the file's SHA-256 with the release's.");
+	try {
+		core = await loadCore(await unpack(CORE), crypto.subtle);
+	} catch (e) {
+		return blocked(`This browser cannot run the verifier: ${e.message}`, "Use a current Firefox, Chromium or Safari with WebAssembly.");
+	}
+	showItems();
+	document.body.dataset.ready = "yes";
+}
+
+start();
