@@ -297,6 +297,7 @@ static int open_trust(struct gateway *g, struct err *e)
 	const struct settings *s = &g->settings;
 	struct trust_config c = { .pccs_url = or_null(s->pccs_url),
 				  .cache_dir = or_null(s->cache_dir),
+				  .collateral_compat = s->allow_older_collateral,
 				  .image_dir = or_null(s->image_dir),
 				  .development_root = or_null(s->development_root),
 				  .insecure_development = s->insecure_development };

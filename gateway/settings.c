@@ -78,6 +78,8 @@ const struct config_key settings_keys[] = {
 	  .doc = "refuse certificates without evidence" },
 	{ "attestation.pccs_url", CONFIG_STRING, .def = "", .doc = "collateral service; empty: Intel's" },
 	{ "attestation.cache_dir", CONFIG_STRING, .def = "", .doc = "collateral cache; empty: memory only" },
+	{ "attestation.allow_older_collateral", CONFIG_BOOL,
+	  .doc = "accept, with a label, collateral older than seen before" },
 	{ "attestation.image_dir", CONFIG_STRING, .def = "",
 	  .doc = "folder of guest images that are accepted" },
 	{ "attestation.development_root", CONFIG_STRING, .def = "",
@@ -191,6 +193,7 @@ static void texts(struct settings *s, const struct config *c)
 	s->prefix = config_str(c, "proxy.app_address_ns_prefix");
 	s->pccs_url = config_str(c, "attestation.pccs_url");
 	s->cache_dir = config_str(c, "attestation.cache_dir");
+	s->allow_older_collateral = config_bool(c, "attestation.allow_older_collateral");
 	s->image_dir = config_str(c, "attestation.image_dir");
 	s->development_root = config_str(c, "attestation.development_root");
 }

@@ -48,6 +48,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 	struct trust_config trust = {
 		.pccs_url = or_null(c->pccs_url),
 		.cache_dir = or_null(c->cache_dir),
+		.collateral_compat = c->allow_older_collateral,
 		.image_dir = c->image_dir,
 		.development_root = or_null(c->development_root),
 		.insecure_development = c->insecure_development,
