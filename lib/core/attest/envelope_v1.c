@@ -161,44 +161,52 @@ static void read_tpm(struct rd *in, struct envelope_tpm *t, struct wr *scratch)
 	}
 }
 
+// One member of the platform's data; what belongs to another kind is skipped like any unknown one.
+static void read_member(struct rd *in, int key, struct envelope *env, struct wr *scratch)
+{
+	switch (key) {
+	case 0:
+	case 3:
+	case 4:
+	case 5:
+		env->quote = mp_rd_bytes(in, scratch);
+		break;
+	case 1:
+		read_events(in, &env->log, false, scratch);
+		break;
+	case 2:
+		read_tpm(in, env->tpm, scratch);
+		break;
+	case 6:
+		env->n_chain = mp_rd_array(in);
+		if (env->n_chain > ENVELOPE_CHAIN_MAX)
+			in->bad = true;
+		for (size_t k = 0; !in->bad && k < env->n_chain; k++)
+			env->chain[k] = mp_rd_bytes(in, scratch);
+		break;
+	case 7:
+		env->mr_config = string_or_nil(in);
+		break;
+	default:
+		mp_skip(in);
+	}
+}
+
 static void read_platform(struct rd *in, struct envelope *env, struct wr *scratch)
 {
 	static const char *const names[] = { "quote",           "event_log", "tpm_quote",  "nsm_quote",
 					     "attestation_doc", "report",    "cert_chain", "mr_config" };
+	// bit n: names[n] belongs to the kind; the first row is what must be there
+	static const uint8_t need[] = { 1 | 2, 1 | 2 | 4, 8, 32, 16 };
+	static const uint8_t may[] = { 1 | 2, 1 | 2 | 4, 8, 32 | 64 | 128, 16 };
 	uint32_t n = mp_rd_map(in), seen = 0;
 
 	for (uint32_t i = 0; i < n && !in->bad; i++) {
-		switch (key_of(in, names, 8, &seen)) {
-		case 0:
-		case 3:
-		case 4:
-		case 5:
-			env->quote = mp_rd_bytes(in, scratch);
-			break;
-		case 1:
-			read_events(in, &env->log, false, scratch);
-			break;
-		case 2:
-			read_tpm(in, env->tpm, scratch);
-			break;
-		case 6:
-			env->n_chain = mp_rd_array(in);
-			if (env->n_chain > ENVELOPE_CHAIN_MAX)
-				in->bad = true;
-			for (size_t k = 0; k < env->n_chain && !in->bad; k++)
-				env->chain[k] = mp_rd_bytes(in, scratch);
-			break;
-		case 7:
-			env->mr_config = string_or_nil(in);
-			break;
-		default:
-			mp_skip(in);
-		}
-	}
-	// Which of the byte strings there must be follows from the kind.
-	static const uint32_t need[] = { 1 | 2, 1 | 2 | 4, 8, 32, 16 };
+		int key = key_of(in, names, 8, &seen);
 
-	if ((seen & need[env->kind]) != need[env->kind] || (seen & (1 | 8 | 16 | 32) & ~need[env->kind]))
+		read_member(in, key >= 0 && may[env->kind] >> key & 1 ? key : -1, env, scratch);
+	}
+	if ((seen & need[env->kind]) != need[env->kind])
 		in->bad = true;
 }
 

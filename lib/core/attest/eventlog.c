@@ -160,18 +160,59 @@ static void clear(void *p, size_t n)
 		*b++ = 0;
 }
 
+// The digest of an event of register 3. One that came along must be the same: what is shown is what was
+// hashed.
+static int runtime_digest(uint8_t out[EVENT_DIGEST], const struct event *e, size_t i, struct fault *f)
+{
+	if (e->type != EVENT_RUNTIME)
+		return fault_set(f, "events.type", "event of register 3 is not a runtime event", i);
+	if (event_digest(out, e, f)) {
+		f->at = i;
+		return -1;
+	}
+	if (e->digest.n && !span_eq(e->digest, span_of(out, EVENT_DIGEST)))
+		return fault_set(f, "events.digest", "digest of a runtime event is not that of its content",
+				 i);
+	return 0;
+}
+
+int event_check(const struct event *e, size_t i, struct fault *f)
+{
+	uint8_t want[EVENT_DIGEST], got[EVENT_DIGEST];
+
+	if (e->imr > 3)
+		return fault_set(f, "events.imr", "event of a register that does not exist", i);
+	if (e->imr != 3 && e->type == EVENT_RUNTIME)
+		return fault_set(f, "events.type", "runtime event in a register of the boot", i);
+	if (e->imr != 3)
+		return e->version == 1
+			       ? 0
+			       : fault_set(f, "events.version", "boot event claims to be of version 2", i);
+	if (e->version == 2 && !e->preimage.n)
+		return fault_set(f, "events.preimage", "version-2 event without preimage", i);
+	if (e->version == 1 && e->preimage.n)
+		return fault_set(f, "events.preimage", "version-1 event with a preimage", i);
+	if (runtime_digest(want, e, i, f))
+		return -1;
+	if (e->version == 1)
+		return 0;
+	sha384(e->preimage.p, e->preimage.n, got);
+	if (!span_eq(span_of(want, sizeof want), span_of(got, sizeof got)))
+		return fault_set(f, "events.preimage",
+				 "preimage is not the canonical form of name and payload", i);
+	return 0;
+}
+
 static int fold(uint8_t reg[EVENT_DIGEST], const struct event *e, size_t i, struct fault *f)
 {
 	uint8_t digest[EVENT_DIGEST];
 
 	if (e->imr == 3) {
-		if (e->type != EVENT_RUNTIME)
-			return fault_set(f, "events.type", "event of register 3 is not a runtime event", i);
-		if (event_digest(digest, e, f)) {
-			f->at = i;
+		if (runtime_digest(digest, e, i, f))
 			return -1;
-		}
 		register_extend(reg, digest);
+	} else if (e->type == EVENT_RUNTIME) {
+		return fault_set(f, "events.type", "runtime event in a register of the boot", i);
 	} else if (e->digest.n != EVENT_DIGEST) {
 		return fault_set(f, "events.digest", "boot event has no SHA-384 digest", i);
 	} else {
@@ -218,6 +259,8 @@ int eventlog_same_runtime(const struct eventlog *log, const struct eventlog *run
 	for (size_t i = 0; i < log->n; i++) {
 		const struct event *e = &log->e[i], *r = &runtime->e[j];
 
+		if (event_check(e, i, f))
+			return -1;
 		if (e->imr != 3)
 			continue;
 		if (j++ == runtime->n || !span_eq(e->name, r->name) || !span_eq(e->payload, r->payload) ||
@@ -229,38 +272,47 @@ int eventlog_same_runtime(const struct eventlog *log, const struct eventlog *run
 	return 0;
 }
 
-// Set a system event's value the first time, refuse it the second.
-static int once(struct span *to, bool *seen, const struct event *e, size_t i, struct fault *f)
+// What the boot measures before boot-mr-done, and what it adds until system-ready.
+struct system_event {
+	const char *name;
+	struct span *to;
+	bool early;
+};
+
+static int system_event(struct app_events *app, const struct system_event *s, bool *seen,
+			const struct event *e, size_t i, struct fault *f)
 {
 	if (*seen)
 		return fault_set(f, "events.duplicate", "a system event occurs twice before system-ready", i);
+	if (s->early && app->boot_mr_done)
+		return 0;
 	*seen = true;
-	if (to)
-		*to = e->payload;
+	*s->to = e->payload;
 	return 0;
 }
 
 static int app_event(struct app_events *app, bool *seen, const struct event *e, size_t i, struct fault *f)
 {
-	struct span done;
-	struct {
-		const char *name;
-		struct span *to;
-	} const system[] = {
-		{ "app-id", &app->app_id },
-		{ "compose-hash", &app->compose_hash },
-		{ "instance-id", &app->instance_id },
-		{ "key-provider", &app->key_provider },
-		{ "os-image-hash", &app->os_image_hash },
-		{ "gpu-policy-hash", &app->gpu_policy_hash },
-		{ "storage-fs", &app->storage_fs },
-		{ "boot-mr-done", &done },
+	const struct system_event system[] = {
+		{ "app-id", &app->app_id, true },
+		{ "compose-hash", &app->compose_hash, true },
+		{ "instance-id", &app->instance_id, true },
+		{ "gpu-policy-hash", &app->gpu_policy_hash, true },
+		{ "key-provider", &app->key_provider, false },
+		{ "os-image-hash", &app->os_image_hash, false },
+		{ "storage-fs", &app->storage_fs, false },
 	};
 
 	for (size_t k = 0; k < sizeof system / sizeof *system; k++)
 		if (span_is(e->name, system[k].name))
-			return once(system[k].to, &seen[k], e, i, f);
-	if (span_is(e->name, "init-script-hash")) {
+			return system_event(app, &system[k], &seen[k], e, i, f);
+	if (span_is(e->name, "boot-mr-done")) {
+		if (app->boot_mr_done)
+			return fault_set(f, "events.duplicate",
+					 "boot-mr-done occurs twice before system-ready", i);
+		app->boot_mr_done = true;
+	}
+	if (span_is(e->name, "init-script-hash") && !app->boot_mr_done) {
 		if (app->n_init_scripts == APP_SCRIPTS_MAX)
 			return fault_set(f, "events.limit", "too many init scripts", i);
 		app->init_scripts[app->n_init_scripts++] = e->payload;
@@ -270,7 +322,7 @@ static int app_event(struct app_events *app, bool *seen, const struct event *e, 
 
 int app_events_read(struct app_events *app, const struct eventlog *runtime, struct fault *f)
 {
-	bool seen[8] = { false };
+	bool seen[7] = { false };
 
 	clear(app, sizeof *app);
 	for (size_t i = 0; i < runtime->n; i++) {
@@ -285,6 +337,5 @@ int app_events_read(struct app_events *app, const struct eventlog *runtime, stru
 		if (app_event(app, seen, e, i, f))
 			return -1;
 	}
-	app->boot_mr_done = seen[7];
 	return 0;
 }

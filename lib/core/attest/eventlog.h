@@ -30,8 +30,7 @@ struct eventlog {
 	size_t n, cap;
 };
 
-// JSON array of TdxEvents. Refuses a version-2 event whose preimage is present and not the canonical form, or
-// whose digest is not that of its preimage.
+// JSON array of TdxEvents. Refuses what event_check refuses.
 int eventlog_read_json(struct eventlog *log, struct wr *scratch, struct span text, struct fault *f);
 // CCEL: records of imr 1..4 become 0..3, others are dropped.
 int eventlog_read_ccel(struct eventlog *log, struct span bytes, struct fault *f);
@@ -71,6 +70,10 @@ void event_preimage_v2(struct wr *out, struct span name, struct span payload);
 // Is this name fit to be emitted under this version? V1 names must not contain ':' (two events could share a
 // digest).
 int event_name_check(struct span name, uint8_t version, struct fault *f);
+// An event as it must be in a platform log: runtime events in register 3 and nowhere else, a digest that came
+// along equal to the computed one, a version-2 event with its canonical preimage, a version-1 event without
+// one. `i` is the index for the fault. Codes events.imr, .type, .name, .version, .digest, .preimage.
+int event_check(const struct event *e, size_t i, struct fault *f);
 // A runtime event: imr 3, EVENT_RUNTIME, no digest or preimage.
 struct event event_runtime(struct span name, struct span payload, uint8_t version);
 
@@ -86,8 +89,9 @@ int eventlog_replay_runtime(uint8_t rtmr3[EVENT_DIGEST], const struct eventlog *
 // events.disagree.
 int eventlog_same_runtime(const struct eventlog *log, const struct eventlog *runtime, struct fault *f);
 
-// What an app is, from the runtime events before the first "system-ready". A system event that occurs twice
-// there is refused (code events.duplicate), except init-script-hash. Missing ones are empty spans.
+// What an app is, from the runtime events before the first "system-ready". app-id, compose-hash, instance-id,
+// gpu-policy-hash and init-script-hash count before boot-mr-done only. A system event that occurs twice is
+// refused (code events.duplicate), except init-script-hash. Missing ones are empty spans.
 enum { APP_SCRIPTS_MAX = 32 };
 struct app_events {
 	struct span app_id, compose_hash, instance_id, key_provider, os_image_hash, gpu_policy_hash,

@@ -1,7 +1,6 @@
 // The JSON form: the `event_log` string of GetQuote, an array of TdxEvents.
 #include "core/attest/eventlog.h"
 #include "core/codec/json.h"
-#include "core/hash/sha2.h"
 
 // A string of hex as bytes in `scratch`; absent and null give an empty span.
 static int hex_member(struct json obj, const char *name, struct wr *scratch, struct span *out)
@@ -47,27 +46,6 @@ static int number_member(struct json obj, const char *name, uint64_t max, uint64
 	return json_get(obj, name, &v) ? json_u64(v, max, out) : -1;
 }
 
-// Version 2 events bring their preimage along: it must be the canonical form of name and payload.
-static int check_v2(const struct event *e, size_t i, struct fault *f)
-{
-	uint8_t want[EVENT_DIGEST], got[EVENT_DIGEST];
-
-	if (!e->preimage.n)
-		return fault_set(f, "events.preimage", "version-2 event without preimage", i);
-	if (event_digest(want, e, f)) {
-		f->at = i;
-		return -1;
-	}
-	sha384(e->preimage.p, e->preimage.n, got);
-	if (!span_eq(span_of(want, sizeof want), span_of(got, sizeof got)))
-		return fault_set(f, "events.preimage",
-				 "preimage is not the canonical form of name and payload", i);
-	if (e->digest.n && !span_eq(e->digest, span_of(want, sizeof want)))
-		return fault_set(f, "events.digest",
-				 "digest of a version-2 event is not that of its preimage", i);
-	return 0;
-}
-
 static int read_event(struct event *e, struct json v, size_t i, struct wr *scratch, struct fault *f)
 {
 	uint64_t imr, type, version = 1;
@@ -88,9 +66,7 @@ static int read_event(struct event *e, struct json v, size_t i, struct wr *scrat
 		return fault_set(f, "events.format", "event has a malformed member", i);
 	if (e->digest.n && e->digest.n != EVENT_DIGEST)
 		return fault_set(f, "events.digest", "digest of an event is not SHA-384", i);
-	if (version == 2 && (e->imr != 3 || e->type != EVENT_RUNTIME))
-		return fault_set(f, "events.version", "boot event claims to be of version 2", i);
-	return version == 2 ? check_v2(e, i, f) : 0;
+	return event_check(e, i, f);
 }
 
 int eventlog_read_json(struct eventlog *log, struct wr *scratch, struct span text, struct fault *f)

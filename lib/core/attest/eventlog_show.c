@@ -131,9 +131,10 @@ static int read_tcg(struct event_replay *r, struct span bytes, struct fault *f)
 	if (tcglog_banks(&banks, bytes, f))
 		return -1;
 	tpm = banks != 2;
-	if (!tpm && !eventlog_read_pcrs(&r->log, bytes, TPMLOG_SHA384, f))
-		for (size_t i = 0; i < r->log.n; i++)
-			tpm |= r->log.e[i].imr > 4;
+	if (!tpm)
+		(void)!eventlog_read_pcrs(&r->log, bytes, TPMLOG_SHA384, f); // as far as it can be read
+	for (size_t i = 0; i < r->log.n; i++)
+		tpm |= r->log.e[i].imr > 4;
 	r->kind = tpm ? "tpm" : "ccel";
 	if (!tpm) {
 		if (eventlog_read_ccel(&r->log, bytes, f))
@@ -189,6 +190,19 @@ static unsigned present(const struct event_replay *r)
 	return boot || !runtime ? 15 : 8;
 }
 
+// A firmware's own events of register 3 have nothing to recompute: their digests are folded as they are.
+static int fold_ccel(struct event_replay *r, struct fault *f)
+{
+	for (size_t i = 0; i < r->log.n; i++)
+		if (r->log.e[i].type == EVENT_RUNTIME)
+			return fault_set(f, "events.type", "runtime event in a firmware's log", i);
+	for (size_t i = 0; i < sizeof r->rtmr; i++)
+		r->rtmr[i / EVENT_DIGEST][i % EVENT_DIGEST] = 0;
+	for (size_t i = 0; i < r->log.n; i++)
+		register_extend(r->rtmr[r->log.e[i].imr], r->log.e[i].digest.p);
+	return 0;
+}
+
 int event_replay_read(struct event_replay *r, struct wr *scratch, struct span bytes, struct fault *f)
 {
 	r->has_quote = r->is_pcrs = r->no_registers = false;
@@ -200,7 +214,7 @@ int event_replay_read(struct event_replay *r, struct wr *scratch, struct span by
 	if (r->is_pcrs)
 		return 0;
 	r->present = r->no_registers ? 0 : present(r);
-	return eventlog_replay(r->rtmr, &r->log, f);
+	return span_is(span_str(r->kind), "ccel") ? fold_ccel(r, f) : eventlog_replay(r->rtmr, &r->log, f);
 }
 
 bool event_replay_equal(const struct event_replay *r)

@@ -61,11 +61,22 @@ static int read_header(struct rd *in, unsigned *banks, struct fault *f)
 	return spec.bad ? fault_set(f, "events.format", "truncated Spec ID event", 32) : 0;
 }
 
+// Firmware leaves the rest of its log area as zeros: no record begins behind the last byte that is none.
+static const uint8_t *last_byte(struct span whole)
+{
+	size_t n = whole.n;
+
+	while (n && !whole.p[n - 1])
+		n--;
+	return whole.p + n;
+}
+
 // 1: a record, 0: the end, -1: malformed.
-static int read_record(struct record *r, struct rd *in, uint16_t alg, size_t at, struct fault *f)
+static int read_record(struct record *r, struct rd *in, const uint8_t *last, uint16_t alg, size_t at,
+		       struct fault *f)
 {
 	*r = (struct record){ 0 };
-	if (rd_left(in) < 4)
+	if (rd_left(in) < 4 || in->p >= last)
 		return 0;
 	r->index = rd_le32(in);
 	if (r->index == log_end)
@@ -108,6 +119,7 @@ static int append(struct eventlog *log, const struct record *r, uint32_t imr, si
 
 int eventlog_read_ccel(struct eventlog *log, struct span bytes, struct fault *f)
 {
+	const uint8_t *last = last_byte(bytes);
 	struct rd in = rd_span(bytes);
 	struct record r;
 	unsigned banks;
@@ -116,7 +128,7 @@ int eventlog_read_ccel(struct eventlog *log, struct span bytes, struct fault *f)
 	log->n = 0;
 	if (read_header(&in, &banks, f))
 		return -1;
-	for (size_t i = 0; (more = read_record(&r, &in, TPMLOG_SHA384, i, f)) > 0; i++) {
+	for (size_t i = 0; (more = read_record(&r, &in, last, TPMLOG_SHA384, i, f)) > 0; i++) {
 		if (r.index == 0) // GCP writes some that belong to no register
 			continue;
 		if (r.index > 4)
@@ -131,6 +143,7 @@ int eventlog_read_ccel(struct eventlog *log, struct span bytes, struct fault *f)
 
 int eventlog_read_pcrs(struct eventlog *log, struct span bytes, uint16_t alg, struct fault *f)
 {
+	const uint8_t *last = last_byte(bytes);
 	struct rd in = rd_span(bytes);
 	struct record r;
 	unsigned banks;
@@ -139,7 +152,7 @@ int eventlog_read_pcrs(struct eventlog *log, struct span bytes, uint16_t alg, st
 	log->n = 0;
 	if (read_header(&in, &banks, f))
 		return -1;
-	for (size_t i = 0; (more = read_record(&r, &in, alg, i, f)) > 0; i++) {
+	for (size_t i = 0; (more = read_record(&r, &in, last, alg, i, f)) > 0; i++) {
 		if (r.type == EV_NO_ACTION)
 			continue;
 		if (r.index >= TPMLOG_PCRS)
@@ -219,6 +232,7 @@ static bool startup_locality(const struct record *r, struct tpm_pcrs *out)
 
 int tpmlog_replay(struct tpm_pcrs *out, struct span bytes, uint16_t alg, struct fault *f)
 {
+	const uint8_t *last = last_byte(bytes);
 	struct rd in = rd_span(bytes);
 	struct record r;
 	unsigned banks;
@@ -233,7 +247,7 @@ int tpmlog_replay(struct tpm_pcrs *out, struct span bytes, uint16_t alg, struct 
 				      : -1;
 	if (!(banks & (alg == TPMLOG_SHA256 ? 1u : alg == TPMLOG_SHA384 ? 2u : 4u)))
 		return fault_set(f, "events.bank", "log does not have the bank asked for", alg);
-	for (size_t i = 0; (more = read_record(&r, &in, alg, i, f)) > 0; i++) {
+	for (size_t i = 0; (more = read_record(&r, &in, last, alg, i, f)) > 0; i++) {
 		if (r.type == EV_NO_ACTION) {
 			if (!startup_locality(&r, out))
 				return fault_set(f, "events.format", "startup locality after an extend", i);
