@@ -29,24 +29,26 @@ void dcap_certs_read(struct dcap_certs *out, struct span pem, const struct x509 
 	out->bad = more != 0;
 }
 
-static bool read_date(struct json v, const char *name, uint64_t *out)
+static int read_date(struct json date, uint64_t *out)
 {
-	struct json date;
 	struct span s;
 
-	return json_get(v, name, &date) && !json_plain(date, &s) && !utc_rfc3339(s, out);
+	return json_plain(date, &s) ? -1 : utc_rfc3339(s, out);
 }
 
-static void read_document(struct dcap_document *d, struct json *v, struct span text, struct span sig,
+static void read_document(struct dcap_document *d, struct json *doc, struct span text, struct span sig,
 			  const struct dcap_certs *signer)
 {
-	struct json eval;
+	static const char *const name[] = { "issueDate", "nextUpdate", "tcbEvaluationDataNumber" };
+	struct json v[3];
 	uint64_t n = 0;
 
 	*d = (struct dcap_document){ .text = text, .sig = sig, .signer = signer };
-	d->readable = !json_parse(v, text, NULL) && json_kind(*v) == JSON_OBJECT &&
-		      json_get(*v, "tcbEvaluationDataNumber", &eval) && !json_u64(eval, UINT32_MAX, &n) &&
-		      read_date(*v, "issueDate", &d->issued) && read_date(*v, "nextUpdate", &d->next);
+	if (json_parse(doc, text, NULL))
+		return;
+	json_pick(*doc, name, v, 3);
+	d->readable =
+		!read_date(v[0], &d->issued) && !read_date(v[1], &d->next) && !json_u64(v[2], UINT32_MAX, &n);
 	d->eval = (uint32_t)n;
 }
 

@@ -4,26 +4,6 @@
 // Every level is read in full, so that a malformed one refuses the document even when another one matches.
 #include "core/attest/dcap_job.h"
 
-static int get_number(struct json o, const char *name, uint64_t max, uint64_t *out)
-{
-	struct json v;
-
-	*out = 0;
-	return json_get(o, name, &v) ? json_u64(v, max, out) : -1;
-}
-
-static int get_hex(struct json o, const char *name, uint8_t *out, size_t n)
-{
-	struct json v;
-
-	return json_get(o, name, &v) ? json_hex(v, out, n) : -1;
-}
-
-static bool get_array(struct json o, const char *name, struct json *out)
-{
-	return json_get(o, name, out) && json_kind(*out) == JSON_ARRAY;
-}
-
 enum { LEVEL_TCB, LEVEL_DATE, LEVEL_STATUS, LEVEL_ADVISORIES, LEVEL_MEMBERS };
 static const char *const level_member[] = { "tcb", "tcbDate", "tcbStatus", "advisoryIDs" };
 
@@ -64,16 +44,18 @@ static struct dcap_level *next_level(struct dcap_collateral *c, struct dcap_leve
 }
 
 // The levels of an enclave or module, each with the lowest isvsvn that reaches it.
-static void read_isv_levels(struct dcap_collateral *c, struct dcap_levels *out, struct json doc, uint64_t max)
+static void read_isv_levels(struct dcap_collateral *c, struct dcap_levels *out, struct json list,
+			    uint64_t max)
 {
-	struct json list, each, v[LEVEL_MEMBERS];
+	struct json each, svn, v[LEVEL_MEMBERS];
 	uint64_t n;
 
-	*out = (struct dcap_levels){ .bad = !get_array(doc, "tcbLevels", &list) };
+	*out = (struct dcap_levels){ .bad = json_kind(list) != JSON_ARRAY };
 	for (struct json_iter it = json_iter(list); !out->bad && json_next(&it, NULL, &each);) {
 		struct dcap_level *l = next_level(c, out);
 		json_pick(each, level_member, v, LEVEL_MEMBERS);
-		out->bad = !l || get_number(v[LEVEL_TCB], "isvsvn", max, &n) || read_level(v, l);
+		out->bad = !l || !json_get(v[LEVEL_TCB], "isvsvn", &svn) || json_u64(svn, max, &n) ||
+			   read_level(v, l);
 		if (!out->bad)
 			l->isv_svn = (uint16_t)n;
 	}
@@ -119,13 +101,13 @@ static void read_platform_level(struct json level, struct dcap_level *out, enum 
 		why[1] = why[0];
 }
 
-static void read_platform_levels(struct dcap_collateral *c, struct dcap_tcb_info *t, struct json doc)
+static void read_platform_levels(struct dcap_collateral *c, struct dcap_tcb_info *t, struct json list)
 {
-	struct json list, each;
+	struct json each;
 	enum reason why[2];
 
 	t->levels = (struct dcap_levels){ 0 };
-	t->why[0] = t->why[1] = get_array(doc, "tcbLevels", &list) ? REASON_OK : REASON_TCB_FORMAT;
+	t->why[0] = t->why[1] = json_kind(list) == JSON_ARRAY ? REASON_OK : REASON_TCB_FORMAT;
 	for (struct json_iter it = json_iter(list);
 	     !(t->why[0] && t->why[1]) && json_next(&it, NULL, &each);) {
 		struct dcap_level *l = next_level(c, &t->levels);
@@ -138,29 +120,34 @@ static void read_platform_levels(struct dcap_collateral *c, struct dcap_tcb_info
 	}
 }
 
-static int read_module(struct json o, struct dcap_module *m)
+static int read_module(struct json o, struct dcap_module *m, struct json *levels)
 {
+	static const char *const name[] = { "id", "mrsigner", "attributes", "attributesMask", "tcbLevels" };
+	struct json v[5];
+
+	json_pick(o, name, v, 5);
+	m->id = v[0];
 	m->levels = (struct dcap_levels){ 0 };
-	return get_hex(o, "mrsigner", m->signer, 48) || get_hex(o, "attributes", m->attributes, 8) ||
-			       get_hex(o, "attributesMask", m->mask, 8)
+	*levels = v[4];
+	return json_hex(v[1], m->signer, 48) || json_hex(v[2], m->attributes, 8) || json_hex(v[3], m->mask, 8)
 		       ? -1
 		       : 0;
 }
 
 // What is expected of TDX modules: the document's own entry, for version 0, and their identities.
-static int read_modules(struct dcap_collateral *c, struct dcap_tcb_info *t, struct json own, struct json doc)
+static int read_modules(struct dcap_collateral *c, struct dcap_tcb_info *t, struct json own, struct json list)
 {
-	struct json list, v;
+	struct json v, levels;
 
 	t->modules = 0;
-	if (read_module(own, &t->own) ||
-	    (json_get(doc, "tdxModuleIdentities", &list) && json_kind(list) != JSON_ARRAY))
+	if (read_module(own, &t->own, &levels) ||
+	    (json_kind(list) != JSON_ARRAY && json_kind(list) != JSON_NONE))
 		return -1;
 	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &v);) {
 		struct dcap_module *m = &t->module[t->modules];
-		if (t->modules == DCAP_MODULES || !json_get(v, "id", &m->id) || read_module(v, m))
+		if (t->modules == DCAP_MODULES || read_module(v, m, &levels) || json_kind(m->id) == JSON_NONE)
 			return -1;
-		read_isv_levels(c, &m->levels, v, 255);
+		read_isv_levels(c, &m->levels, levels, 255);
 		if (m->levels.bad)
 			return -1;
 		t->modules++;
@@ -170,33 +157,43 @@ static int read_modules(struct dcap_collateral *c, struct dcap_tcb_info *t, stru
 
 void dcap_tcb_info_read(struct dcap_collateral *c, struct json doc)
 {
+	static const char *const name[] = { "id",      "version",   "fmspc",     "pceId",
+					    "tcbType", "tdxModule", "tcbLevels", "tdxModuleIdentities" };
+	enum { ID, VERSION, FMSPC, PCE_ID, TYPE, MODULE, LEVELS, IDENTITIES, MEMBERS };
 	struct dcap_tcb_info *t = &c->tcb;
-	struct json own;
+	struct json v[MEMBERS];
 
-	t->has_kind = !get_hex(doc, "fmspc", t->fmspc, 6) && !get_hex(doc, "pceId", t->pce_id, 2) &&
-		      json_get(doc, "id", &t->id) && !get_number(doc, "version", 255, &t->version) &&
-		      !get_number(doc, "tcbType", 255, &t->type);
-	read_platform_levels(c, t, doc);
-	t->has_module = json_get(doc, "tdxModule", &own);
-	t->bad_modules = t->has_module && read_modules(c, t, own, doc);
+	json_pick(doc, name, v, MEMBERS);
+	t->id = v[ID];
+	t->has_kind = json_kind(t->id) != JSON_NONE && !json_hex(v[FMSPC], t->fmspc, 6) &&
+		      !json_hex(v[PCE_ID], t->pce_id, 2) && !json_u64(v[VERSION], 255, &t->version) &&
+		      !json_u64(v[TYPE], 255, &t->type);
+	read_platform_levels(c, t, v[LEVELS]);
+	t->has_module = json_kind(v[MODULE]) != JSON_NONE;
+	t->bad_modules = t->has_module && read_modules(c, t, v[MODULE], v[IDENTITIES]);
 }
 
 // ---- QE identity
 
-static void read_masked(struct dcap_masked *f, struct json doc, const char *value, const char *mask, size_t n)
+static void read_masked(struct dcap_masked *f, struct json value, struct json mask, size_t n)
 {
-	f->readable = !get_hex(doc, value, f->want, n) && !get_hex(doc, mask, f->mask, n);
+	f->readable = !json_hex(value, f->want, n) && !json_hex(mask, f->mask, n);
 }
 
 void dcap_qe_identity_read(struct dcap_collateral *c, struct json doc)
 {
+	static const char *const name[] = { "id",         "version",        "miscselect", "miscselectMask",
+					    "attributes", "attributesMask", "mrsigner",   "isvprodid",
+					    "tcbLevels" };
+	enum { ID, VERSION, MISC, MISC_MASK, ATTRIBUTES, ATTRIBUTES_MASK, SIGNER, PRODUCT, LEVELS, MEMBERS };
 	struct dcap_qe_identity *q = &c->qe;
+	struct json v[MEMBERS];
 
-	q->has_kind = json_get(doc, "id", &q->id) && json_kind(q->id) == JSON_STRING &&
-		      !get_number(doc, "version", 255, &q->version);
-	q->has_signer = !get_hex(doc, "mrsigner", q->signer, 32) &&
-			!get_number(doc, "isvprodid", 0xffff, &q->product);
-	read_masked(&q->misc, doc, "miscselect", "miscselectMask", 4);
-	read_masked(&q->attributes, doc, "attributes", "attributesMask", 16);
-	read_isv_levels(c, &q->levels, doc, 0xffff);
+	json_pick(doc, name, v, MEMBERS);
+	q->id = v[ID];
+	q->has_kind = json_kind(q->id) == JSON_STRING && !json_u64(v[VERSION], 255, &q->version);
+	q->has_signer = !json_hex(v[SIGNER], q->signer, 32) && !json_u64(v[PRODUCT], 0xffff, &q->product);
+	read_masked(&q->misc, v[MISC], v[MISC_MASK], 4);
+	read_masked(&q->attributes, v[ATTRIBUTES], v[ATTRIBUTES_MASK], 16);
+	read_isv_levels(c, &q->levels, v[LEVELS], 0xffff);
 }

@@ -3,7 +3,8 @@
 #include "core/codec/hex.h"
 #include "core/codec/json_text.h"
 
-enum { BUCKETS = 256, NO_KEY = 0xffff };
+// ALIKE: names of one object in one bucket. Four of 1024 on average; who has 32 made them so.
+enum { BUCKETS = 256, ALIKE = 32, NO_KEY = 0xffff };
 
 // The members of all open objects, newest last, hashed so that a duplicate is found without comparing all:
 // closing an object takes its members off again, and a chain begins with the newest, so that each is the head
@@ -130,9 +131,13 @@ static bool add_key(struct parse *s, struct span key)
 	for (int b; (b = json_chars_next(&c)) >= 0;)
 		h = (h ^ (uint32_t)b) * 16777619u;
 	uint16_t *head = &s->head[(h ^ h >> 8 ^ h >> 16) % BUCKETS];
-	for (uint16_t i = *head; i != NO_KEY && i >= s->first_key[s->depth - 1]; i = s->next[i])
+	size_t alike = 0;
+	for (uint16_t i = *head; i != NO_KEY && i >= s->first_key[s->depth - 1]; i = s->next[i]) {
 		if (s->hash[i] == h && same_text(s->key[i], key))
 			return fail(s, "duplicate member");
+		if (++alike == ALIKE)
+			return fail(s, "members too much alike");
+	}
 	if (s->keys == JSON_OPEN_MAX)
 		return fail(s, "too many members");
 	s->hash[s->keys] = h;
