@@ -86,6 +86,14 @@ async function loadCore(bytes, subtle) {
 			put("code", new TextEncoder().encode(code));
 			return x.explain() ? JSON.parse(text()) : null;
 		}),
+		// As `dstack events replay --list --json`; and where log and quoted registers part.
+		replay: alone(async (evidence) => {
+			put("evidence", evidence);
+			const ok = x.events_replay() === 1, said = text();
+			if (ok)
+				x.events_differences();
+			return { ok, text: said, differences: ok ? JSON.parse(text()) : [] };
+		}),
 		// As `dstack quote show --json`.
 		showQuote: alone(async (quote) => {
 			put("evidence", quote);

@@ -90,7 +90,7 @@ async function giveFiles(list) {
 
 const FIELDS = {
 	os_image_hash: "Image hash (64 hex digits)",
-	compose_hash: "Compose hash: SHA-256 of app-compose.json",
+	compose_hash: "Compose hash (64 hex digits)",
 	app_id: "App id (40 hex digits)",
 };
 
@@ -202,6 +202,40 @@ function showFields(quote) {
 	]));
 }
 
+const PARTS = {
+	content: (d, e) => `event ${d.event}${e} is not what was measured: its content does not give the digest beside it.`,
+	later: (d, e) => `everything from event ${d.event}${e} on came after the quote.`,
+	unknown: () => "no beginning of this log gives the quoted value: events are missing, or were changed.",
+};
+
+function showLog(log, differences) {
+	$("log").hidden = !log;
+	if (!log)
+		return;
+	const list = log.event_log || [], first = new Map(differences.map((d) => [d.event, d]));
+	const named = (i) => (list[i]?.event ? ` (${list[i].event})` : "");
+	$("log-note").className = differences.length ? "bad" : "";
+	$("log-note").textContent = differences.length
+		? differences.map((d) => `${d.register}: ${PARTS[d.difference](d, named(d.event))}`).join(" ")
+		: log.quoted ? "Replayed, the log gives the registers that the quote has." : "There is no quote beside it to compare with.";
+	$("registers").tBodies[0].replaceChildren(...["rtmr0", "rtmr1", "rtmr2", "rtmr3"].map((name) => {
+		const bad = log.quoted && log[name] !== null && log[name] !== log.quoted[name];
+		return el("tr", { className: bad ? "wrong" : "" }, el("th", { scope: "row" }, name),
+			el("td", { className: "bytes" }, log[name] ?? "not in this log: its boot events were left out"),
+			el("td", { className: "bytes" }, log.quoted ? (bad || log[name] === null ? log.quoted[name] : "the same") : ""));
+	}));
+	$("events").tBodies[0].replaceChildren(...list.map((e, i) => el("tr", { className: first.has(i) ? "wrong" : "" },
+		el("td", {}, String(i)), el("td", {}, `${e.pcr_index === undefined ? "rtmr" : "pcr"}${e.imr ?? e.pcr_index}`), el("td", {}, e.event || ""),
+		el("td", { className: "bytes" }, readable(e.event_payload || "")), el("td", { className: "bytes" }, e.digest))));
+}
+
+// Hex as the text it stands for, where it stands for one.
+function readable(hex) {
+	if (!/^([2-6][0-9a-f]|7[0-9a-e])+$/.test(hex))
+		return hex;
+	return hex.replace(/../g, (h) => String.fromCharCode(parseInt(h, 16)));
+}
+
 function hideResult() {
 	for (const id of ["verdict", "raw", "log", "decoded"])
 		$(id).hidden = true;
@@ -222,6 +256,8 @@ async function verifyGiven() {
 	$("command").textContent = "dstack quote verify --json";
 	$("text").textContent = result.text;
 	$("raw").hidden = false;
+	const log = await core.replay(evidence.bytes);
+	showLog(log.ok ? JSON.parse(log.text) : null, log.differences);
 	const decoded = await core.showQuote(evidence.bytes);
 	showFields(decoded.ok ? JSON.parse(decoded.text) : null);
 }

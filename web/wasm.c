@@ -4,6 +4,7 @@
 // signature checks run, here by the core's own code and a second time by the browser's, and takes the text.
 // web/glue.js is the other side.
 #include "core/attest/dcap_text.h"
+#include "core/attest/eventlog_diff.h"
 #include "core/attest/quote_show.h"
 #include "core/codec/json.h"
 #include "core/sig/own.h"
@@ -12,14 +13,19 @@
 #define EXPORT(name) __attribute__((export_name(#name), visibility("default"))) name
 
 enum { IN_EVIDENCE, IN_COLLATERAL, IN_ROOT, IN_CODE, IN_COUNT };
-enum { IN_MAX = 1 << 20, OUT_MAX = 4 << 20, TEXT_MAX = 300 };
+enum { EVIDENCE_MAX = 2 << 20, IN_MAX = 1 << 20, OUT_MAX = 4 << 20, TEXT_MAX = 300 };
 
 _Static_assert(sizeof(struct sig_check) == 32, "the layout that glue.js reads");
 
-static uint8_t in[IN_COUNT][IN_MAX], out[OUT_MAX];
+static uint8_t evidence[EVIDENCE_MAX], more[IN_COUNT - 1][IN_MAX], out[OUT_MAX];
 static size_t in_n[IN_COUNT];
 static struct wr text;
 static enum reason outcome;
+
+static uint8_t scratch[2 * EVIDENCE_MAX]; // twice the evidence is enough for any form of log
+static struct event events[2][EVENTLOG_MAX];
+static struct envelope_tpm tpm;
+static struct event_replay replay;
 
 static struct dcap dcap;
 static struct dcap_collateral collateral;
@@ -56,9 +62,14 @@ int memcmp(const void *a, const void *b, size_t n)
 	return 0;
 }
 
+static uint8_t *place(uint32_t i)
+{
+	return i == IN_EVIDENCE ? evidence : more[i - 1];
+}
+
 static struct span given(uint32_t i)
 {
-	return span_of(in[i], in_n[i]);
+	return span_of(place(i), in_n[i]);
 }
 
 // The root to trust: the one that was put in, else Intel's.
@@ -75,10 +86,10 @@ static enum anchor anchor(void)
 // Where to put `n` bytes of input `i`; 0 when they are too many.
 uint8_t *EXPORT(input)(uint32_t i, uint32_t n)
 {
-	if (i >= IN_COUNT || n >= IN_MAX)
+	if (i >= IN_COUNT || n > (i == IN_EVIDENCE ? EVIDENCE_MAX : IN_MAX))
 		return NULL;
 	in_n[i] = n;
-	return in[i];
+	return place(i);
 }
 
 const uint8_t *EXPORT(out_text)(void)
@@ -101,7 +112,7 @@ uint32_t EXPORT(out_reason)(void)
 // A quote and its collateral: the number of checks to run.
 uint32_t EXPORT(quote_begin)(uint32_t now_high, uint32_t now_low)
 {
-	dcap_in = (struct dcap_input){ .quote = quote_unhex(in[IN_EVIDENCE], in_n[IN_EVIDENCE]),
+	dcap_in = (struct dcap_input){ .quote = quote_unhex(evidence, in_n[IN_EVIDENCE]),
 				       .collateral = given(IN_COLLATERAL),
 				       .now = (uint64_t)now_high << 32 | now_low };
 	dcap_collateral_read(&collateral, dcap_in.collateral, root(), anchor());
@@ -142,7 +153,7 @@ uint32_t EXPORT(quote_finish)(uint32_t passed)
 uint32_t EXPORT(quote_decode)(void)
 {
 	struct quote q;
-	enum reason why = quote_parse(&q, quote_unhex(in[IN_EVIDENCE], in_n[IN_EVIDENCE]));
+	enum reason why = quote_parse(&q, quote_unhex(evidence, in_n[IN_EVIDENCE]));
 	char error[TEXT_MAX] = { 0 };
 	struct wr w = wr_to(error, sizeof error - 1);
 
@@ -154,6 +165,38 @@ uint32_t EXPORT(quote_decode)(void)
 	wr_reason(&w, why, (uint32_t[2]){ q.tee, 0 });
 	wr_refusal(&text, reason_text(why)->code, error);
 	return 0;
+}
+
+// The event log in the first input, in any form: the text of `dstack events replay --list --json`, or why
+// not.
+uint32_t EXPORT(events_replay)(void)
+{
+	struct wr room = wr_to(scratch, sizeof scratch);
+	char error[TEXT_MAX] = { 0 };
+	struct wr w = wr_to(error, sizeof error - 1);
+	struct fault f = { 0 };
+
+	replay.log = (struct eventlog){ events[0], 0, EVENTLOG_MAX };
+	replay.runtime = (struct eventlog){ events[1], 0, EVENTLOG_MAX };
+	replay.tpm = &tpm;
+	text = wr_to(out, sizeof out);
+	if (!event_replay_read(&replay, &room, given(IN_EVIDENCE), &f)) {
+		event_replay_json(&text, &replay, true);
+		return 1;
+	}
+	wr_str(&w, f.text);
+	wr_str(&w, " (at ");
+	wr_dec(&w, f.at);
+	wr_u8(&w, ')');
+	wr_refusal(&text, f.code, error);
+	return 0;
+}
+
+// After it: where the log and the quoted registers part.
+void EXPORT(events_differences)(void)
+{
+	text = wr_to(out, sizeof out);
+	event_diff_json(&text, &replay);
 }
 
 // What both engines must agree on; anything else is no verdict at all.

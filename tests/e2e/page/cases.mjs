@@ -58,3 +58,18 @@ export function shown() {
 		want: dstack("quote", "show", evidence + path, "--json"),
 	}));
 }
+
+const LOGS = ["real/dstack/cc-eventlog/ccel.bin", "real/dstack/cc-eventlog/tpm_eventlog.bin", "real/dstack/verifier/tdx-lite-getquote.json",
+	"real/dstack/verifier/tdx-lite-attestation.json", "real/dstack/verifier/sev-snp-attestation.json", "real/dstack/guest-agent/attestation.bin",
+	"real/dstack/sdk-simulator/attestation.bin", "real/dstack/sdk-simulator/sys-config.json", "real/trustee/deps/eventlog/test_data/CCEL_data",
+	"real/trustee/deps/eventlog/test_data/CCEL_data_gcp", "real/trustee/deps/eventlog/test_data/CCEL_data_grub",
+	"real/trustee/deps/eventlog/test_data/CCEL_data_ovmf", "soft/tpm-1024.bin", "soft/tpm-2560.bin", "soft/tpm-3072-2cpu.bin",
+	"real/dcap-qvl/tdx_quote", "real/dcap-qvl/quote-from-tappd.hex"];
+
+// Each event log, and a few files that hold none.
+export const logs = () => LOGS.map((path) => ({
+	name: `replay ${path}`,
+	call: "replay",
+	args: [read(path)],
+	want: dstack("events", "replay", evidence + path, "--list", "--json"),
+}));
