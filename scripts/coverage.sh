@@ -13,7 +13,7 @@ show=() tests=(--no-suite corpus) min=${COVERAGE_MIN:-95} broken=0
 while [ $# -gt 0 ]; do
 	case $1 in
 	--show) show=(--show) ;;
-	--corpus) tests=(--suite corpus "${2:?name of a fuzz target}"); min=0; shift ;;
+	--corpus) tests=("corpus ${2:?name of a fuzz target}"); min=0; shift ;;
 	-*) sed -n 's/^#   //p' "$0"; exit 2 ;;
 	*) break ;;
 	esac

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	uint8_t sig[64];
 	size_t used;
 
-	(void)collateral_signed(span_of(data, n), "tcbInfo", &s, sig);
+	(void)!collateral_signed(span_of(data, n), "tcbInfo", &s, sig);
 	if (collateral_parse(&a, span_of(data, n), arena[0], sizeof arena[0], &used))
 		return 0;
 	struct wr w = wr_to(text, sizeof text);

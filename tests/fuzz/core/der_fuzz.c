@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	uint8_t sig[64];
 
 	walk(s, 0);
-	(void)der_ecdsa_p256(s, sig);
+	(void)!der_ecdsa_p256(s, sig);
 	(void)der_time(&r[0]);
 	if (der_unsigned(&r[1], 20).n > 20 || der_u32(&r[2], 1000) > 1000)
 		__builtin_trap();

@@ -21,7 +21,7 @@ static void walk(struct json v, struct span text, int depth)
 		__builtin_trap();
 	if (!json_u64(v, UINT64_MAX, &u) && u <= INT64_MAX && (json_i64(v, &i) || (uint64_t)i != u))
 		__builtin_trap();
-	(void)json_bool(v, &b);
+	(void)!json_bool(v, &b);
 	for (struct json_iter it = json_iter(v); json_next(&it, &key, &x);) {
 		if (key.text.n)
 			walk(key, text, depth + 1);
