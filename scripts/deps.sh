@@ -23,6 +23,7 @@ missing()
 	local have
 	have=$(dpkg-query -W -f '${db:Status-Abbrev}|${binary:Package}\n' 2>/dev/null | sed -n 's/^ii *|\([^:]*\).*/\1/p')
 	printf '%s\n' "${packages[@]}" | grep -vxF -f <(printf '%s\n' "$have") || true
+	[ -z "$tests" ] || printf '%s\n' chromium chromium-driver | grep -vxF -f <(printf '%s\n' "$have") || true
 	# npm may also come with a Node.js that is not Debian's.
 	[ -z "$tests" ] || command -v npm >/dev/null || echo npm
 	[ -z "$tests" ] || command -v node >/dev/null || echo nodejs

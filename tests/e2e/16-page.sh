@@ -21,6 +21,20 @@ twice()
 	cmp "$work/a/verify.wasm" "$work/b/verify.wasm" && cmp "$work/a/verify.html" "$page" && cmp "$work/b/verify.html" "$page"
 }
 check "built in two other folders it has the same bytes" twice
-(cd "$work" && node "$tests/parity.mjs" "$wasm" "$OLDPWD/web/glue.js") >"$work/parity" 2>&1 || echo "not ok - node: the parity test ran" >>"$work/parity"
-cat "$work/parity"
-failures=$((failures + $(grep -c '^not ok' "$work/parity")))
+mkdir "$work/pki"
+dstack-softtee pki --dir "$work/pki" >/dev/null 2>&1
+check "the development page is another file" web/build.py --wasm "$wasm" --development-root "$work/pki/root.der" --out "$work/verify-dev.html" \
+	web/page.html web/page.css web/glue.js web/page.js
+
+run() # run NAME COMMAND…: a program that prints ok lines of its own
+{
+	local name=$1
+	shift
+	timeout 300 "$@" >"$work/lines" 2>&1
+	case $? in 0 | 1) ;; *) echo "not ok - $name ended early" >>"$work/lines" ;; esac
+	grep -q '^ok' "$work/lines" || echo "not ok - $name ran nothing" >>"$work/lines"
+	cat "$work/lines"
+	failures=$((failures + $(grep -c '^not ok' "$work/lines")))
+}
+run "the parity test" node "$tests/parity.mjs" "$wasm" web/glue.js
+run "the browser test" node "$tests/browser.mjs" "$page" "$work/verify-dev.html"
