@@ -13,18 +13,22 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "context.h"
-#include "core/codec/hex.h"
-#include "core/codec/json.h"
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
 #include "out.h"
 #include "peer.h"
 #include "ratls/trust.h"
 
-enum { FILE_MAX = 16 << 20, COMPOSE_MAX = 1 << 20 };
+enum { FILE_MAX = 16 << 20, COMPOSE_MAX = 1 << 20, POLICY_MAX = 1 << 20, ROOT_MAX = 4096 };
+
+struct text {
+	char *p;
+	size_t n;
+};
 
 struct job {
 	const char *target, *connect, *image_dir, *pccs, *root, *kms_root, *dir;
+	struct text policy, collateral, only_root; // files given
 	struct context context;
 	bool has_context, json;
 	uint8_t app_id[20], compose_hash[32], image_hash[32], spki[CERT_SPKI_MAX];
@@ -52,9 +56,34 @@ static int compose_option(struct job *j, const char *path, struct err *e)
 	return 0;
 }
 
+static int text_option(struct text *t, const char *path, size_t max, struct err *e)
+{
+	free(TAKE(t->p));
+	if (file_read(path, max, &t->p, &t->n, e)) {
+		e->class = ERR_INPUT;
+		return -1;
+	}
+	return t->n ? 0 : err_code(e, ERR_INPUT, "input.unreadable", "%s is empty", path);
+}
+
+static int time_option(struct job *j, const char *text, struct err *e)
+{
+	return str_u64(text, &j->x.now) && j->x.now
+		       ? 0
+		       : err_code(e, ERR_INPUT, "input.time", "--at %s is no Unix time", text);
+}
+
 static int option(struct job *j, int c, struct err *e)
 {
 	switch (c) {
+	case 'P':
+		return text_option(&j->policy, optarg, POLICY_MAX, e);
+	case 'C':
+		return text_option(&j->collateral, optarg, FILE_MAX, e);
+	case 'R':
+		return text_option(&j->only_root, optarg, ROOT_MAX, e);
+	case 't':
+		return time_option(j, optarg, e);
 	case 'c':
 		j->connect = optarg;
 		return 0;
@@ -92,6 +121,10 @@ static int option(struct job *j, int c, struct err *e)
 static int read_args(struct job *j, int argc, char **argv, struct err *e)
 {
 	static const struct option options[] = {
+		{ "policy", required_argument, NULL, 'P' },
+		{ "collateral", required_argument, NULL, 'C' },
+		{ "root", required_argument, NULL, 'R' },
+		{ "at", required_argument, NULL, 't' },
 		{ "connect", required_argument, NULL, 'c' },
 		{ "app-id", required_argument, NULL, 'a' },
 		{ "compose", required_argument, NULL, 'f' },
@@ -112,7 +145,12 @@ static int read_args(struct job *j, int argc, char **argv, struct err *e)
 	if (optind + 1 != argc)
 		return err_code(e, ERR_INPUT, "cli.option",
 				"dstack verify takes one URL or file; see --help");
+	if (j->root && *j->root && j->only_root.p)
+		return err_code(e, ERR_INPUT, "cli.option", "--root excludes --development-root");
 	j->target = argv[optind];
+	j->x.policy = span_of(j->policy.p, j->policy.n);
+	j->x.collateral = span_of(j->collateral.p, j->collateral.n);
+	j->x.judge_tcb = true;
 	return 0;
 }
 
@@ -132,7 +170,7 @@ static int add_context(struct job *j, struct err *e)
 		return -1;
 	j->image_dir = or_context(j, j->image_dir, "images");
 	j->pccs = or_context(j, j->pccs, "pccs");
-	j->root = or_context(j, j->root, "development_root");
+	j->root = j->only_root.p ? NULL : or_context(j, j->root, "development_root");
 	j->kms_root = or_context(j, j->kms_root, "kms_root");
 	return 0;
 }
@@ -188,89 +226,16 @@ static int check_url(struct job *j, struct trust *t, struct trust_result *out, s
 	return r;
 }
 
-static bool member_text(struct json root, const char *name, struct span *out, char **owned)
-{
-	struct json v;
-	size_t n;
-
-	if (!json_get(root, name, &v) || json_kind(v) != JSON_STRING)
-		return false;
-	n = json_string_size(v);
-	*owned = malloc(n + 1);
-	if (!*owned || json_string(v, *owned, n, &n))
-		return false;
-	*out = span_of(*owned, n);
-	return true;
-}
-
-// Hex digits to the bytes they stand for, in `owned` (as long as the text).
-static bool unhex(struct span *s, char *owned)
-{
-	size_t n = s->n;
-
-	while (n && (s->p[n - 1] == '\n' || s->p[n - 1] == '\r'))
-		n--;
-	if (n % 2 || hex_decode((uint8_t *)owned, n / 2, span_of(s->p, n)))
-		return false;
-	*s = span_of(owned, n / 2);
-	return true;
-}
-
-// {attestation}, or {quote, event_log, vm_config?} as GetQuote answers.
-static int check_json(struct job *j, struct trust *t, struct trust_result *out, struct json root,
-		      struct err *e)
-{
-	auto_free char *a = NULL;
-	auto_free char *b = NULL;
-	auto_free char *c = NULL;
-	struct span first, log = { 0 };
-
-	if (member_text(root, "attestation", &first, &a) && unhex(&first, a))
-		return trust_check_envelope(t, out, first, &j->x, e);
-	free(TAKE(a));
-	if (!member_text(root, "quote", &first, &a) || !unhex(&first, a) ||
-	    !member_text(root, "event_log", &log, &b))
-		return err_code(e, ERR_INPUT, "cli.evidence",
-				"%s has neither attestation nor quote and event_log", j->target);
-	(void)!member_text(root, "vm_config", &j->x.vm_config, &c);
-	int r = trust_check_quote(t, out, first, log, &j->x, e);
-
-	j->x.vm_config = (struct span){ 0 };
-	return r;
-}
-
-static X509 *read_cert(struct span s)
-{
-	struct err ignored;
-
-	return s.n > 10 && memcmp(s.p, "-----BEGIN", 10) == 0 ? cert_from_pem(s, &ignored)
-							      : cert_from_der(s, &ignored);
-}
-
 static int check_file(struct job *j, struct trust *t, struct trust_result *out, struct err *e)
 {
 	auto_free char *text = NULL;
-	struct json root;
 	size_t n;
 
 	if (file_read(j->target, FILE_MAX, &text, &n, e)) {
 		e->class = ERR_INPUT;
 		return -1;
 	}
-	struct span s = span_of(text, n);
-
-	if (n && text[0] == '{' && !json_parse(&root, s, NULL))
-		return check_json(j, t, out, root, e);
-	auto_x509 X509 *cert = read_cert(s);
-
-	if (cert)
-		return trust_check_cert(t, out, cert, &j->x, e);
-	auto_free char *bytes = malloc(n + 1);
-
-	if (!bytes)
-		return err_set(e, ERR_SYSTEM, "out of memory");
-	(void)!unhex(&s, bytes);
-	return trust_check_envelope(t, out, s, &j->x, e);
+	return trust_check_evidence(t, out, span_of(text, n), &j->x, e);
 }
 
 static void print_table(const struct verdict *v)
@@ -294,15 +259,16 @@ static void print_table(const struct verdict *v)
 	out_table(stdout, rows, v->n + 1);
 }
 
-static int print(const struct job *j, const struct verdict *v, const struct err *e)
+static int print(const struct job *j, const struct trust_result *r, const struct err *e)
 {
+	const struct verdict *v = &r->verdict;
 	int status = v->ok ? 0 : err_exit(e);
 
 	if (j->json) {
 		struct wr w = wr_to(malloc(1 << 20), 1 << 20);
 
 		if (w.p) {
-			verdict_json(&w, v);
+			trust_json(&w, r);
 			printf("%.*s\n", (int)w.n, (const char *)w.p);
 		}
 		free(w.p);
@@ -325,6 +291,7 @@ static int verify(struct job *j, struct err *e)
 	struct trust_config config = { .pccs_url = j->pccs,
 				       .image_dir = j->image_dir,
 				       .development_root = j->root,
+				       .only_root = span_of(j->only_root.p, j->only_root.n),
 				       .insecure_development = j->root };
 	struct trust *t = trust_new(&config, e);
 	auto_free struct trust_result *out = calloc(1, sizeof *out);
@@ -338,7 +305,7 @@ static int verify(struct job *j, struct err *e)
 	int r = url ? check_url(j, t, out, e) : check_file(j, t, out, e);
 
 	trust_free(t);
-	return r && !out->verdict.n ? -1 : print(j, &out->verdict, e);
+	return r && !out->verdict.n ? -1 : print(j, out, e);
 }
 
 int cmd_verify(int argc, char **argv)
@@ -355,5 +322,8 @@ int cmd_verify(int argc, char **argv)
 		status = verify(&j, &e);
 	if (j.has_context)
 		context_close(&j.context);
+	free(j.policy.p);
+	free(j.collateral.p);
+	free(j.only_root.p);
 	return status < 0 ? command_fail(&e, j.json) : status;
 }

@@ -47,8 +47,9 @@ static const char help_logs[] =
 	"  -n, --lines N    last N lines (default 1000)\n"
 	"  --json           a JSON object {\"line\"} a line";
 static const char help_verify[] =
-	"Takes the evidence from the TLS certificate of URL, or from FILE (certificate, attestation or\n"
-	"GetQuote answer), and says claim by claim what is proven.\n"
+	"Takes the evidence from the TLS certificate of URL, or from FILE (certificate, attestation, quote,\n"
+	"GetQuote answer or verifier request), and says claim by claim what is proven.\n"
+	"  --policy FILE             what is allowed: a JSON document (docs/formats/expect.md)\n"
 	"  --connect HOST:PORT       dial this, whatever the URL's name resolves to\n"
 	"  --app-id HEX              expected app id\n"
 	"  --compose FILE            expected app-compose.json, or --compose-hash HEX\n"
@@ -57,8 +58,11 @@ static const char help_verify[] =
 	"  --image-dir DIR           guest images to compare the base registers with\n"
 	"  --pccs-url URL            collateral server (default: Intel's)\n"
 	"  --development-root FILE   also accept the software TEE under this root; claims are marked\n"
+	"  --collateral FILE         use this collateral and fetch none\n"
+	"  --at UNIX                 time to judge at (default now)\n"
+	"  --root FILE.der           the only root accepted (default: Intel's)\n"
 	"  --dir DIR                 stack folder whose config.toml gives defaults\n"
-	"  --json                    the verdict {ok, anchor, code, error, claims}\n"
+	"  --json                    the verdict {ok, status, advisory_ids, code, error, claims, ..}\n"
 	"Exit 0 trusted, 5 not trusted, 2 unreadable, 6 nobody answered.";
 static const char help_quote[] =
 	"A quote alone, without the machine it is about: `dstack verify` is for apps. FILE is raw or hex.\n"

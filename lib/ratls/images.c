@@ -289,7 +289,7 @@ static int kernel_digest(struct kept *k, uint8_t out[MEASURE_LEN], uint64_t memo
 	return 0;
 }
 
-int images_find(struct images *s, struct image_facts *out, const uint8_t os_image_hash[32], uint64_t memory,
+int images_find(struct images *s, struct verify_image *out, const uint8_t os_image_hash[32], uint64_t memory,
 		struct err *e)
 {
 	struct kept *k = find_kept(s, os_image_hash, e);

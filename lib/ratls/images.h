@@ -6,22 +6,16 @@
 // reading. Files are read whole, bounded, links are not followed.
 #pragma once
 #include "base/err.h"
-#include "core/measure/measure.h"
+#include "core/verify/verify.h"
 
 struct images;
 
 struct images *images_new(const char *dir, struct err *e); // NULL dir: no images
 void images_free(struct images *s);
 
-struct image_facts {
-	struct measurement_tdx m;
-	uint8_t kernel[MEASURE_LEN]; // for the memory size asked for
-	char version[64];
-	bool is_dev;
-};
 // ERR_ABSENT image.unknown: no such image here. ERR_UNTRUSTED: the folder's files are not those of its
 // manifest.
-int images_find(struct images *s, struct image_facts *out, const uint8_t os_image_hash[32], uint64_t memory,
+int images_find(struct images *s, struct verify_image *out, const uint8_t os_image_hash[32], uint64_t memory,
 		struct err *e);
 
 // Everything of one folder that is to be measured, read from its files and metadata.json without a manifest:

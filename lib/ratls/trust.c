@@ -9,14 +9,13 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/sb.h"
 #include "base/time.h"
-#include "core/attest/reportdata.h"
 #include "core/hash/sha2.h"
 #include "crypto/engine.h"
-#include "crypto/issue.h"
-#include "crypto/ssl.h"
-#include "ratls/judge.h"
+#include "ratls/images.h"
 #include "ratls/pccs.h"
+#include "ratls/verify.h"
 
 enum { KEPT = 32, KEEP_SECONDS = 600, ROOT_MAX = 64 << 10 };
 
@@ -36,10 +35,6 @@ struct trust {
 	struct kept *kept;
 	size_t next;
 };
-
-static const char *const required[] = { "quote",  "tcb",          "collateral", "binding", "event_log",
-					"app_id", "compose_hash", "os_image",   "mrtd",    "rtmr0",
-					"rtmr1",  "rtmr2",        NULL };
 
 // DER, or the first certificate of a PEM file.
 static int add_root(struct engine *g, const char *path, struct err *e)
@@ -87,6 +82,7 @@ struct trust *trust_new(const struct trust_config *c, struct err *e)
 
 	if (!(t->pccs = pccs_new(&source, e)) || !(t->engine = engine_new(e)) ||
 	    !(t->images = images_new(c->image_dir, e)) ||
+	    (c->only_root.n && engine_only_root(t->engine, c->only_root, e)) ||
 	    (c->development_root && add_root(t->engine, c->development_root, e))) {
 		trust_free(t);
 		return NULL;
@@ -106,148 +102,204 @@ void trust_free(struct trust *t)
 	free(t);
 }
 
-static int verify_once(struct trust *t, struct dcap_result *q, struct span quote, const struct pccs_answer *a,
-		       struct err *e)
-{
-	struct dcap_input in = { .quote = quote, .collateral = span_of(a->json, a->n), .now = time_now() };
+// ---- expectations
 
-	pthread_mutex_lock(&t->lock);
-	int r = dcap_verify(t->engine, &in, q, e);
-	pthread_mutex_unlock(&t->lock);
-	return r;
+static void add_list(struct sb *b, const char *name, const void *p, size_t n)
+{
+	if (!p || !n)
+		return;
+	sb_json_key(b, name);
+	sb_chr(b, '[');
+	sb_chr(b, '"');
+	sb_hex(b, p, n);
+	sb_str(b, "\"]");
 }
 
-// With one piece of collateral after the other, as long as another may help.
-static int verify_with_collateral(struct trust *t, struct pccs_answer *a, struct dcap_result *q,
-				  struct span quote, const struct dcap_platform *platform, struct err *e)
+// The caller's document and the values it gave beside it, as one. A value given twice is a member twice:
+// refused.
+static int write_expectations(struct sb *b, const struct trust_expect *x, struct err *e)
 {
+	struct span doc = x->policy.n ? x->policy : span_str("{}");
+	struct json root;
+
+	if (json_parse(&root, doc, NULL) || json_kind(root) != JSON_OBJECT) {
+		sb_put(b, doc.p, doc.n); // the core will say what is wrong
+	} else {
+		size_t n = root.text.n - 1; // without the brace, so that members can follow
+
+		while (root.text.p[n - 1] <= ' ')
+			n--;
+		sb_put(b, root.text.p, n);
+		add_list(b, "app_id", x->app_id, 20);
+		add_list(b, "compose_hash", x->compose_hash, 32);
+		add_list(b, "os_image_hash", x->os_image_hash, 32);
+		add_list(b, "key_provider_id", x->key_provider_id.p, x->key_provider_id.n);
+		if (x->report_data) {
+			sb_json_key(b, "report_data");
+			sb_chr(b, '"');
+			sb_hex(b, x->report_data, 64);
+			sb_chr(b, '"');
+		}
+		sb_chr(b, '}');
+	}
+	return b->bad ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+}
+
+// ---- one verification
+
+static int refusal(const struct verify *v, struct err *e)
+{
+	char text[300];
+
+	verify_explain(v, text, sizeof text);
+	return err_code(e, ERR_UNTRUSTED, reason_text(v->reason)->code, "%s", text);
+}
+
+static enum reason check_signed(struct trust *t, struct verify *v)
+{
+	pthread_mutex_lock(&t->lock);
+	enum reason why = evidence_check(t->engine, v);
+	pthread_mutex_unlock(&t->lock);
+	return why;
+}
+
+// The quote under its platform's collateral: one piece after the other, as long as another may help. -1: it
+// is not the evidence that is to blame.
+static int with_collateral(struct trust *t, struct verify *v, struct pccs_answer *a, struct err *e)
+{
+	bool refused = false;
 	int got;
 
-	while (!(got = pccs_get(t->pccs, a, platform, e))) {
-		if (verify_once(t, q, quote, a, e))
+	while (!(got = pccs_get(t->pccs, a, &v->platform, e))) {
+		v->in.collateral = span_of(a->json, a->n);
+		refused = check_signed(t, v);
+		if (refused) {
+			refusal(v, e);
 			pccs_refused(t->pccs, a, e);
-		else if (!pccs_verified(t->pccs, a, q->expires, e))
+		} else if (!pccs_verified(t->pccs, a, v->quote.expires, e)) {
 			return 0;
+		}
 	}
+	if (got > 0 && refused)
+		return 0;
+	verify_refuse(v, "collateral", e->code, e->text);
 	return -1;
 }
 
-// Refusals that newer collateral may lift.
-static bool about_collateral(const struct err *e)
+static void finish(struct trust *t, struct verify *v)
 {
-	static const char *const stages[] = { "collateral.",  "crl.", "tcb_info.",
-					      "qe_identity.", "tcb.", "root.time" };
+	struct verify_image image;
+	struct err e = { 0 };
 
-	for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
-		if (strncmp(e->code, stages[i], strlen(stages[i])) == 0)
-			return true;
-	return false;
-}
-
-// The quote under its platform's collateral.
-static int verify_quote(struct trust *t, struct trust_result *out, struct dcap_result *q, struct span quote,
-			struct err *e)
-{
-	struct dcap_platform platform;
-	struct pccs_answer a = { 0 };
-	enum reason why = dcap_platform(quote, &platform);
-
-	if (why != REASON_OK) {
-		verdict_fail(&out->verdict, "quote", (struct span){ 0 }, ANCHOR_NONE, reason_text(why)->code,
-			     reason_text(why)->text);
-		return err_code(e, ERR_UNTRUSTED, reason_text(why)->code, "%s", reason_text(why)->text);
+	if (!v->has_quote || !v->has_image_hash) {
+		verify_finish(v, 0, NULL);
+		return;
 	}
-	int r = verify_with_collateral(t, &a, q, quote, &platform, e);
-
+	pthread_mutex_lock(&t->lock);
+	int r = images_find(t->images, &image, v->config.os_image_hash, v->config.memory_size, &e);
+	pthread_mutex_unlock(&t->lock);
 	if (r)
-		verdict_fail(&out->verdict, about_collateral(e) ? "collateral" : "quote", (struct span){ 0 },
-			     ANCHOR_NONE, e->code, e->text);
-	else
-		dcap_claims(q, &out->verdict);
-	if (!r && a.older)
-		snprintf(verdict_pass(&out->verdict, "collateral_age", span_str("older than seen before"),
-				      q->anchor)
-				 ->detail,
-			 sizeof out->verdict.claim[0].detail,
-			 "collateral.downgrade: newer collateral was seen; accepted because the mode is "
-			 "compat");
+		v->image_fault = (struct fault){ e.class == ERR_ABSENT ? "measure.base_unverified" : e.code,
+						 e.text, 0 };
+	verify_finish(v, 0, r ? NULL : &image);
+}
+
+static void say_older(struct verify *v)
+{
+	struct claim *c = verdict_pass(&v->verdict, "collateral_age", span_str("older than seen before"),
+				       v->quote.anchor);
+
+	snprintf(c->detail, sizeof c->detail,
+		 "collateral.downgrade: newer collateral was seen; accepted because the mode is compat");
+}
+
+static int judge(struct trust *t, struct verify *v, const struct verify_input *in, struct err *e)
+{
+	struct pccs_answer a = { 0 };
+	int r = 0;
+
+	if (evidence_read(v, in)) {
+		if (v->needs_collateral)
+			r = with_collateral(t, v, &a, e);
+		else
+			check_signed(t, v);
+	}
+	finish(t, v);
+	if (a.older && v->has_quote)
+		say_older(v);
 	pccs_release(&a);
-	return r;
+	if (r || v->verdict.ok)
+		return r;
+	return err_code(e, v->unreadable ? ERR_INPUT : ERR_UNTRUSTED, v->verdict.code, "%s",
+			v->verdict.error);
 }
 
-static int check(struct trust *t, struct trust_result *out, struct evidence *ev, const struct trust_expect *x,
-		 uint64_t *until, struct err *e)
+static int check(struct trust *t, struct trust_result *out, struct verify_input *in,
+		 const struct trust_expect *x, uint64_t *until, struct err *e)
 {
-	auto_free struct dcap_result *q = calloc(1, sizeof *q);
-	struct verdict *v = &out->verdict;
+	auto_sb expect = { .max = VERIFY_EXPECT_MAX * 2 };
 
-	if (!q)
-		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (ev->env.kind != ENVELOPE_TDX) {
-		verdict_fail(v, "platform", (struct span){ 0 }, ANCHOR_NONE, "envelope.platform",
-			     "evidence is of a platform that is not verified here");
-		verdict_close(v, required);
-		return err_code(e, ERR_UNTRUSTED, v->code, "%s", v->error);
-	}
-	// Cheap, and before anything that costs: is it about this key at all?
-	if (x->report_data && memcmp(x->report_data, ev->env.report_data, 64) != 0) {
-		struct span want = span_of(x->report_data, 64);
-
-		verdict_equal(v, "binding", span_of(ev->env.report_data, 64), &want, ANCHOR_NONE,
-			      x->is_cert ? "ratls.key_mismatch" : "report_data.mismatch");
-		verdict_close(v, required);
-		return err_code(e, ERR_UNTRUSTED, v->code, "report data mismatch: %s", v->error);
-	}
-	if (verify_quote(t, out, q, ev->env.quote, e)) {
-		verdict_close(v, required);
-		return -1;
-	}
-	if (judge_guest(out, ev, q, x)) {
-		pthread_mutex_lock(&t->lock);
-		judge_base(out, ev, q, t->images, x);
-		pthread_mutex_unlock(&t->lock);
-	}
-	*until = q->expires;
-	if (verdict_close(v, required))
-		return 0;
-	return err_code(e, ERR_UNTRUSTED, v->code, "%s", v->error);
-}
-
-static void begin(struct trust_result *out)
-{
 	memset(out, 0, sizeof *out);
 	verdict_init(&out->verdict);
-}
+	if (write_expectations(&expect, x, e))
+		return -1;
+	in->expect = span_of(expect.p, expect.n);
+	in->vm_config = x->vm_config;
+	in->collateral = x->collateral;
+	in->now = x->now ? x->now : time_now();
+	in->boottime = x->boottime;
+	in->any_tcb = !x->judge_tcb;
+	if (!in->binding)
+		in->binding = VERIFY_BIND_STATED;
+	auto_free struct verify *v = evidence_new(in, e);
 
-static int check_and_free(struct trust *t, struct trust_result *out, struct evidence *ev,
-			  const struct trust_expect *x, uint64_t *until, struct err *e)
-{
-	int r = check(t, out, ev, x, until, e);
+	if (!v)
+		return -1;
+	int r = judge(t, v, in, e);
 
-	evidence_free(ev);
+	out->verdict = v->verdict;
+	out->boot = v->boot;
+	out->has_quote = v->has_quote;
+	out->quote = v->quote;
+	*until = v->quote.expires;
+	if (v->evidence.cert.spki.n && v->evidence.cert.not_after < *until)
+		*until = v->evidence.cert.not_after;
 	return r;
 }
 
 int trust_check_envelope(struct trust *t, struct trust_result *out, struct span bytes,
 			 const struct trust_expect *x, struct err *e)
 {
-	struct evidence ev;
+	struct verify_input in = { .evidence = bytes, .form = VERIFY_ENVELOPE };
 	uint64_t until;
 
-	begin(out);
-	return evidence_read(&ev, bytes, e) ? -1 : check_and_free(t, out, &ev, x, &until, e);
+	return check(t, out, &in, x, &until, e);
 }
 
 int trust_check_quote(struct trust *t, struct trust_result *out, struct span quote,
 		      struct span event_log_json, const struct trust_expect *x, struct err *e)
 {
-	struct evidence ev;
+	struct verify_input in = { .evidence = quote, .form = VERIFY_QUOTE, .event_log = event_log_json };
 	uint64_t until;
 
-	begin(out);
-	return evidence_read_quote(&ev, quote, event_log_json, e) ? -1
-								  : check_and_free(t, out, &ev, x, &until, e);
+	return check(t, out, &in, x, &until, e);
 }
+
+int trust_check_evidence(struct trust *t, struct trust_result *out, struct span bytes,
+			 const struct trust_expect *x, struct err *e)
+{
+	struct verify_input in = { .evidence = bytes };
+	uint64_t until;
+
+	return check(t, out, &in, x, &until, e);
+}
+
+void trust_json(struct wr *out, const struct trust_result *r)
+{
+	dcap_json(out, r->has_quote ? &r->quote : NULL, &r->verdict);
+}
+
+// ---- certificates, whose results are kept
 
 static void add(struct sha256 *h, const void *p, size_t n)
 {
@@ -258,25 +310,24 @@ static void add(struct sha256 *h, const void *p, size_t n)
 		sha256_add(h, p, n);
 }
 
-static int cache_key(uint8_t key[32], X509 *cert, const struct trust_expect *x, struct err *e)
+static void cache_key(uint8_t key[32], struct span der, const struct trust_expect *x)
 {
-	uint8_t *der = NULL;
-	int n = i2d_X509(cert, &der);
 	struct sha256 h;
 
-	if (n <= 0)
-		return err_code(e, ERR_INPUT, "ratls.certificate", "certificate cannot be encoded");
 	sha256_init(&h);
-	add(&h, der, (size_t)n);
+	add(&h, der.p, der.n);
 	add(&h, x->app_id, 20);
 	add(&h, x->compose_hash, 32);
 	add(&h, x->os_image_hash, 32);
+	add(&h, x->report_data, 64);
 	add(&h, x->key_provider_id.p, x->key_provider_id.n);
+	add(&h, x->policy.p, x->policy.n);
 	add(&h, x->vm_config.p, x->vm_config.n);
+	add(&h, x->collateral.p, x->collateral.n);
+	add(&h, &x->now, sizeof x->now);
+	add(&h, &x->judge_tcb, sizeof x->judge_tcb);
 	add(&h, &x->boottime, sizeof x->boottime);
 	sha256_end(&h, key);
-	OPENSSL_free(der);
-	return 0;
 }
 
 static bool find_kept(struct trust *t, struct trust_result *out, const uint8_t key[32])
@@ -309,55 +360,25 @@ static void keep(struct trust *t, const struct trust_result *r, const uint8_t ke
 	pthread_mutex_unlock(&t->lock);
 }
 
-// What the issuer wrote beside the evidence must not say otherwise.
-static int check_cert_fields(struct trust_result *out, X509 *cert, struct err *e)
-{
-	uint8_t id[20];
-	struct err none;
-
-	if (X509_cmp_current_time(X509_get0_notBefore(cert)) >= 0 ||
-	    X509_cmp_current_time(X509_get0_notAfter(cert)) <= 0)
-		return err_code(e, ERR_UNTRUSTED, "ratls.time",
-				"certificate has expired or is not yet valid");
-	if (!cert_app_id(id, cert, &none)) {
-		if (memcmp(id, out->boot.app_id, 20) != 0)
-			return err_code(e, ERR_UNTRUSTED, "ratls.app_id",
-					"certificate names another app id than its evidence");
-	} else if (none.class != ERR_ABSENT) {
-		*e = none;
-		return -1;
-	}
-	return 0;
-}
-
 int trust_check_cert(struct trust *t, struct trust_result *out, X509 *cert, const struct trust_expect *x,
 		     struct err *e)
 {
-	uint8_t key[32], report_data[64], spki[CERT_SPKI_MAX];
-	struct trust_expect with = *x;
-	struct evidence ev;
+	struct verify_input in = { .form = VERIFY_CERTIFICATE, .binding = VERIFY_BIND_KEY };
+	uint8_t key[32], *der = NULL;
 	uint64_t until = 0;
-	size_t n;
+	int r = 0, n = i2d_X509(cert, &der);
 
-	begin(out);
-	if (cache_key(key, cert, x, e))
-		return -1;
+	if (n <= 0)
+		return err_code(e, ERR_INPUT, "ratls.certificate", "certificate cannot be encoded");
+	in.evidence = span_of(der, (size_t)n);
+	cache_key(key, in.evidence, x);
 	if (!find_kept(t, out, key)) {
-		if (cert_spki(cert, spki, &n, e) || evidence_read_cert(&ev, cert, e))
-			return -1;
-		report_data_tagged(report_data, REPORT_RATLS_CERT, span_of(spki, n));
-		with.report_data = report_data;
-		with.is_cert = true;
-		if (check_and_free(t, out, &ev, &with, &until, e))
-			return -1;
-		keep(t, out, key, until);
+		r = check(t, out, &in, x, &until, e);
+		if (!r)
+			keep(t, out, key, until);
 	}
-	if (check_cert_fields(out, cert, e)) {
-		verdict_fail(&out->verdict, "certificate", (struct span){ 0 }, ANCHOR_NONE, e->code, e->text);
-		verdict_close(&out->verdict, required);
-		return -1;
-	}
-	return 0;
+	OPENSSL_free(der);
+	return r;
 }
 
 void trust_app_info(struct app_info *out, const struct boot_info *b)

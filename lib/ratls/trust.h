@@ -1,14 +1,14 @@
 // trust - from evidence to a verdict and to who the guest is: what the KMS, the gateway and `dstack verify`
 // all call.
 //
-// Takes an RA-TLS certificate or an attestation envelope; fetches and caches collateral (PCS or PCCS); has
-// the core verify the quote; replays RTMR3; checks MRTD and RTMR0-2 against the image of that os_image_hash.
-// Trusts the compiled-in Intel root, the configured development root if any, and the image folder. Never says
-// yes unless the base measurements matched an image there. Safe to call from several threads; may block on
-// the network.
+// Around the core's verdict (core/verify/verify.h): fetches and caches collateral (PCS or PCCS), runs the
+// signature checks, finds the image of that os_image_hash, keeps results of certificates. Trusts the
+// compiled-in Intel root, the configured development root if any, and the image folder. Never says yes unless
+// the base measurements matched an image there. Safe to call from several threads; may block on the network.
 #pragma once
 #include "base/err.h"
 #include "core/attest/certext.h"
+#include "core/attest/dcap.h"
 #include "core/verify/bootinfo.h"
 #include "core/verify/verdict.h"
 
@@ -22,7 +22,8 @@ struct trust_config {
 	bool collateral_compat; // label collateral that is older than seen before instead of refusing it
 	const char *image_dir;  // folder of image folders (each with sha256sum.txt); NULL: none, so never ok
 	const char *development_root; // DER or PEM file; NULL: Intel only
-	bool insecure_development;    // must be set with it, else trust_new fails: config.development_root
+	struct span only_root; // DER of the one root trusted instead of Intel's; empty: Intel and the above
+	bool insecure_development; // must be set with it, else trust_new fails: config.development_root
 };
 
 // Expectations. Absent ones (NULL) are not compared; base measurements always are.
@@ -32,15 +33,22 @@ struct trust_expect {
 	const uint8_t *compose_hash;  // 32
 	const uint8_t *os_image_hash; // 32
 	struct span key_provider_id;  // DER SubjectPublicKeyInfo of the KMS root; empty: not compared
-	struct span vm_config;        // replaces the envelope's config when not empty
-	bool is_cert;                 // set by trust_check_cert: report_data is that of the certificate's key
-	bool boottime;                // mr_aggregated up to boot-mr-done and no key provider (SignCert)
+	struct span policy;    // a document of expectations (docs/formats/expect.md) to which these are added
+	bool judge_tcb;        // apply it, or its default, to the TCB status; else the caller's policy does
+	struct span vm_config; // replaces the evidence's config when not empty
+	struct span collateral; // used instead of fetching when not empty
+	uint64_t now;           // Unix seconds; 0: the clock
+	bool boottime;          // mr_aggregated up to boot-mr-done and no key provider (SignCert)
 };
 
 struct trust_result {
 	struct verdict verdict;
-	struct boot_info boot;
+	struct boot_info boot;    // valid when the verdict is ok
+	bool has_quote;           // the quote is genuine
+	struct dcap_result quote; // then
 };
+// The text of a verdict, as the core writes it.
+void trust_json(struct wr *out, const struct trust_result *r);
 
 // What a certificate's app info extension says of a verified guest; spans into `b`.
 void trust_app_info(struct app_info *out, const struct boot_info *b);
@@ -56,6 +64,9 @@ int trust_check_envelope(struct trust *t, struct trust_result *out, struct span 
 // The same with the quote and event log of the legacy form.
 int trust_check_quote(struct trust *t, struct trust_result *out, struct span quote,
 		      struct span event_log_json, const struct trust_expect *x, struct err *e);
+// Any form, by its content: what `dstack verify FILE` takes.
+int trust_check_evidence(struct trust *t, struct trust_result *out, struct span bytes,
+			 const struct trust_expect *x, struct err *e);
 // Evidence in a certificate, bound to its key: report_data == ratls-cert(SubjectPublicKeyInfo). A certificate
 // without evidence is refused (ERR_UNTRUSTED, ratls.no_evidence). Results are cached by certificate hash
 // until collateral ends.

@@ -388,8 +388,8 @@ static const struct reason_text table[REASON_COUNT] = {
 };
 // clang-format on
 
-static const struct reason_group *const more[] = { &reason_evidence, &reason_keys, &reason_guest,
-						   &reason_host };
+static const struct reason_group *const more[] = { &reason_evidence, &reason_verdict, &reason_keys,
+						   &reason_guest, &reason_host };
 
 const struct reason_text *reason_text(enum reason r)
 {

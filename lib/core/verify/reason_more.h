@@ -10,6 +10,7 @@ struct reason_group {
 };
 
 extern const struct reason_group reason_evidence;
+extern const struct reason_group reason_verdict;
 extern const struct reason_group reason_keys;
 extern const struct reason_group reason_guest;
 extern const struct reason_group reason_host;

@@ -2,7 +2,7 @@
 // verifier service and the browser page all call, so that they print the same bytes.
 //
 //     verify_read     recognises and parses the evidence and the expectations; says what else is needed
-//     verify_begin    parses quote and collateral under one trusted root and lists the signature checks
+//     verify_begin    takes the collateral, decoded under one trusted root, and lists the signature checks
 //     verify_finish   replays, measures, compares; closes the verdict
 //     verify_json     writes it
 // In between the caller runs the checks with its engine (OpenSSL, WebCrypto): natively that is done by
@@ -38,8 +38,13 @@ enum verify_binding {
 			    // itself; the expectations may still name report data
 };
 
+enum verify_form { VERIFY_ANY, VERIFY_QUOTE, VERIFY_ENVELOPE, VERIFY_CERTIFICATE, VERIFY_JSON };
+
 struct verify_input {
 	struct span evidence;
+	enum verify_form
+		form; // VERIFY_ANY: by its content; else read as that (raw bytes, DER) and as nothing else
+	struct span event_log;  // with VERIFY_QUOTE: the JSON array that belongs to it
 	struct span inflated;   // the event log of an "ELGZv1" extension, when verify_read asked for it
 	struct span collateral; // QuoteCollateralV3, JSON text; empty: what the evidence brings along
 	struct span expect;     // the expectations, docs/formats/expect.md; "{}": none but the image
@@ -59,8 +64,6 @@ struct verify_image {
 	char version[64];
 	bool is_dev;
 };
-
-enum verify_form { VERIFY_NONE, VERIFY_QUOTE, VERIFY_ENVELOPE, VERIFY_CERTIFICATE, VERIFY_JSON };
 
 // What a certificate says beside its evidence; claims of its issuer, compared with what is attested.
 struct verify_cert {
@@ -98,28 +101,42 @@ struct verify {
 	bool needs_collateral;
 	struct dcap_platform platform; // when it needs some
 	bool has_image_hash;
-	struct vm_config config; // os_image_hash, memory_size, ..
+	struct vm_config config;   // os_image_hash, memory_size, ..
+	struct fault config_fault; // code NULL: none
+	// Set by the caller before verify_finish when it looked for the image and failed: what is said then.
+	struct fault image_fault;
 
 	struct verify_evidence evidence;
 	struct json expect; // the parsed expectations, JSON_NONE when refused
 	struct dcap dcap;
-	enum reason reason; // of the quote: REASON_OK after verify_signed when it is genuine
-	bool is_signed;     // verify_signed was called
-	bool has_quote;     // `quote` is valid
+	enum reason reason;       // of the quote: REASON_OK after verify_signed when it is genuine
+	bool is_begun, is_signed; // verify_begin, verify_signed were called
+	bool has_quote;           // `quote` is valid
 	struct dcap_result quote;
 	struct verdict verdict;
 	struct boot_info boot; // valid when the verdict is ok
 };
 
 enum verify_next verify_read(struct verify *v, const struct verify_input *in, void *scratch, size_t cap);
-// `root`: DER of a trusted root. May be called again with another root, and after v->in.collateral was set.
-void verify_begin(struct verify *v, struct span root, enum anchor anchor);
+// The collateral's text: given, or brought along.
+struct span verify_collateral(const struct verify *v);
+// `col`: that text decoded under one trusted root (dcap_collateral_read); it must stay as long as the checks
+// are used. May be called again under another root, and after v->in.collateral was set.
+void verify_begin(struct verify *v, const struct dcap_collateral *col);
 // The checks that verify_begin listed: always a valid list, of at most SIG_CHECKS.
 size_t verify_checks(const struct verify *v, const struct sig_check **checks);
+// The refusal that verify_begin found already, REASON_OK when none: checks behind it cannot matter any more.
+enum reason verify_found(const struct verify *v);
 // Bit i of `passed`: check i holds. Optional: whether the quote is genuine, before the image is looked up.
 enum reason verify_signed(struct verify *v, uint32_t passed);
+// The sentence for that refusal, NUL-terminated.
+void verify_explain(const struct verify *v, char *out, size_t cap);
+// Of such a refusal newer collateral may be the cure.
+bool verify_about_collateral(enum reason r);
 // `image`: what is known of v->config.os_image_hash; NULL: nothing, then the measurement in vm_config is used
 // if the expectations allow that very image. True when the verdict is ok.
 bool verify_finish(struct verify *v, uint32_t passed, const struct verify_image *image);
+// Close it for a reason outside of the core (no collateral could be fetched): verify_finish says just that.
+void verify_refuse(struct verify *v, const char *claim, const char *code, const char *text);
 // {"ok","status","advisory_ids","code","error","claims",..}
 void verify_json(struct wr *out, const struct verify *v);
