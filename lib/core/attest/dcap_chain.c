@@ -34,7 +34,7 @@ static bool is_authority(const struct dcap_job *j, const struct x509 *c, uint32_
 
 static bool is_leaf(const struct dcap_job *j, const struct x509 *c, const char *name)
 {
-	return !c->is_ca && c->usage & X509_DIGITAL_SIGNATURE && c->for_server && in_time(j, c) &&
+	return c->has_constraints && !c->is_ca && c->usage & X509_DIGITAL_SIGNATURE && c->for_server && in_time(j, c) &&
 	       x509_name_has(c, name);
 }
 
@@ -82,7 +82,7 @@ int dcap_roots(struct dcap_job *j)
 		return dcap_fail(j, REASON_ROOT_FORMAT, 0, 0);
 	if (!in_time(j, r))
 		return dcap_fail(j, REASON_ROOT_TIME, 0, 0);
-	if (!is_authority(j, r, 0))
+	if (!is_authority(j, r, 1)) // the PCK CA lies between it and the PCK certificate
 		return dcap_fail(j, REASON_ROOT_FORMAT, 0, 0);
 	if (check_crl(j, j->col->has_root_crl, crl))
 		return -1;
@@ -92,6 +92,7 @@ int dcap_roots(struct dcap_job *j)
 		return -1;
 	if (x509_crl_has(crl, r->serial))
 		return dcap_fail(j, REASON_ROOT_REVOKED, 0, 0);
+	dcap_window(j, r->not_before, r->not_after);
 	return 0;
 }
 
@@ -163,6 +164,7 @@ int dcap_pck(struct dcap_job *j)
 	if (x509_crl_has(&c->root_crl, ca->serial) || x509_crl_has(&c->pck_crl, leaf->serial))
 		return dcap_fail(j, REASON_CERT_REVOKED, 0, 0);
 	dcap_window(j, leaf->not_before, leaf->not_after);
+	dcap_window(j, ca->not_before, ca->not_after);
 	if (dcap_want(j, REASON_PCK_CHAIN, leaf->tbs, ca->key, leaf->sig) ||
 	    dcap_want(j, REASON_PCK_CHAIN, ca->tbs, c->root.key, ca->sig))
 		return -1;

@@ -87,9 +87,13 @@ static void read_platform_level(struct json level, struct dcap_level *out, enum 
 	struct json v[LEVEL_MEMBERS], tcb[3];
 	uint64_t pce = 0;
 
+	out->part = (struct dcap_components){ 0 }; // what is not there ranks lowest
 	json_pick(level, level_member, v, LEVEL_MEMBERS);
 	json_pick(v[LEVEL_TCB], name, tcb, 3);
 	why[0] = read_components(tcb[0], out->part.sgx, REASON_TCB_COUNT_SGX);
+	// Before version 3 each component was a member of its own.
+	if (json_kind(tcb[0]) == JSON_NONE && json_get(v[LEVEL_TCB], "sgxtcbcomp01svn", &tcb[0]))
+		why[0] = REASON_TCB_V2;
 	if (!why[0] && json_u64(tcb[1], 0xffff, &pce))
 		why[0] = REASON_TCB_FORMAT;
 	out->part.pce[0] = (uint8_t)(pce >> 8);

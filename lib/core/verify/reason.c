@@ -130,6 +130,11 @@ static const struct reason_text table[REASON_COUNT] = {
 		"A TCB level does not list exactly 16 TDX components.",
 		"Fetch the collateral again.",
 	},
+	[REASON_TCB_V2] = {
+		"tcb_info.version_2", "Failed to decode TcbInfo: TCB levels in the form of version 2",
+		"The TCB info lists each component as a member of its own, as version 2 did; only version 3 is read.",
+		"Fetch the TCB info from /sgx/certification/v4/tcb.",
+	},
 	[REASON_TCB_FUTURE] = {
 		"tcb_info.future", "TCBInfo issue date is in the future",
 		"The TCB info was issued after the time of this verification.",

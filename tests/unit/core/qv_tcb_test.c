@@ -183,16 +183,14 @@ struct level {
 };
 enum { LEVELS = 3 };
 
-static int compare(const void *x, const void *y)
+static int compare(const struct level *a, const struct level *b, bool tdx)
 {
-	const struct level *a = x, *b = y;
-
 	for (int i = 0; i < 16; i++)
 		if (a->v.sgx[i] != b->v.sgx[i])
 			return b->v.sgx[i] - a->v.sgx[i];
 	if (a->v.pce != b->v.pce)
 		return b->v.pce - a->v.pce;
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 16 && tdx; i++)
 		if (a->v.tdx[i] != b->v.tdx[i])
 			return b->v.tdx[i] - a->v.tdx[i];
 	return 0;
@@ -203,8 +201,12 @@ static const struct level *reference_level(const struct versions *have, const st
 {
 	static struct level sorted[LEVELS];
 
-	memcpy(sorted, l, n * sizeof *l);
-	qsort(sorted, n, sizeof *sorted, compare);
+	for (size_t k = 0; k < n; k++) { // sorted as it comes in, equal ones in the order of the file
+		size_t at = k;
+		for (; at > 0 && compare(&sorted[at - 1], &l[k], tdx) > 0; at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = l[k];
+	}
 	for (size_t k = 0; k < n; k++) {
 		bool fits = have->pce >= sorted[k].v.pce;
 		for (int i = 0; i < 16; i++)
