@@ -33,6 +33,7 @@ struct key {
 struct engine {
 	size_t anchors;
 	struct trusted anchor[ANCHORS];
+	struct snp_roots snp;
 	EVP_MD *sha256;
 	EVP_MD_CTX *md;
 	EVP_PKEY_CTX *maker; // makes public keys from bytes
@@ -65,6 +66,7 @@ struct engine *engine_new(struct err *e)
 		engine_free(g);
 		return NULL;
 	}
+	snp_roots_amd(&g->snp);
 	return g;
 }
 
@@ -90,7 +92,10 @@ void engine_free(struct engine *g)
 int engine_add_root(struct engine *g, struct span der, struct err *e)
 {
 	struct trusted *t = &g->anchor[g->anchors];
+	enum snp_product product;
 
+	if (snp_root_product(der, &product))
+		return snp_roots_add(&g->snp, der, e);
 	if (g->anchors == ANCHORS)
 		return err_code(e, ERR_INPUT, "root.format", "more than %d trusted roots", ANCHORS);
 	if (!der.n || der.n > ANCHOR_MAX)
@@ -104,7 +109,7 @@ int engine_add_root(struct engine *g, struct span der, struct err *e)
 
 int engine_only_root(struct engine *g, struct span der, struct err *e)
 {
-	g->anchors = 0;
+	g->anchors = g->snp.n = 0;
 	return engine_add_root(g, der, e);
 }
 
@@ -113,7 +118,15 @@ bool engine_has_development(const struct engine *g)
 	for (size_t i = 0; i < g->anchors; i++)
 		if (g->anchor[i].anchor == ANCHOR_DEVELOPMENT)
 			return true;
+	for (size_t i = 0; i < g->snp.n; i++)
+		if (g->snp.root[i].anchor == ANCHOR_DEVELOPMENT)
+			return true;
 	return false;
+}
+
+const struct snp_roots *engine_snp_roots(const struct engine *g)
+{
+	return &g->snp;
 }
 
 // ---- one signature
@@ -306,6 +319,8 @@ int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_resul
 	enum reason furthest = REASON_OK;
 	char text[300];
 
+	if (!g->anchors)
+		return err_code(e, ERR_INPUT, "root.format", "the trusted root is not one for quotes");
 	for (size_t i = 0; i < g->anchors; i++) {
 		dcap_begin(&g->work, in, engine_collateral(g, in->collateral, i));
 		enum reason why = dcap_finish(

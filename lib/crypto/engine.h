@@ -9,23 +9,28 @@
 #pragma once
 #include "base/err.h"
 #include "core/attest/dcap.h"
+#include "crypto/snp_roots.h"
 
 struct engine;
 
-MUST_USE struct engine *engine_new(struct err *e); // trusts Intel's SGX root only
+MUST_USE struct engine *engine_new(struct err *e); // trusts Intel's SGX root and AMD's only
 void engine_free(struct engine *g);
-// Trust one more root (DER): as a development root, unless it is Intel's own.
+// Trust one more root (DER): as a development root, unless it is Intel's or AMD's own. Its form says for what.
 MUST_USE int engine_add_root(struct engine *g, struct span der, struct err *e);
 // The same, and no other. For `dstack quote verify --root`.
 MUST_USE int engine_only_root(struct engine *g, struct span der, struct err *e);
 bool engine_has_development(const struct engine *g);
-size_t engine_roots(const struct engine *g); // how many are trusted
+size_t engine_roots(const struct engine *g); // how many are trusted for quotes
+const struct snp_roots *engine_snp_roots(const struct engine *g);
 
 // 0: the quote is genuine at `in->now` and `out` says what it attests. -1: `code` is one of
 // core/verify/reason.h, the class ERR_UNTRUSTED, or ERR_INPUT for collateral that cannot be read. With
 // several anchors each is tried and the refusal that came furthest is reported.
 MUST_USE int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_result *out,
 			 struct err *e);
+
+// The same for an SEV-SNP report.
+MUST_USE int snp_verify(struct engine *g, const struct snp_input *in, struct snp_result *out, struct err *e);
 
 // For the native side of functions that call dcap_begin themselves: collateral decoded under the trusted root
 // of that number, from the cache or anew. Good until the next call of this or of dcap_verify. engine_run

@@ -1,6 +1,7 @@
 #include "core/codec/x509.h"
 
 #include "core/codec/der.h"
+#include "core/codec/x509_part.h"
 
 // id-ce is 2.5.29; the last byte tells the extensions apart.
 enum {
@@ -12,10 +13,7 @@ enum {
 	CE_CRL_POINTS = 31,
 	CE_AKI = 35,
 	CE_EXT_KEY_USAGE = 37,
-	TAG_VERSION = 0xa0,
-	TAG_EXTENSIONS = 0xa3,
 	TAG_CRL_EXTENSIONS = 0xa0,
-	SERIAL_MAX = 20,
 };
 
 #define BYTES(...)        span_of((const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
@@ -51,8 +49,7 @@ static struct rd open_signed(struct span der, struct span *tbs, uint8_t sig[64])
 	return in;
 }
 
-// Relative names of one attribute each; the common name at most once.
-static void read_name(struct rd *r, struct span *name, struct span *common)
+void x509_part_name(struct rd *r, struct span *name, struct span *common)
 {
 	struct der all = der_any(r);
 	struct rd names = rd_span(all.body);
@@ -119,24 +116,22 @@ static bool read_extended_usage(struct x509 *c, struct span value)
 	return !r.bad && !in.bad;
 }
 
-// `seen` has a bit for each extension that was there.
-static bool read_extension(struct x509 *c, struct rd *list, uint32_t *seen)
+bool x509_part_open(struct rd *list, struct span *oid, struct span *value, bool *critical)
 {
 	struct rd in = der_enter(list, DER_SEQUENCE);
-	struct span oid = der_take(&in, DER_OID);
-	bool critical = der_true(&in), ok = true;
-	struct span value = der_take(&in, DER_OCTET_STRING);
-	uint32_t bit = 0;
 
+	*oid = der_take(&in, DER_OID);
+	*critical = der_true(&in);
+	*value = der_take(&in, DER_OCTET_STRING);
 	der_end(&in);
-	if (list->bad || in.bad)
-		return false;
-	if (span_eq(oid, OID_SGX)) {
-		bit = 1;
-		c->sgx_twice = c->sgx.p != NULL;
-		c->sgx = value;
-		return true;
-	}
+	return !in.bad;
+}
+
+bool x509_part_standard(struct x509 *c, struct span oid, struct span value, bool critical, uint32_t *seen)
+{
+	uint32_t bit = 0;
+	bool ok = true;
+
 	switch (standard_id(oid)) {
 	case CE_BASIC_CONSTRAINTS:
 		bit = 2;
@@ -168,6 +163,20 @@ static bool read_extension(struct x509 *c, struct rd *list, uint32_t *seen)
 	return ok;
 }
 
+static bool read_extension(struct x509 *c, struct rd *list, uint32_t *seen)
+{
+	struct span oid, value;
+	bool critical;
+
+	if (!x509_part_open(list, &oid, &value, &critical))
+		return false;
+	if (!span_eq(oid, OID_SGX))
+		return x509_part_standard(c, oid, value, critical, seen);
+	c->sgx_twice = c->sgx.p != NULL;
+	c->sgx = value;
+	return true;
+}
+
 int x509_parse(struct x509 *c, struct span der)
 {
 	struct span unused = { 0 };
@@ -175,21 +184,21 @@ int x509_parse(struct x509 *c, struct span der)
 
 	*c = (struct x509){ .der = der, .for_server = true, .path_limit = X509_NO_PATH_LIMIT };
 	struct rd in = open_signed(der, &c->tbs, c->sig);
-	struct rd version = der_enter(&in, TAG_VERSION);
+	struct rd version = der_enter(&in, X509_TAG_VERSION);
 	if (der_u32(&version, 2) != 2)
 		in.bad = true;
 	der_end(&version);
-	c->serial = der_unsigned(&in, SERIAL_MAX);
+	c->serial = der_unsigned(&in, X509_SERIAL_MAX);
 	der_literal(&in, ECDSA_WITH_SHA256);
-	read_name(&in, &c->issuer, &unused);
+	x509_part_name(&in, &c->issuer, &unused);
 	struct rd validity = der_enter(&in, DER_SEQUENCE);
 	c->not_before = der_time(&validity);
 	c->not_after = der_time(&validity);
 	der_end(&validity);
-	read_name(&in, &c->subject, &c->common_name);
+	x509_part_name(&in, &c->subject, &c->common_name);
 	der_literal(&in, P256_KEY_HEAD);
 	rd_copy(&in, c->key, 64);
-	struct rd holder = der_enter(&in, TAG_EXTENSIONS), list = der_enter(&holder, DER_SEQUENCE);
+	struct rd holder = der_enter(&in, X509_TAG_EXTENSIONS), list = der_enter(&holder, DER_SEQUENCE);
 	der_end(&holder);
 	der_end(&in);
 	if (in.bad || version.bad || validity.bad || holder.bad)
@@ -218,38 +227,43 @@ static void skip_extensions(struct rd *r, int known1, int known2)
 		r->bad = true;
 }
 
-int x509_crl_parse(struct x509_crl *c, struct span der)
+int x509_part_crl(struct x509_crl *c, struct rd *in)
 {
 	struct span unused = { 0 };
 
+	x509_part_name(in, &c->issuer, &unused);
+	c->this_update = der_time(in);
+	c->next_update = der_time(in);
+	if (der_at(in, DER_SEQUENCE))
+		c->list = der_take(in, DER_SEQUENCE);
+	if (rd_left(in)) {
+		struct rd holder = der_enter(in, TAG_CRL_EXTENSIONS);
+		skip_extensions(&holder, CE_AKI, CE_CRL_NUMBER);
+		der_end(&holder);
+		in->bad |= holder.bad;
+	}
+	der_end(in);
+	struct rd list = rd_span(c->list);
+	while (!in->bad && rd_left(&list)) {
+		struct rd entry = der_enter(&list, DER_SEQUENCE);
+		der_unsigned(&entry, X509_SERIAL_MAX);
+		der_time(&entry);
+		if (rd_left(&entry))
+			skip_extensions(&entry, CE_CRL_REASON, -1);
+		der_end(&entry);
+		in->bad |= entry.bad;
+	}
+	return in->bad ? -1 : 0;
+}
+
+int x509_crl_parse(struct x509_crl *c, struct span der)
+{
 	*c = (struct x509_crl){ 0 };
 	struct rd in = open_signed(der, &c->tbs, c->sig);
 	if (der_u32(&in, 1) != 1)
 		in.bad = true;
 	der_literal(&in, ECDSA_WITH_SHA256);
-	read_name(&in, &c->issuer, &unused);
-	c->this_update = der_time(&in);
-	c->next_update = der_time(&in);
-	if (der_at(&in, DER_SEQUENCE))
-		c->list = der_take(&in, DER_SEQUENCE);
-	if (rd_left(&in)) {
-		struct rd holder = der_enter(&in, TAG_CRL_EXTENSIONS);
-		skip_extensions(&holder, CE_AKI, CE_CRL_NUMBER);
-		der_end(&holder);
-		in.bad |= holder.bad;
-	}
-	der_end(&in);
-	struct rd list = rd_span(c->list);
-	while (!in.bad && rd_left(&list)) {
-		struct rd entry = der_enter(&list, DER_SEQUENCE);
-		der_unsigned(&entry, SERIAL_MAX);
-		der_time(&entry);
-		if (rd_left(&entry))
-			skip_extensions(&entry, CE_CRL_REASON, -1);
-		der_end(&entry);
-		in.bad |= entry.bad;
-	}
-	return in.bad ? -1 : 0;
+	return x509_part_crl(c, &in);
 }
 
 bool x509_crl_has(const struct x509_crl *c, struct span serial)
@@ -258,7 +272,7 @@ bool x509_crl_has(const struct x509_crl *c, struct span serial)
 
 	while (rd_left(&list)) {
 		struct rd entry = der_enter(&list, DER_SEQUENCE);
-		struct span s = der_unsigned(&entry, SERIAL_MAX);
+		struct span s = der_unsigned(&entry, X509_SERIAL_MAX);
 		if (entry.bad || span_eq(s, serial))
 			return true;
 	}

@@ -9,7 +9,7 @@ enum { BOOT_ADVISORIES_MAX = 32, BOOT_KEY_PROVIDER_MAX = 1024 };
 
 struct boot_info {
 	char tee_variant[32]; // "dstack-tdx"
-	char anchor[16];      // "intel" or "development"; not on the wire
+	char anchor[16];      // "intel", "amd" or "development"; not on the wire
 	uint8_t mr_td[48], rtmr[4][48], mr_config_id[48], report_data[64];
 	uint8_t mr_system[32], mr_aggregated[32];
 	uint8_t os_image_hash[32], compose_hash[32], device_id[32];

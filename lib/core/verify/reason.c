@@ -3,7 +3,7 @@
 #include "core/verify/reason_more.h"
 
 // clang-format off
-static const struct reason_text table[REASON_COUNT] = {
+static const struct reason_text table[REASON_SNP] = {
 	[REASON_OK] = { "ok", "The evidence holds", "Every check passed.", "Nothing." },
 	[REASON_LIMIT] = {
 		"evidence.too_large", "Data length exceeds maximum",
@@ -398,13 +398,15 @@ static const struct reason_group *const more[] = { &reason_evidence, &reason_ver
 
 const struct reason_text *reason_text(enum reason r)
 {
-	return &table[r < REASON_COUNT ? r : REASON_LIMIT];
+	if (r >= REASON_SNP && r < REASON_COUNT)
+		return &reason_snp.text[r - REASON_SNP];
+	return &table[r < REASON_SNP ? r : REASON_LIMIT];
 }
 
 const struct reason_text *reason_at(size_t i)
 {
 	if (i < REASON_COUNT)
-		return &table[i];
+		return reason_text((enum reason)i);
 	i -= REASON_COUNT;
 	for (size_t g = 0; g < sizeof more / sizeof *more; i -= more[g++]->n)
 		if (i < more[g]->n)

@@ -9,6 +9,7 @@ struct reason_group {
 	size_t n;
 };
 
+extern const struct reason_group reason_snp; // of enum reason, from REASON_SNP on
 extern const struct reason_group reason_evidence;
 extern const struct reason_group reason_verdict;
 extern const struct reason_group reason_keys;

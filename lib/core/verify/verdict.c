@@ -118,18 +118,14 @@ static void refuse(struct verdict *v, const char *code, const char *head, const 
 bool verdict_close(struct verdict *v, const char *const *required)
 {
 	v->code[0] = v->error[0] = 0;
-	v->anchor = v->n ? ANCHOR_INTEL : ANCHOR_NONE;
-	bool anchored = false;
+	v->anchor = ANCHOR_NONE;
 	for (size_t i = 0; i < v->n; i++) {
 		const struct claim *c = &v->claim[i];
 		if (!c->ok)
 			refuse(v, c->code, c->name, c->detail);
-		anchored = anchored || c->anchor != ANCHOR_NONE;
-		if (c->anchor == ANCHOR_DEVELOPMENT)
-			v->anchor = ANCHOR_DEVELOPMENT;
+		if (v->anchor == ANCHOR_NONE || c->anchor == ANCHOR_DEVELOPMENT)
+			v->anchor = c->anchor;
 	}
-	if (!anchored)
-		v->anchor = ANCHOR_NONE;
 	for (; required && *required; required++)
 		if (!verdict_find(v, *required))
 			refuse(v, "verify.not_checked", *required,
@@ -144,7 +140,10 @@ bool verdict_close(struct verdict *v, const char *const *required)
 
 const char *anchor_name(enum anchor a)
 {
-	return a == ANCHOR_INTEL ? "intel" : a == ANCHOR_DEVELOPMENT ? "development" : "none";
+	return a == ANCHOR_INTEL         ? "intel"
+	       : a == ANCHOR_AMD         ? "amd"
+	       : a == ANCHOR_DEVELOPMENT ? "development"
+					 : "none";
 }
 
 static void member(struct wr *w, const char *head, const char *value)

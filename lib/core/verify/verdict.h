@@ -8,7 +8,7 @@
 
 enum { VERDICT_CLAIMS = 48 };
 
-enum anchor { ANCHOR_NONE, ANCHOR_INTEL, ANCHOR_DEVELOPMENT };
+enum anchor { ANCHOR_NONE, ANCHOR_INTEL, ANCHOR_DEVELOPMENT, ANCHOR_AMD };
 
 struct claim {
 	char name[40];   // "quote", "tcb", "rtmr3", "compose_hash", ...
@@ -46,7 +46,7 @@ const struct claim *verdict_find(const struct verdict *v, const char *name);
 // claim.
 bool verdict_close(struct verdict *v, const char *const *required);
 
-const char *anchor_name(enum anchor a); // "none", "intel", "development"
+const char *anchor_name(enum anchor a); // "none", "intel", "amd", "development"
 // {"ok":..,"anchor":..,"code":..,"error":..,"claims":[..]}: the same bytes from every program.
 void verdict_json(struct wr *w, const struct verdict *v);
 void verdict_claims_json(struct wr *w, const struct verdict *v); // only the array

@@ -1,0 +1,98 @@
+// What a verification has to say: names, sentences and claims.
+#include "core/attest/snp.h"
+#include "core/codec/json.h"
+#include "core/codec/utc.h"
+
+const char *snp_product_name(enum snp_product p)
+{
+	static const char *const name[] = { "Milan", "Genoa", "Turin" };
+
+	return p < SNP_PRODUCTS ? name[p] : "unknown";
+}
+
+const char *snp_status_name(const struct snp_result *r)
+{
+	return r->up_to_date ? "UpToDate" : "OutOfDate";
+}
+
+void snp_explain(const struct snp *s, enum reason r, char *out, size_t cap)
+{
+	struct wr w = wr_to(out, cap - 1);
+
+	wr_reason(&w, r, s->arg);
+	out[w.bad ? 0 : w.n] = 0;
+}
+
+static struct span done(const struct wr *w)
+{
+	return w->bad ? (struct span){ 0 } : span_of(w->p, w->n);
+}
+
+static void set_detail(struct claim *c, const struct wr *w)
+{
+	for (size_t i = 0; !w->bad && i < w->n && i < sizeof c->detail - 1; i++) {
+		c->detail[i] = (char)w->p[i];
+		c->detail[i + 1] = 0;
+	}
+}
+
+static void tcb_claim(const struct snp_result *r, struct verdict *v)
+{
+	const struct snp_report *p = &r->report;
+	char text[200];
+	struct wr w = wr_to(text, sizeof text);
+
+	wr_str(&w, "current ");
+	wr_hex(&w, p->current, 8);
+	wr_str(&w, ", committed ");
+	wr_hex(&w, p->committed, 8);
+	wr_str(&w, ", launch ");
+	wr_hex(&w, p->launch, 8);
+	wr_str(&w, ", reported ");
+	wr_hex(&w, p->reported, 8);
+	set_detail(verdict_pass(v, "tcb", span_str(snp_status_name(r)), r->anchor), &w);
+}
+
+void snp_claims(const struct snp_result *r, struct verdict *v)
+{
+	const struct snp_report *p = &r->report;
+	char text[200];
+	struct wr w = wr_to(text, sizeof text);
+	enum anchor a = r->anchor;
+
+	wr_str(&w, "sev-snp v");
+	wr_dec(&w, p->version);
+	wr_str(&w, " ");
+	wr_str(&w, snp_product_name(r->product));
+	verdict_pass(v, "quote", done(&w), a);
+	tcb_claim(r, v);
+	w = wr_to(text, sizeof text);
+	wr_utc(&w, r->issued);
+	wr_str(&w, " to ");
+	wr_utc(&w, r->expires);
+	struct claim *c = verdict_pass(v, "collateral", done(&w), a);
+	w = wr_to(text, sizeof text);
+	wr_str(&w,
+	       r->revocation_checked ? "not revoked" : "no revocation list was given, so none was checked");
+	set_detail(c, &w);
+	verdict_pass_hex(v, "chip_id", p->chip_id, sizeof p->chip_id, a);
+	verdict_pass(v, "debug", span_str(p->policy & SNP_POLICY_DEBUG ? "on (allowed)" : "off"), a);
+	verdict_pass_hex(v, "measurement", p->measurement, sizeof p->measurement, a);
+	verdict_pass_hex(v, "host_data", p->host_data, sizeof p->host_data, a);
+	verdict_pass_hex(v, "report_data", p->report_data, sizeof p->report_data, a);
+}
+
+void snp_json(struct wr *w, const struct snp_result *r, const struct verdict *v)
+{
+	wr_str(w, v->ok ? "{\"ok\":true,\"status\":" : "{\"ok\":false,\"status\":");
+	wr_json(w, span_str(r ? snp_status_name(r) : ""));
+	wr_str(w, ",\"advisory_ids\":[],\"code\":");
+	wr_json(w, span_str(v->code));
+	wr_str(w, ",\"error\":");
+	wr_json(w, span_str(v->error));
+	wr_str(w, ",\"claims\":");
+	verdict_claims_json(w, v);
+	wr_str(w, ",\"anchor\":");
+	wr_json(w, span_str(anchor_name(v->anchor)));
+	wr_u8(w, '}');
+}
