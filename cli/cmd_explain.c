@@ -1,4 +1,5 @@
-// explain - what a stable reason code means and what to do about it.
+// explain - what a stable reason code means and what to do about it; with --expected and --log, where a boot
+// log departs from the expected one (explain_log.c).
 #include "command.h"
 
 #include <getopt.h>
@@ -6,6 +7,7 @@
 #include <string.h>
 
 #include "core/verify/reason.h"
+#include "explain_log.h"
 #include "out.h"
 
 static void print(const struct reason_text *r, bool json)
@@ -27,14 +29,33 @@ static void print(const struct reason_text *r, bool json)
 
 int cmd_explain(int argc, char **argv)
 {
-	static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
+	static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+						 { "expected", required_argument, NULL, 'e' },
+						 { "log", required_argument, NULL, 'l' },
+						 { "vm-config", required_argument, NULL, 'v' },
+						 { 0 } };
+	struct explain_args a = { 0 };
+	struct err e = { 0 };
 	bool json = false;
-	struct err e;
 
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		if (c != 'j')
+		if (c == 'j')
+			json = a.json = true;
+		else if (c == 'e')
+			a.expected = optarg;
+		else if (c == 'l')
+			a.log = optarg;
+		else if (c == 'v')
+			a.vm_config = optarg;
+		else
 			return command_usage("explain");
-		json = true;
+	}
+	if (a.expected || a.log || a.vm_config) {
+		if (!a.expected || !a.log || optind < argc)
+			return command_usage("explain");
+		int code = explain_log(&a, &e);
+
+		return code < 0 ? command_fail(&e, json) : code;
 	}
 	if (optind + 1 < argc)
 		return command_usage("explain");

@@ -83,8 +83,16 @@ static const char help_image[] =
 	"  --no-write       only print\n"
 	"  --json           {mrtd_single_pass, mrtd_two_pass, cmdline_sha384, kernel_authenticode, "
 	"initrd_sha384}";
-static const char help_explain[] = "Without CODE: all of them.\n"
-				   "  --json           {code, text, means, todo}, an object a line";
+static const char help_explain[] =
+	"Without CODE: all of them.\n"
+	"  --json           {code, text, means, todo}, an object a line\n"
+	"With --log: the first difference between a boot log and the expected one, and its cause.\n"
+	"  --expected PATH  image folder, measurement.tdx.cbor, GetQuote answer, or the log of a good "
+	"machine\n"
+	"  --log FILE       CCEL, TPM log, event array, GetQuote answer or envelope\n"
+	"  --vm-config FILE the machine as it should be (default: as the files say)\n"
+	"  --json           {equal, first, differences, notes}\n"
+	"Exit 0 when they are equal, 5 when they differ.";
 static const char help_doctor[] =
 	"  --json           {checks: [{check, state, found, instead, fix}], ok}; state is ok, instead or "
 	"missing\n"
@@ -108,7 +116,8 @@ static const struct command commands[] = {
 	{ "quote", "verify ... | show FILE", "verify or decode a quote", help_quote, cmd_quote },
 	{ "events", "replay FILE", "replay an event log into registers", help_events, cmd_events },
 	{ "image", "measure DIR", "compute what an image measures to", help_image, cmd_image },
-	{ "explain", "[CODE]", "what a reason code means and what to do", help_explain, cmd_explain },
+	{ "explain", "[CODE] | --expected PATH --log FILE",
+	  "what a reason code means, why a boot log differs", help_explain, cmd_explain },
 	{ "doctor", "", "what this host lacks, and what is used instead", help_doctor, cmd_doctor },
 };
 

@@ -42,6 +42,8 @@ static void take_quote(struct event_replay *r, struct span bytes)
 	if (quote_parse(&q, bytes) || quote_td(&q, &td))
 		return;
 	r->has_quote = true;
+	for (size_t i = 0; i < EVENT_DIGEST; i++)
+		r->quoted_mrtd[i] = td.mr_td[i];
 	for (size_t i = 0; i < sizeof r->quoted; i++)
 		r->quoted[i / EVENT_DIGEST][i % EVENT_DIGEST] = td.rtmr[i / EVENT_DIGEST][i % EVENT_DIGEST];
 }
@@ -64,6 +66,7 @@ static int read_envelope(struct event_replay *r, struct wr *scratch, struct span
 		env.log.e[n++] = env.runtime.e[i];
 	}
 	r->log.n = n;
+	r->vm_config = envelope_vm_config(&env, scratch);
 	r->no_registers = env.kind != ENVELOPE_TDX && env.kind != ENVELOPE_GCP_TDX;
 	if (!r->no_registers)
 		take_quote(r, env.quote);
@@ -78,6 +81,22 @@ static int read_hex_envelope(struct event_replay *r, struct wr *scratch, struct 
 	if (!p || hex_decode(p, n, digits))
 		return fault_set(f, "events.format", "attestation is not hex", 0);
 	return read_envelope(r, scratch, span_of(p, n), f);
+}
+
+static int take_config(struct event_replay *r, struct wr *scratch, struct json root)
+{
+	struct json v;
+	size_t n;
+
+	if (!json_get(root, "vm_config", &v) || json_kind(v) == JSON_NULL)
+		return 0;
+	n = json_string_size(v);
+	uint8_t *p = room(scratch, n);
+
+	if (!p || json_string(v, p, n, &n))
+		return -1;
+	r->vm_config = span_of(p, n);
+	return 0;
 }
 
 static int read_object(struct event_replay *r, struct wr *scratch, struct json root, struct fault *f)
@@ -100,6 +119,8 @@ static int read_object(struct event_replay *r, struct wr *scratch, struct json r
 		return fault_set(f, "events.format", "event_log does not fit", 0);
 	if (eventlog_read_json(&r->log, scratch, span_of(p, n), f))
 		return -1;
+	if (take_config(r, scratch, root))
+		return fault_set(f, "events.format", "vm_config is not a string", 0);
 	if (!json_get(root, "quote", &quote) || json_plain(quote, &digits))
 		return 0;
 	n = digits.n / 2;
@@ -209,6 +230,7 @@ int event_replay_read(struct event_replay *r, struct wr *scratch, struct span by
 	r->present = 0;
 	r->bank[0].size = r->bank[1].size = 0;
 	r->log.n = r->runtime.n = 0;
+	r->vm_config = (struct span){ 0 };
 	if (read_any(r, scratch, bytes, f))
 		return -1;
 	if (r->is_pcrs)

@@ -15,37 +15,57 @@ static const uint8_t boot0000_digest[MEASURE_LEN] = { // the UiApp entry
 	0xac, 0xf7, 0x04, 0x7a, 0xe6, 0xe9, 0x67, 0xc5, 0x8f, 0xd2, 0xa9, 0x8b, 0xfa, 0x74, 0xc2, 0x98
 };
 
-static const char hint_fixed[] = "another firmware or boot path than that of the image";
+// What an event is of: its type in a TCG log, what changes it as a stable word and in words.
+struct origin {
+	uint32_t type;
+	const char *cause, *hint;
+};
 
-static void put(struct expect *x, const char *name, const char *hint, const uint8_t digest[MEASURE_LEN])
+static const struct origin
+	from_memory = { 0x8000000b, "memory_size",
+			"the memory size differs from vm_config, or the firmware from the image" },
+	from_store = { 0x8000000a, "firmware", "the firmware's variable store is not empty" },
+	from_variable = { 0x80000001, "secure_boot",
+			  "secure boot variables are set, or a firmware other than the image's" },
+	from_boot_variable = { 0x80000002, "boot_path",
+			       "another firmware or boot path than that of the image" },
+	from_path = { 0x80000007, "boot_path", "another firmware or boot path than that of the image" },
+	from_separator = { 4, "boot_path", "another firmware or boot path than that of the image" },
+	from_log = { 10, "acpi_tables", "taken from the log itself" },
+	from_tpm_area = { 10, "acpi_tables", "the machine's TPM log area is not 64 KiB of zeros" },
+	from_kernel = { 0x80000003, "kernel",
+			"another kernel, initrd size, memory size or QEMU header patch than expected" },
+	from_cmdline = { 6, "command_line", "another kernel command line than the image's" },
+	from_initrd = { 6, "initrd", "another initrd than the image's" };
+
+static void put(struct expect *x, const char *name, const struct origin *o, const uint8_t digest[MEASURE_LEN])
 {
 	struct expect_event *e = &x->e[x->n++]; // the longest register has 14
 
-	e->name = name;
-	e->hint = hint;
+	*e = (struct expect_event){ .name = name, .cause = o->cause, .hint = o->hint, .type = o->type };
 	for (size_t i = 0; i < MEASURE_LEN; i++)
 		e->digest[i] = digest[i];
 	register_extend(x->value, digest);
 }
 
-static void put_hash(struct expect *x, const char *name, const char *hint, const void *p, size_t n)
+static void put_hash(struct expect *x, const char *name, const struct origin *o, const void *p, size_t n)
 {
 	uint8_t d[MEASURE_LEN];
 
 	sha384(p, n, d);
-	put(x, name, hint, d);
+	put(x, name, o, d);
 }
 
 static void put_text(struct expect *x, const char *name, const char *text)
 {
-	put_hash(x, name, hint_fixed, text, span_str(text).n);
+	put_hash(x, name, &from_path, text, span_str(text).n);
 }
 
 static void put_separator(struct expect *x)
 {
 	static const uint8_t zeros[4];
 
-	put_hash(x, "separator", hint_fixed, zeros, sizeof zeros);
+	put_hash(x, "separator", &from_separator, zeros, sizeof zeros);
 }
 
 // An absent variable: GUID, u64 characters of the name, u64 0, name in UTF-16LE.
@@ -59,7 +79,7 @@ static void put_variable(struct expect *x, const char *name, const uint8_t guid[
 	wr_le64(&w, 0);
 	for (const char *c = name; *c; c++)
 		wr_le16(&w, (uint8_t)*c);
-	put_hash(x, name, "secure boot variables are set, or a firmware other than the image's", data, w.n);
+	put_hash(x, name, &from_variable, data, w.n);
 }
 
 static void put_variables(struct expect *x)
@@ -80,7 +100,6 @@ static void put_variables(struct expect *x)
 // ACPI digests come from the log: exactly as many as the machine has blobs.
 static int put_acpi(struct expect *x, const struct eventlog *log, bool tpm, struct fault *f)
 {
-	static const char hint[] = "taken from the log itself";
 	static const char *const names[] = { "acpi-loader", "acpi-rsdp", "acpi-tpmlog", "acpi-tables" };
 	static const uint8_t zeros[1024];
 	uint8_t blank[MEASURE_LEN];
@@ -102,9 +121,9 @@ static int put_acpi(struct expect *x, const struct eventlog *log, bool tpm, stru
 		size_t k = tpm || seen < 2 ? seen : 3;
 
 		if (k == 2) // the firmware's TPM log area, still empty when it is measured
-			put(x, names[k], "the machine's TPM log area is not 64 KiB of zeros", blank);
+			put(x, names[k], &from_tpm_area, blank);
 		else
-			put(x, names[k], hint, e->digest.p);
+			put(x, names[k], &from_log, e->digest.p);
 		seen++;
 	}
 	if (seen != want)
@@ -123,15 +142,14 @@ static int expect_rtmr0(struct expect *x, const struct measurement_tdx *m, const
 	if (!soft) {
 		if (measure_td_hob(hob, &m->hob, c->memory_size, f))
 			return -1;
-		put(x, "TD HOB", "the memory size differs from vm_config, or the firmware from the image",
-		    hob);
-		put(x, "CFV", "the firmware's variable store is not empty", cfv_digest);
+		put(x, "TD HOB", &from_memory, hob);
+		put(x, "CFV", &from_store, cfv_digest);
 	}
 	put_variables(x);
 	if (put_acpi(x, log, soft, f))
 		return -1;
-	put_hash(x, "BootOrder", hint_fixed, zeros, sizeof zeros);
-	put(x, "Boot0000", hint_fixed, boot0000_digest);
+	put_hash(x, "BootOrder", &from_boot_variable, zeros, sizeof zeros);
+	put(x, "Boot0000", &from_boot_variable, boot0000_digest);
 	if (soft)
 		put_separator(x);
 	return 0;
@@ -139,8 +157,7 @@ static int expect_rtmr0(struct expect *x, const struct measurement_tdx *m, const
 
 static void expect_rtmr1(struct expect *x, const uint8_t kernel[MEASURE_LEN], bool soft)
 {
-	put(x, "kernel", "another kernel, initrd size, memory size or QEMU header patch than expected",
-	    kernel);
+	put(x, "kernel", &from_kernel, kernel);
 	put_text(x, "boot option", "Calling EFI Application from Boot Option");
 	for (int i = 0; i < (soft ? 5 : 1); i++)
 		put_separator(x);
@@ -161,62 +178,12 @@ int measure_expect(struct measured *out, const struct measurement_tdx *m, const 
 	if (expect_rtmr0(&out->rtmr[0], m, c, log, f))
 		return -1;
 	expect_rtmr1(&out->rtmr[1], kernel, c->profile == MEASURE_SOFT);
-	put(&out->rtmr[2], "command line", "another kernel command line than the image's", m->cmdline);
-	put(&out->rtmr[2], "initrd", "another initrd than the image's", m->initrd);
+	put(&out->rtmr[2], "command line", &from_cmdline, m->cmdline);
+	put(&out->rtmr[2], "initrd", &from_initrd, m->initrd);
 	return 0;
 }
 
 bool measure_memory_ok(const struct vm_config *c)
 {
 	return c->memory_size == 0x80000000 || c->memory_size >= 0xB0000000;
-}
-
-static void say(struct wr *out, const struct expect_event *want, size_t i, const struct event *got)
-{
-	wr_str(out, "event ");
-	wr_dec(out, i + 1);
-	wr_str(out, " (");
-	wr_str(out, want->name);
-	wr_str(out, ") expected ");
-	wr_hex(out, want->digest, 8);
-	wr_str(out, ".. got ");
-	if (got)
-		wr_hex(out, got->digest.p, got->digest.n < 8 ? got->digest.n : 8);
-	else
-		wr_str(out, "nothing");
-	wr_str(out, got ? "..: " : ": ");
-	wr_str(out, got ? want->hint : "the log ends early");
-}
-
-// A stripped log has no boot events but the ACPI ones: there is nothing to align then.
-static bool has_boot_events(const struct eventlog *log, uint32_t imr)
-{
-	for (size_t k = 0; k < log->n; k++)
-		if (log->e[k].imr == imr && !event_is_acpi(&log->e[k]))
-			return true;
-	return false;
-}
-
-void measure_explain(struct wr *out, const struct expect *want, uint32_t imr, const struct eventlog *log)
-{
-	size_t i = 0;
-
-	for (size_t k = 0; has_boot_events(log, imr) && k < log->n; k++) {
-		const struct event *e = &log->e[k];
-
-		if (e->imr != imr)
-			continue;
-		if (i == want->n) {
-			wr_str(out, "an event more than expected, of type ");
-			wr_dec(out, e->type);
-			return;
-		}
-		if (!span_eq(e->digest, span_of(want->e[i].digest, MEASURE_LEN))) {
-			say(out, &want->e[i], i, e);
-			return;
-		}
-		i++;
-	}
-	if (i && i < want->n)
-		say(out, &want->e[i], i, NULL);
 }

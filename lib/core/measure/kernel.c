@@ -192,6 +192,20 @@ int measure_kernel(uint8_t out[MEASURE_LEN], struct span kernel, uint64_t initrd
 	return 0;
 }
 
+int measure_pe(uint8_t out[MEASURE_LEN], struct span file, struct fault *f)
+{
+	struct image m = { .file = file };
+
+	if (file.n < HEAD)
+		return bad(f, "image is too small", file.n);
+	for (size_t i = 0; i < HEAD; i++)
+		m.head[i] = file.p[i];
+	if (authenticode(&m, f))
+		return -1;
+	sha384_end(&m.h, out);
+	return 0;
+}
+
 void measure_cmdline(uint8_t out[MEASURE_LEN], struct span cmdline)
 {
 	static const char added[] = " initrd=initrd"; // by the firmware's loader, and a final zero

@@ -55,6 +55,8 @@ int td_hob_witness_read(struct tdvf *t, struct span witness, struct fault *f);
 // Authenticode SHA-384 of the kernel after QEMU has patched its setup header (initrd address by `memory`).
 int measure_kernel(uint8_t out[MEASURE_LEN], struct span kernel, uint64_t initrd_size, uint64_t memory,
 		   struct fault *f);
+// Authenticode SHA-384 of a PE image as it is: a UKI, or a kernel that nobody patched.
+int measure_pe(uint8_t out[MEASURE_LEN], struct span file, struct fault *f);
 // The command line as the firmware measures it: UTF-16LE(cmdline " initrd=initrd") and two zero bytes.
 void measure_cmdline(uint8_t out[MEASURE_LEN], struct span cmdline);
 
@@ -85,8 +87,10 @@ int measurement_bound(const uint8_t os_image_hash[32], struct span checksum_file
 // The extends expected of one register, in order, each with a name for people.
 enum { EXPECT_MAX = 32 };
 struct expect_event {
-	const char *name; // "kernel", "command line", "acpi-tables" ...
-	const char *hint; // what changes it, in words
+	const char *name;  // "kernel", "command line", "acpi-tables" ...
+	const char *cause; // what changes it, as a stable word (explain.h)
+	const char *hint;  // and in words
+	uint32_t type;     // the event's type in a TCG log
 	uint8_t digest[MEASURE_LEN];
 };
 struct expect {
@@ -106,8 +110,8 @@ int measure_expect(struct measured *out, const struct measurement_tdx *m, const 
 		   const struct vm_config *c, const struct eventlog *log, struct fault *f);
 // The kernel digest of measurement.tdx.cbor holds for this memory size (2 GiB, or 2.75 GiB and more).
 bool measure_memory_ok(const struct vm_config *c);
-// First event of register i in which the log differs from what is expected, said in words; "" when the log
-// has no events of that register. Empty return: no difference.
+// First event of register i in which the log differs from what is expected, said in words; nothing is written
+// when there is none, or when the log has no events of that register. More: explain.h.
 void measure_explain(struct wr *out, const struct expect *want, uint32_t imr, const struct eventlog *log);
 
 // Derived values. key_provider is the event's payload or empty.

@@ -152,6 +152,20 @@ static void derived_values_have_the_known_values(void **state)
 	mr_config_id_v1(config, hex("e631a04a5d068c0e5ffd8ca60d6574ac99a18bdaf0417d129d0c4ac52244d40f").p);
 	measure_mr_aggregated(out, mrtd.p, (const uint8_t(*)[48])rtmr, rtmr[3], config, zero, zero);
 	assert_memory_equal(out, want.p, 32);
+	// the key provider of that machine: the one of the envelope in sdk-simulator
+	static struct event runtime[64];
+	struct envelope env = { .log = { store, 0, 512 }, .runtime = { runtime, 0, 64 } };
+	struct wr s = wr_to(scratch, sizeof scratch);
+	struct app_events app;
+	struct fault f = { 0 };
+
+	assert_int_equal(envelope_read(&env, &s, load("real/dstack/sdk-simulator/attestation.bin"), &f), 0);
+	assert_int_equal(app_events_read(&app, &env.runtime, &f), 0);
+	want = hex("145010fa227e6c2537ad957c64e4a8486fcbfd8265ddfb359168b59afcff1d05");
+	measure_mr_system(out, mrtd.p, (const uint8_t(*)[48])rtmr, app.key_provider);
+	assert_memory_equal(out, want.p, 32);
+	measure_mr_system(out, mrtd.p, (const uint8_t(*)[48])rtmr, (struct span){ 0 });
+	assert_memory_not_equal(out, want.p, 32);
 }
 
 struct soft {
