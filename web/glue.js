@@ -4,7 +4,9 @@
 // through it as well, and a single difference is a refusal. Texts are the core's, byte for byte.
 "use strict";
 
-const INPUT = { evidence: 0, collateral: 1, root: 2, code: 3 };
+const INPUT = { evidence: 0, collateral: 1, root: 2, code: 3, expect: 4, inflated: 5 };
+const NEXT = { begin: 0, inflate: 1, closed: 2 }; // enum verify_next of lib/core/verify/verify.h
+const LOG_MAX = 16384; // VERIFY_LOG_MAX
 const CHECK_SIZE = 32;
 
 // In the order of enum sig_alg (lib/core/verify/check.h): how WebCrypto takes the key, and how it verifies.
@@ -28,6 +30,23 @@ async function bySubtle(subtle, c) {
 		return await subtle.verify(how, await subtle.importKey(...key(c.key), false, ["verify"]), c.sig, c.msg);
 	} catch {
 		return false; // WebCrypto throws for a key that is none
+	}
+}
+
+// gzip to bytes, as far as they may be wanted; null when it is none or gives more.
+async function inflate(bytes) {
+	const got = [];
+	try {
+		for (const r = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")).getReader(); ;) {
+			const { done, value } = await r.read();
+			if (done)
+				return Uint8Array.from(got);
+			got.push(...value);
+			if (got.length > LOG_MAX)
+				return null;
+		}
+	} catch {
+		return null;
 	}
 }
 
@@ -65,7 +84,13 @@ async function loadCore(bytes, subtle) {
 		if (passed === null)
 			x.engines_disagree();
 		const ok = passed !== null && finish(passed) === 1;
-		return { ok, reason: x.out_reason(), text: text() };
+		return { ok, text: text() };
+	};
+	const replayed = (ok) => {
+		const said = text();
+		if (ok)
+			x.events_differences();
+		return { ok: ok === 1, text: said, differences: ok ? JSON.parse(text()) : [] };
 	};
 	const clock = (now) => [Math.floor(now / 2 ** 32), now >>> 0];
 
@@ -81,6 +106,22 @@ async function loadCore(bytes, subtle) {
 			put("root", root);
 			return settle(await run(x.quote_begin(...clock(now))), x.quote_finish);
 		}),
+		// {evidence, collateral?, expect?, root?}: bytes. As `dstack verify FILE --json`.
+		verify: alone(async ({ evidence, collateral, expect, root }, now) => {
+			put("evidence", evidence);
+			put("collateral", collateral);
+			put("expect", expect);
+			put("root", root);
+			put("inflated", null);
+			if (x.evidence_read(...clock(now)) === NEXT.inflate) {
+				put("inflated", await inflate(slice(x.compressed(), x.compressed_size())));
+				x.evidence_read(...clock(now));
+			}
+			return settle(await run(x.evidence_begin()), x.evidence_finish);
+		}),
+		// What the evidence of the last verify() holds: its quote and its log, shown as above.
+		showEvidence: alone(async () => ({ ok: x.evidence_decode() === 1, text: text() })),
+		replayEvidence: alone(async () => replayed(x.evidence_replay())),
 		// As `dstack explain CODE --json`; null when the code is not about evidence.
 		explain: alone(async (code) => {
 			put("code", new TextEncoder().encode(code));
@@ -89,10 +130,7 @@ async function loadCore(bytes, subtle) {
 		// As `dstack events replay --list --json`; and where log and quoted registers part.
 		replay: alone(async (evidence) => {
 			put("evidence", evidence);
-			const ok = x.events_replay() === 1, said = text();
-			if (ok)
-				x.events_differences();
-			return { ok, text: said, differences: ok ? JSON.parse(text()) : [] };
+			return replayed(x.events_replay());
 		}),
 		// As `dstack quote show --json`.
 		showQuote: alone(async (quote) => {

@@ -60,9 +60,10 @@ function give(name, bytes) {
 	if (!bytes.length)
 		return;
 	const [kind, what] = classify(bytes);
-	if (kind === "policy")
+	if (kind === "policy") {
 		$("policy").value = asText(bytes);
-	else
+		policyToFields();
+	} else
 		given.set(kind, { name, bytes, what });
 	hideResult();
 	showItems();
@@ -150,6 +151,13 @@ const SAYS = {
 	rtmr1: ["Kernel", "The kernel is that of the image."],
 	rtmr2: ["Command line and initrd", "They are those of the image."],
 	rtmr3: ["App's start", "What happened after the system was up."],
+	tcb_allowed: ["Updates you allow", "The platform's security level is among those that you accept."],
+	certificate: ["Certificate", "An RA-TLS certificate carries its evidence inside."],
+	app_info: ["App info", "What the certificate's issuer wrote about the app is what the evidence says."],
+	verdict: ["Completeness", "Everything that has to be compared was compared."],
+	evidence: ["Evidence", "What was given can be read."],
+	expectations: ["Expectations", "What it should be, as you wrote it."],
+	collateral_age: ["Age of Intel's statements", "Whether newer ones were seen."],
 	platform: ["Platform", "What kind of machine it is."],
 	tls_key: ["This connection", "The connection's key is the attested one."],
 };
@@ -244,22 +252,27 @@ function hideResult() {
 // ---- doing it
 
 async function verifyGiven() {
-	const now = readTime(), evidence = given.get("evidence"), collateral = given.get("collateral");
-	const root = DEVELOPMENT_ROOT && unbase64(DEVELOPMENT_ROOT);
-	const isQuoteOnly = isQuote(evidence.bytes) && collateral && !$("policy").value.trim();
+	const now = readTime(), expect = $("policy").value.trim(), file = (kind) => given.get(kind)?.bytes ?? null;
+	const evidence = file("evidence"), collateral = file("collateral"), root = DEVELOPMENT_ROOT ? unbase64(DEVELOPMENT_ROOT) : null;
 	if (!(now >= 0 && now < 2 ** 53))
 		return headline("no", "Cannot be judged", "The time is neither a date nor Unix seconds.", "Write it like 2026-01-31T12:00:00Z.");
-	const result = await core.verifyQuote({ quote: evidence.bytes, collateral: collateral.bytes, root }, now);
+	// A bare quote that is compared with nothing is judged as just that.
+	const isQuoteOnly = isQuote(evidence) && collateral && !expect;
+	const result = isQuoteOnly ? await core.verifyQuote({ quote: evidence, collateral, root }, now)
+		: await core.verify({ evidence, collateral, root, expect: expect ? new TextEncoder().encode(expect) : null }, now);
+	const quote = isQuoteOnly ? await core.showQuote(evidence) : await core.showEvidence();
+	const log = isQuoteOnly ? { ok: false } : await core.replayEvidence();
 	const v = JSON.parse(result.text);
 	await showHead(v, isQuoteOnly);
 	showClaims(v.claims || []);
-	$("command").textContent = "dstack quote verify --json";
+	showLog(log.ok ? JSON.parse(log.text) : null, log.differences);
+	showFields(quote.ok ? JSON.parse(quote.text) : null);
+	$("command").textContent = isQuoteOnly ? `dstack quote verify --quote FILE --collateral FILE --at ${now} --json`
+		: `dstack verify FILE${collateral ? " --collateral FILE" : ""}${expect ? " --policy FILE" : ""} --at ${now} --json`;
 	$("text").textContent = result.text;
 	$("raw").hidden = false;
-	const log = await core.replay(evidence.bytes);
-	showLog(log.ok ? JSON.parse(log.text) : null, log.differences);
-	const decoded = await core.showQuote(evidence.bytes);
-	showFields(decoded.ok ? JSON.parse(decoded.text) : null);
+	$("engines").textContent = "Every signature was checked twice: by this page's own code and by the browser's cryptography. They agreed.";
+	$("engines").hidden = v.code === "engine.disagreement";
 }
 
 async function verifyClicked() {

@@ -8,28 +8,48 @@
 #include "core/attest/quote_show.h"
 #include "core/codec/json.h"
 #include "core/sig/own.h"
+#include "core/verify/verify.h"
 #include "crypto/intel_root.h"
 
 #define EXPORT(name) __attribute__((export_name(#name), visibility("default"))) name
 
-enum { IN_EVIDENCE, IN_COLLATERAL, IN_ROOT, IN_CODE, IN_COUNT };
-enum { EVIDENCE_MAX = 2 << 20, IN_MAX = 1 << 20, OUT_MAX = 4 << 20, TEXT_MAX = 300 };
+enum { IN_EVIDENCE, IN_COLLATERAL, IN_ROOT, IN_CODE, IN_EXPECT, IN_INFLATED, IN_COUNT };
+enum { EVIDENCE_MAX = 2 << 20, FILE_MAX = 1 << 20, SMALL_MAX = 64 << 10, OUT_MAX = 4 << 20, TEXT_MAX = 300 };
 
 _Static_assert(sizeof(struct sig_check) == 32, "the layout that glue.js reads");
 
-static uint8_t evidence[EVIDENCE_MAX], more[IN_COUNT - 1][IN_MAX], out[OUT_MAX];
+static uint8_t evidence[EVIDENCE_MAX], collateral_text[FILE_MAX], expect[FILE_MAX];
+static uint8_t root_der[SMALL_MAX], code[SMALL_MAX], inflated[VERIFY_LOG_MAX];
+static const struct {
+	uint8_t *p;
+	size_t cap;
+} in[IN_COUNT] = {
+	[IN_EVIDENCE] = { evidence, sizeof evidence },
+	[IN_COLLATERAL] = { collateral_text, sizeof collateral_text },
+	[IN_ROOT] = { root_der, sizeof root_der },
+	[IN_CODE] = { code, sizeof code },
+	[IN_EXPECT] = { expect, sizeof expect },
+	[IN_INFLATED] = { inflated, sizeof inflated },
+};
 static size_t in_n[IN_COUNT];
-static struct wr text;
-static enum reason outcome;
 
-static uint8_t scratch[2 * EVIDENCE_MAX]; // twice the evidence is enough for any form of log
+static uint8_t out[OUT_MAX];
+static struct wr text;
+
+static struct dcap_collateral collateral;
+static const struct sig_check *listed;
+static size_t listed_n;
+
+static struct dcap dcap;
+static struct dcap_input dcap_in;
+
+static struct verify verify;
+static uint8_t verify_room[VERIFY_SCRATCH(VERIFY_EVIDENCE_MAX)];
+
+static uint8_t replay_room[2 * EVIDENCE_MAX]; // twice the evidence is enough for any form of log
 static struct event events[2][EVENTLOG_MAX];
 static struct envelope_tpm tpm;
 static struct event_replay replay;
-
-static struct dcap dcap;
-static struct dcap_collateral collateral;
-static struct dcap_input dcap_in;
 
 // What a compiler may call on its own. With bulk memory the first three are single instructions.
 void *memcpy(void *restrict to, const void *restrict from, size_t n);
@@ -62,14 +82,9 @@ int memcmp(const void *a, const void *b, size_t n)
 	return 0;
 }
 
-static uint8_t *place(uint32_t i)
-{
-	return i == IN_EVIDENCE ? evidence : more[i - 1];
-}
-
 static struct span given(uint32_t i)
 {
-	return span_of(place(i), in_n[i]);
+	return span_of(in[i].p, in_n[i]);
 }
 
 // The root to trust: the one that was put in, else Intel's.
@@ -86,10 +101,10 @@ static enum anchor anchor(void)
 // Where to put `n` bytes of input `i`; 0 when they are too many.
 uint8_t *EXPORT(input)(uint32_t i, uint32_t n)
 {
-	if (i >= IN_COUNT || n > (i == IN_EVIDENCE ? EVIDENCE_MAX : IN_MAX))
+	if (i >= IN_COUNT || n > in[i].cap)
 		return NULL;
 	in_n[i] = n;
-	return place(i);
+	return in[i].p;
 }
 
 const uint8_t *EXPORT(out_text)(void)
@@ -103,12 +118,6 @@ uint32_t EXPORT(out_size)(void)
 	return text.bad ? 0 : text.n;
 }
 
-// The reason of the last finish, to choose among refusals under several roots.
-uint32_t EXPORT(out_reason)(void)
-{
-	return outcome;
-}
-
 // A quote and its collateral: the number of checks to run.
 uint32_t EXPORT(quote_begin)(uint32_t now_high, uint32_t now_low)
 {
@@ -117,17 +126,19 @@ uint32_t EXPORT(quote_begin)(uint32_t now_high, uint32_t now_low)
 				       .now = (uint64_t)now_high << 32 | now_low };
 	dcap_collateral_read(&collateral, dcap_in.collateral, root(), anchor());
 	dcap_begin(&dcap, &dcap_in, &collateral);
-	return dcap.checks;
+	listed = dcap.check;
+	return listed_n = dcap.checks;
 }
 
+// The checks that the last begin listed.
 const struct sig_check *EXPORT(checks)(void)
 {
-	return dcap.check;
+	return listed;
 }
 
 uint32_t EXPORT(check)(uint32_t i)
 {
-	return i < dcap.checks && sig_own(&dcap.check[i]);
+	return i < listed_n && sig_own(&listed[i]);
 }
 
 // Bit i of `passed`: check i holds. 1 when accepted; the text is that of `dstack quote verify --json`.
@@ -136,60 +147,142 @@ uint32_t EXPORT(quote_finish)(uint32_t passed)
 	static struct dcap_result r;
 	static struct verdict v;
 	char error[TEXT_MAX];
+	enum reason why = dcap_finish(&dcap, passed, &r);
 
-	outcome = dcap_finish(&dcap, passed, &r);
-	dcap_explain(&dcap, outcome, error, sizeof error);
+	dcap_explain(&dcap, why, error, sizeof error);
 	text = wr_to(out, sizeof out);
-	if (dcap_unreadable(outcome)) {
-		wr_refusal(&text, reason_text(outcome)->code, error);
+	if (dcap_unreadable(why)) {
+		wr_refusal(&text, reason_text(why)->code, error);
 		return 0;
 	}
-	dcap_verdict(&v, outcome ? NULL : &r, reason_text(outcome)->code, error);
-	dcap_json(&text, outcome ? NULL : &r, &v);
+	dcap_verdict(&v, why ? NULL : &r, reason_text(why)->code, error);
+	dcap_json(&text, why ? NULL : &r, &v);
 	return v.ok;
+}
+
+// Whole evidence: enum verify_next.
+uint32_t EXPORT(evidence_read)(uint32_t now_high, uint32_t now_low)
+{
+	struct verify_input input = { .evidence = given(IN_EVIDENCE),
+				      .inflated = given(IN_INFLATED),
+				      .collateral = given(IN_COLLATERAL),
+				      .expect = in_n[IN_EXPECT] ? given(IN_EXPECT) : span_str("{}"),
+				      .binding = VERIFY_BIND_STATED,
+				      .now = (uint64_t)now_high << 32 | now_low };
+
+	return verify_read(&verify, &input, verify_room, sizeof verify_room);
+}
+
+// With VERIFY_INFLATE: what to inflate.
+const uint8_t *EXPORT(compressed)(void)
+{
+	return verify.compressed.p;
+}
+
+uint32_t EXPORT(compressed_size)(void)
+{
+	return verify.compressed.n;
+}
+
+// The number of checks to run. None when there is no collateral: finish says so.
+uint32_t EXPORT(evidence_begin)(void)
+{
+	listed_n = 0;
+	if (verify.next != VERIFY_BEGIN || verify.needs_collateral)
+		return 0;
+	dcap_collateral_read(&collateral, verify_collateral(&verify), root(), anchor());
+	verify_begin(&verify, &collateral);
+	return listed_n = verify_checks(&verify, &listed);
+}
+
+// 1 when trusted; the text is that of `dstack verify FILE --json` without an image folder.
+uint32_t EXPORT(evidence_finish)(uint32_t passed)
+{
+	bool ok = verify_finish(&verify, passed, NULL);
+
+	text = wr_to(out, sizeof out);
+	verify_json(&text, &verify);
+	return ok;
+}
+
+static uint32_t refuse(const char *why, struct span error)
+{
+	char sentence[TEXT_MAX] = { 0 };
+	struct wr w = wr_to(sentence, sizeof sentence - 1);
+
+	wr_span(&w, error);
+	text = wr_to(out, sizeof out);
+	wr_refusal(&text, why, sentence);
+	return 0;
+}
+
+static uint32_t decode(struct span bytes)
+{
+	struct quote q;
+	enum reason why = quote_parse(&q, bytes);
+	uint8_t error[TEXT_MAX];
+	struct wr w = wr_to(error, sizeof error);
+
+	if (why) {
+		wr_reason(&w, why, (uint32_t[2]){ q.tee, 0 });
+		return refuse(reason_text(why)->code, span_of(error, w.n));
+	}
+	text = wr_to(out, sizeof out);
+	quote_show(&text, &q, true);
+	return 1;
 }
 
 // The quote that is in the first input, decoded: the text of `dstack quote show --json`, or why not.
 uint32_t EXPORT(quote_decode)(void)
 {
-	struct quote q;
-	enum reason why = quote_parse(&q, quote_unhex(evidence, in_n[IN_EVIDENCE]));
-	char error[TEXT_MAX] = { 0 };
-	struct wr w = wr_to(error, sizeof error - 1);
+	return decode(quote_unhex(evidence, in_n[IN_EVIDENCE]));
+}
 
-	text = wr_to(out, sizeof out);
-	if (!why) {
-		quote_show(&text, &q, true);
-		return 1;
+// The same of the evidence that was read last.
+uint32_t EXPORT(evidence_decode)(void)
+{
+	return decode(verify.evidence.env.quote);
+}
+
+static uint32_t replay_bytes(struct span bytes)
+{
+	struct wr room = wr_to(replay_room, sizeof replay_room);
+	uint8_t error[TEXT_MAX];
+	struct wr w = wr_to(error, sizeof error);
+	struct fault f = { 0 };
+
+	replay.log = (struct eventlog){ events[0], 0, EVENTLOG_MAX };
+	replay.runtime = (struct eventlog){ events[1], 0, EVENTLOG_MAX };
+	replay.tpm = &tpm;
+	if (event_replay_read(&replay, &room, bytes, &f)) {
+		wr_str(&w, f.text);
+		wr_str(&w, " (at ");
+		wr_dec(&w, f.at);
+		wr_u8(&w, ')');
+		return refuse(f.code, span_of(error, w.n));
 	}
-	wr_reason(&w, why, (uint32_t[2]){ q.tee, 0 });
-	wr_refusal(&text, reason_text(why)->code, error);
-	return 0;
+	text = wr_to(out, sizeof out);
+	event_replay_json(&text, &replay, true);
+	return 1;
 }
 
 // The event log in the first input, in any form: the text of `dstack events replay --list --json`, or why
 // not.
 uint32_t EXPORT(events_replay)(void)
 {
-	struct wr room = wr_to(scratch, sizeof scratch);
-	char error[TEXT_MAX] = { 0 };
-	struct wr w = wr_to(error, sizeof error - 1);
-	struct fault f = { 0 };
+	return replay_bytes(given(IN_EVIDENCE));
+}
 
-	replay.log = (struct eventlog){ events[0], 0, EVENTLOG_MAX };
-	replay.runtime = (struct eventlog){ events[1], 0, EVENTLOG_MAX };
-	replay.tpm = &tpm;
-	text = wr_to(out, sizeof out);
-	if (!event_replay_read(&replay, &room, given(IN_EVIDENCE), &f)) {
-		event_replay_json(&text, &replay, true);
-		return 1;
-	}
-	wr_str(&w, f.text);
-	wr_str(&w, " (at ");
-	wr_dec(&w, f.at);
-	wr_u8(&w, ')');
-	wr_refusal(&text, f.code, error);
-	return 0;
+// The same of the certificate that was read last, or of the first input when that was no certificate.
+uint32_t EXPORT(evidence_replay)(void)
+{
+	const struct verify_cert *c = &verify.evidence.cert;
+
+	if (verify.evidence.form != VERIFY_CERTIFICATE)
+		return replay_bytes(given(IN_EVIDENCE));
+	return replay_bytes(c->attestation.n    ? c->attestation
+			    : in_n[IN_INFLATED] ? given(IN_INFLATED)
+						: c->event_log);
 }
 
 // After it: where the log and the quoted registers part.

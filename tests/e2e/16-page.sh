@@ -22,6 +22,7 @@ twice()
 }
 check "built in two other folders it has the same bytes" twice
 mkdir "$work/pki"
+export PAGE_PKI=$work/pki
 dstack-softtee pki --dir "$work/pki" >/dev/null 2>&1
 check "the development page is another file" web/build.py --wasm "$wasm" --development-root "$work/pki/root.der" --out "$work/verify-dev.html" \
 	web/page.html web/page.css web/glue.js web/page.js

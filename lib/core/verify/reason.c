@@ -424,15 +424,22 @@ const struct reason_text *reason_find(struct span code)
 	return NULL;
 }
 
+static const struct reason_text *find_in(const struct reason_group *g, struct span code)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (span_is(code, g->text[i].code))
+			return &g->text[i];
+	return NULL;
+}
+
 const struct reason_text *reason_find_evidence(struct span code)
 {
 	for (enum reason r = REASON_LIMIT; r < REASON_COUNT; r++)
 		if (span_is(code, reason_text(r)->code))
 			return reason_text(r);
-	for (size_t i = 0; i < reason_evidence.n; i++)
-		if (span_is(code, reason_evidence.text[i].code))
-			return &reason_evidence.text[i];
-	return NULL;
+	const struct reason_text *r = find_in(&reason_evidence, code);
+
+	return r ? r : find_in(&reason_verdict, code);
 }
 
 void wr_reason(struct wr *w, enum reason r, const uint32_t arg[static 2])

@@ -53,7 +53,7 @@ const base64 = (bytes) => Buffer.from(bytes).toString("base64");
 // Every case through the functions of the page that stands in the browser, in portions.
 async function everyCase(origin) {
 	for (const [family, list] of Object.entries({ mutants: cases.mutants(), "real quotes": cases.real(), "decoded quotes": cases.shown(),
-		"event logs": cases.logs() })) {
+		"event logs": cases.logs(), "pieces of whole evidence": cases.whole() })) {
 		const differ = [];
 		for (let i = 0; i < list.length; i += 25) {
 			const part = list.slice(i, i + 25), pack = (v) => (v instanceof Uint8Array ? { base64: base64(v) } : typeof v === "object" ?
@@ -127,6 +127,45 @@ async function flows(origin) {
 	say(foreign === 0 && s.cls === "no", `${origin}: markup in evidence stays text`, s);
 }
 
+// Whole evidence and what it should be, typed into the fields, as the command line judges it under the same root.
+async function wholeEvidence(page, root) {
+	const m = cases.softEvidence();
+	const want = (policy, text = m.json) => cases.dstack("verify", m.file(text), "--collateral", m.file(m.collateral), ...(root ? ["--root", m.file(root)] : []),
+		"--at", String(m.now), "--json", ...(policy ? ["--policy", m.file(JSON.stringify(policy))] : []));
+	const drop = (...files) => b.wait(`const data = new DataTransfer();
+		for (const [name, text] of a[0])
+			data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
+		document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+		await new Promise((r) => setTimeout(r, 200));`, files);
+	const collateral = ["collateral.json", base64(m.collateral)];
+
+	await drop(["evidence.json", base64(m.json)], collateral);
+	await setTime(m.now);
+	let s = await verify();
+	same(s.text, want(null), `${page}: evidence without expectations, the command line's text`);
+	say(s.cls === "no" && s.todo.length > 20, `${page}: and it is not trusted`, s);
+	await b.type("#expect-os_image_hash", m.image);
+	s = await verify();
+	same(s.text, want({ os_image_hash: [m.image] }), `${page}: with the image's hash typed in, the command line's text`);
+	if (!root) {
+		say(s.head === "Not trusted" && s.text.includes('"ok":false'), `${page}: evidence under a development root is refused`, s);
+		return;
+	}
+	say(s.text.startsWith('{"ok":true') && s.head === "Accepted by the development root only" && s.cls === "no",
+		`${page}: accepted, and the head says what that is worth`, s);
+	say(!s.log && s.note.includes("gives the registers") && s.fields.includes("mr_td"), `${page}: the log is replayed and the quote decoded`, s);
+	await b.type("#expect-app_id", "99".repeat(20));
+	s = await verify();
+	say(s.cls === "no" && s.text.includes('"app_id.mismatch"'), `${page}: another app than expected`, s);
+	await b.click("#clear");
+	await drop(["policy.json", base64(JSON.stringify({ os_image_hash: [m.image], app_id: [m.app] }))], ["evidence.json", base64(m.changed)], collateral);
+	await setTime(m.now);
+	same(await b.run("return document.getElementById('expect-app_id').value"), m.app, `${page}: a policy file fills the fields`);
+	s = await verify();
+	same(s.text, want({ os_image_hash: [m.image], app_id: [m.app] }, m.changed), `${page}: a changed log, the command line's text`);
+	say(!s.log && s.note.includes("rtmr3:"), `${page}: and the page says where the log parts from the quote`, s.note);
+}
+
 const later = (script) => b.wait(`return await new Promise((done) => setTimeout(async () => { try { ${script}; done("ran"); }
 	catch (e) { done(e.name); } }, 0));`);
 
@@ -140,6 +179,7 @@ try {
 	await everyCase("file");
 	await b.log("performance");
 	await flows("file");
+	await wholeEvidence("released page", null);
 
 	say(await open(`http://127.0.0.1:${port}/verify.html`), "the page starts from http://127.0.0.1");
 	await b.log("performance");
@@ -156,6 +196,7 @@ try {
 	say(await b.run("return document.getElementById('development').hidden"), "the released page has no development root");
 	say(await open(`file://${developmentFile}`), "the development page starts");
 	const red = await b.run("const e = document.getElementById('development'); return [e.hidden, e.innerText, getComputedStyle(e).color]");
+	await wholeEvidence("development page", cases.softEvidence().root);
 	say(!red[0] && red[1].includes("proves nothing about hardware"), "and says in red what it is", red);
 } catch (e) {
 	say(false, `the test ran to its end: ${e.stack}`);

@@ -2,6 +2,8 @@
 // function of a loaded core (web/glue.js), `args` its arguments, `want` the text, byte for byte.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { tmpdir } from "node:os";
 
 const evidence = new URL("../../evidence/", import.meta.url).pathname;
@@ -10,9 +12,11 @@ process.on("exit", () => rmSync(work, { recursive: true }));
 
 export const read = (path) => new Uint8Array(readFileSync(evidence + path));
 
+const tool = (name, ...args) => execFileSync(name, args, { stdio: ["ignore", "pipe", "ignore"] });
+
 export function dstack(...args) {
 	try {
-		return execFileSync("dstack", args, { stdio: ["ignore", "pipe", "ignore"] }).toString().replace(/\n$/, "");
+		return execFileSync("dstack", args, { env: { ...process.env, DSTACK_HOME: "" }, stdio: ["ignore", "pipe", "ignore"] }).toString().replace(/\n$/, "");
 	} catch (e) {
 		return e.stdout.toString().replace(/\n$/, ""); // a refusal has an exit status, too
 	}
@@ -73,3 +77,138 @@ export const logs = () => LOGS.map((path) => ({
 	args: [read(path)],
 	want: dstack("events", "replay", evidence + path, "--list", "--json"),
 }));
+
+// ---- whole evidence
+
+let files = 0;
+function file(bytes) {
+	const path = `${work}/file-${files++}`;
+	writeFileSync(path, bytes);
+	return path;
+}
+
+// `evidence` and `collateral` bytes, `expect` an object, a text or nothing.
+function evidenceCase(name, evidence, collateral, root, now, expect) {
+	const text = typeof expect === "object" ? JSON.stringify(expect) : expect;
+	const input = { evidence: new Uint8Array(evidence), root: new Uint8Array(root) };
+	if (collateral)
+		input.collateral = new Uint8Array(collateral);
+	if (text)
+		input.expect = new TextEncoder().encode(text);
+	return {
+		name, call: "verify", args: [input, now],
+		want: dstack("verify", file(evidence), ...(collateral ? ["--collateral", file(collateral)] : []), "--root", file(root), "--at", String(now), "--json",
+			...(text ? ["--policy", file(text)] : [])),
+	};
+}
+
+// A machine of the software TEE that measured exactly what the genuine one in tdx-lite-getquote.json did.
+function softMachine() {
+	const pki = process.env.PAGE_PKI ?? `${work}/pki`; // may be there already
+	const answer = JSON.parse(readFileSync(`${evidence}real/dstack/verifier/tdx-lite-getquote.json`));
+	const genuine = JSON.parse(dstack("quote", "show", file(answer.quote), "--json")).report;
+	const values = { mrtd: "mr_td", mrconfigid: "mr_config_id", mrowner: "mr_owner", mrownerconfig: "mr_owner_config",
+		rtmr0: "rtmr0", rtmr1: "rtmr1", rtmr2: "rtmr2", rtmr3: "rtmr3" };
+	if (!process.env.PAGE_PKI)
+		tool("dstack-softtee", "pki", "--dir", pki);
+	const now = Math.floor(Date.now() / 1000);
+	const collateral = tool("dstack-softtee", "collateral", "--dir", pki, "--now", String(now));
+	const root = readFileSync(`${pki}/root.der`);
+	const quote = (reportData, other = {}) => {
+		const all = { ...genuine, ...other };
+		tool("dstack-softtee", "quote", "--dir", pki, ...Object.entries(values).flatMap(([o, f]) => [`--${o}`, all[f]]),
+			"--report-data", reportData, "--out", `${work}/quote`);
+		return readFileSync(`${work}/quote`);
+	};
+	return { answer, genuine, now, collateral, root, quote };
+}
+
+const LEGACY = "1.3.6.1.4.1.62397.1.";
+
+// An RA-TLS certificate of the older form: quote and log in extensions, bound to its key.
+function certificate(machine, log, pem) {
+	tool("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", `${work}/key.pem`);
+	const spki = tool("openssl", "pkey", "-in", `${work}/key.pem`, "-pubout", "-outform", "DER");
+	const bound = createHash("sha512").update("ratls-cert:").update(spki).digest("hex");
+	const octets = (bytes) => `ASN1:FORMAT:HEX,OCTETSTRING:${bytes.toString("hex")}`;
+	// Too long for a command line's single argument.
+	writeFileSync(`${work}/req.cnf`, `[req]\ndistinguished_name=dn\nx509_extensions=ext\nprompt=no\n[dn]\nCN=app\n[ext]\n` +
+		`${LEGACY}1=${octets(machine.quote(bound))}\n${LEGACY}2=${octets(log)}\n`);
+	tool("openssl", "req", "-x509", "-new", "-key", `${work}/key.pem`, "-days", "30", "-config", `${work}/req.cnf`,
+		"-outform", pem ? "PEM" : "DER", "-out", `${work}/cert`);
+	return readFileSync(`${work}/cert`);
+}
+
+let soft = null;
+export function softEvidence() {
+	if (soft)
+		return soft;
+	const m = softMachine(), { answer, genuine, now, collateral, root } = m;
+	const image = JSON.parse(answer.vm_config).os_image_hash, log = JSON.parse(answer.event_log);
+	const json = (changes, quote = m.quote(genuine.report_data)) => JSON.stringify({ ...answer, quote: quote.toString("hex"), ...changes });
+	const events = (change) => JSON.stringify(log.map((e) => ({ ...e })).flatMap((e, i) => change(e, i) ?? [e]));
+	const payload = (name) => log.find((e) => e.event === name).event_payload;
+	const good = { os_image_hash: [image] };
+	const one = (name, text, expect, c = collateral, at = now) => evidenceCase(name, Buffer.from(text), c, root, at, expect);
+	const stripped = JSON.stringify(log.filter((e) => e.imr === 3));
+	const changed = json({ event_log: events((e) => e.event === "compose-hash" ? [{ ...e, event_payload: "44".repeat(32) }] : null) });
+	soft = { image, json: json(), changed, app: payload("app-id"), collateral, root, now, file, cases: [
+		one("accepted", json(), good),
+		one("accepted with everything expected", json(), { ...good, app_id: [payload("app-id")], compose_hash: [payload("compose-hash")],
+			report_data: genuine.report_data, tcb_status: ["UpToDate"] }),
+		one("its own collateral", json({ collateral: JSON.parse(collateral) }), good, null),
+		one("its own collateral as text", json({ collateral: collateral.toString() }), good, null),
+		one("no expectation", json()),
+		one("another image", json(), { os_image_hash: ["00".repeat(32)] }),
+		one("nothing allowed", json(), { os_image_hash: [] }),
+		one("another app", json(), { ...good, app_id: ["11".repeat(20)] }),
+		one("another compose file", json(), { ...good, compose_hash: ["22".repeat(32)] }),
+		one("another key provider", json(), { ...good, key_provider_id: ["3059"] }),
+		one("other report data", json(), { ...good, report_data: "33".repeat(64) }),
+		one("a status that is not allowed", json(), { ...good, tcb_status: ["OutOfDate"] }),
+		one("unknown member", json(), { ...good, debug: true }),
+		one("expectations that are no JSON", json(), "{\"os_image_hash\":[}"),
+		one("expectations that are a list", json(), "[]"),
+		one("a payload changed", changed, good),
+		one("an event left out", json({ event_log: events((e) => e.event === "instance-id" ? [] : null) }), good),
+		one("an event appended", json({ event_log: events((e, i) => i === log.length - 1 ? [e, e] : null) }), good),
+		one("a boot event changed", json({ event_log: events((e, i) => i === 16 ? [{ ...e, digest: "55".repeat(48) }] : null) }), good),
+		one("no log", json({ event_log: undefined }), good),
+		one("a log that is no list", json({ event_log: "{}" }), good),
+		one("another memory size", json({ vm_config: answer.vm_config.replace("2147483648", "4294967296") }), good),
+		one("no machine description", json({ vm_config: undefined }), good),
+		one("another firmware", json({}, m.quote(genuine.report_data, { mr_td: "66".repeat(48) })), good),
+		one("another kernel", json({}, m.quote(genuine.report_data, { rtmr1: "77".repeat(48) })), good),
+		one("another command line", json({}, m.quote(genuine.report_data, { rtmr2: "88".repeat(48) })), good),
+		one("collateral of tomorrow", json(), good, collateral, now - 400 * 86400),
+		one("collateral of last year", json(), good, collateral, now + 400 * 86400),
+		one("collateral that is none", json(), good, Buffer.from("{}")),
+		one("the quote alone", m.quote(genuine.report_data), good),
+		one("the quote alone in hex", m.quote(genuine.report_data).toString("hex"), good),
+		one("certificate", certificate(m, Buffer.from(stripped), false), good),
+		one("certificate in PEM, log compressed", certificate(m, Buffer.concat([Buffer.from("ELGZv1"), gzipSync(stripped)]), true), good),
+		one("certificate, log that does not inflate", certificate(m, Buffer.from("ELGZv1 and no gzip"), false), good),
+		one("certificate, log that inflates to too much", certificate(m, Buffer.concat([Buffer.from("ELGZv1"), gzipSync(Buffer.alloc(100000))]), false), good),
+		one("nothing known", "some text that is no evidence", good),
+		one("JSON without evidence", "{}", good),
+	] };
+	return soft;
+}
+
+const WHOLE = ["dstack/guest-agent/attestation.bin", "dstack/sdk-simulator/attestation.bin", "dstack/verifier/tdx-lite-getquote.json",
+	"dstack/verifier/tdx-lite-attestation.json", "dstack/verifier/sev-snp-attestation.json", "dstack/dstack-attest/nitro_attestation.bin",
+	"dstack/dstack-attest/sev_snp_vcek.pem", "dstack/cc-eventlog/ccel.bin", "dcap-qvl/sgx_quote", "dcap-qvl/tdx_quote", "dcap-qvl/quote-from-tappd.hex",
+	"go-tdx-guest/testing/testdata/quote_v5_sample.dat"];
+
+// Genuine whole evidence with each collateral set, and what a machine of the software TEE shows.
+export function whole() {
+	const pool = readdirSync(`${evidence}real/collateral-pool`).sort();
+	const cases = pool.flatMap((name) => {
+		const set = JSON.parse(readFileSync(`${evidence}real/collateral-pool/${name}`));
+		const root = Buffer.from(set.root_pem.replace(/-----[A-Z ]+-----|\s/g, ""), "base64");
+		return WHOLE.map((path) => evidenceCase(`${path} with ${name}`, readFileSync(`${evidence}real/${path}`),
+			Buffer.from(JSON.stringify(set.collateral)), root, set.now,
+			{ os_image_hash: ["e6f5cfec20c02e7b97baa213d0f718020b55e040172d90ccbcb946d56c8b09db"] }));
+	});
+	return [...cases, ...softEvidence().cases];
+}

@@ -9,7 +9,8 @@ const loadCore = new Function(`${readFileSync(glue, "utf8")}; return loadCore;`)
 const bytes = readFileSync(wasm);
 const engines = { "own code": await loadCore(bytes, null), "own code and WebCrypto": await loadCore(bytes, webcrypto.subtle) };
 
-for (const [family, list] of Object.entries({ mutants: cases.mutants(), "real quotes": cases.real(), "decoded quotes": cases.shown(), "event logs": cases.logs() }))
+for (const [family, list] of Object.entries({ mutants: cases.mutants(), "real quotes": cases.real(), "decoded quotes": cases.shown(), "event logs": cases.logs(),
+	"pieces of whole evidence": cases.whole() }))
 	for (const [name, core] of Object.entries(engines)) {
 		const differ = [];
 		for (const c of list) {
