@@ -3,30 +3,27 @@
 #include "core/codec/json.h"
 
 // A string of hex as bytes in `scratch`; absent and null give an empty span.
-static int hex_member(struct json obj, const char *name, struct wr *scratch, struct span *out)
+static int hex_member(struct json v, struct wr *scratch, struct span *out)
 {
-	struct json v;
-	size_t n;
+	enum json_kind kind = json_kind(v);
 
 	*out = (struct span){ 0 };
-	if (!json_get(obj, name, &v) || json_kind(v) == JSON_NULL)
+	if (kind == JSON_NONE || kind == JSON_NULL)
 		return 0;
-	n = json_string_size(v) / 2;
-	if (json_kind(v) != JSON_STRING || scratch->bad || n > scratch->cap - scratch->n ||
-	    json_hex(v, scratch->p + scratch->n, n))
+	size_t n = kind == JSON_STRING ? (v.text.n - 2) / 2 : 0;
+	if (scratch->bad || n > scratch->cap - scratch->n || json_hex(v, scratch->p + scratch->n, n))
 		return -1;
 	*out = span_of(scratch->p + scratch->n, n);
 	scratch->n += n;
 	return 0;
 }
 
-static int name_member(struct json obj, struct wr *scratch, struct span *out)
+static int name_member(struct json v, struct wr *scratch, struct span *out)
 {
-	struct json v;
 	size_t n;
 
 	*out = (struct span){ 0 };
-	if (!json_get(obj, "event", &v) || json_kind(v) == JSON_NULL)
+	if (json_kind(v) == JSON_NONE || json_kind(v) == JSON_NULL)
 		return 0;
 	if (json_kind(v) != JSON_STRING)
 		return -1;
@@ -39,30 +36,25 @@ static int name_member(struct json obj, struct wr *scratch, struct span *out)
 	return 0;
 }
 
-static int number_member(struct json obj, const char *name, uint64_t max, uint64_t *out)
+static int read_event(struct event *e, struct json event, size_t i, struct wr *scratch, struct fault *f)
 {
-	struct json v;
-
-	return json_get(obj, name, &v) ? json_u64(v, max, out) : -1;
-}
-
-static int read_event(struct event *e, struct json v, size_t i, struct wr *scratch, struct fault *f)
-{
+	static const char *const name[] = { "imr",           "event_type", "digest",  "event",
+					    "event_payload", "version",    "preimage" };
+	enum { IMR, TYPE, HASH, NAME, PAYLOAD, VERSION, PREIMAGE, MEMBERS };
 	uint64_t imr, type, version = 1;
-	struct json unused;
+	struct json v[MEMBERS];
 
-	if (json_kind(v) != JSON_OBJECT || number_member(v, "imr", UINT32_MAX, &imr) ||
-	    number_member(v, "event_type", UINT32_MAX, &type))
+	json_pick(event, name, v, MEMBERS);
+	if (json_u64(v[IMR], UINT32_MAX, &imr) || json_u64(v[TYPE], UINT32_MAX, &type))
 		return fault_set(f, "events.format", "event lacks imr or event_type", i);
 	if (imr > 3)
 		return fault_set(f, "events.imr", "event of a register that does not exist", i);
-	if (json_get(v, "version", &unused) &&
-	    (json_u64(unused, 255, &version) || version < 1 || version > 2))
+	if (json_kind(v[VERSION]) != JSON_NONE &&
+	    (json_u64(v[VERSION], 255, &version) || version < 1 || version > 2))
 		return fault_set(f, "events.version", "runtime event version is neither 1 nor 2", i);
 	*e = (struct event){ .imr = (uint32_t)imr, .type = (uint32_t)type, .version = (uint8_t)version };
-	if (hex_member(v, "digest", scratch, &e->digest) ||
-	    hex_member(v, "event_payload", scratch, &e->payload) ||
-	    hex_member(v, "preimage", scratch, &e->preimage) || name_member(v, scratch, &e->name))
+	if (hex_member(v[HASH], scratch, &e->digest) || hex_member(v[PAYLOAD], scratch, &e->payload) ||
+	    hex_member(v[PREIMAGE], scratch, &e->preimage) || name_member(v[NAME], scratch, &e->name))
 		return fault_set(f, "events.format", "event has a malformed member", i);
 	if (e->digest.n && e->digest.n != EVENT_DIGEST)
 		return fault_set(f, "events.digest", "digest of an event is not SHA-384", i);

@@ -3,8 +3,9 @@
 #include "core/codec/hex.h"
 #include "core/codec/json_text.h"
 
-// ALIKE: names of one object in one bucket. Four of 1024 on average; who has 32 made them so.
-enum { BUCKETS = 256, ALIKE = 32, NO_KEY = 0xffff };
+// Other names of one object in a name's bucket (one on average when there are 1024), and of its 32-bit hash:
+// who has as many made them so, to have each compared with all.
+enum { BUCKETS = 1024, NEAR = 16, SAME = 2, NO_KEY = 0xffff };
 
 // The members of all open objects, newest last, hashed so that a duplicate is found without comparing all:
 // closing an object takes its members off again, and a chain begins with the newest, so that each is the head
@@ -84,6 +85,7 @@ static bool parse_string(struct parse *s, struct span *contents)
 	if (s->p == s->end || *s->p != '"')
 		return fail(s, "expected a string");
 	const uint8_t *from = ++s->p;
+	s->p = json_run(s->p, s->end);
 	while (s->p < s->end && *s->p != '"') {
 		if (*s->p >= 0x20 && *s->p < 0x80 && *s->p != '\\') {
 			s->p++;
@@ -111,9 +113,13 @@ static bool parse_string(struct parse *s, struct span *contents)
 
 static bool same_text(struct span a, struct span b)
 {
-	struct json_chars x = json_chars_of(a), y = json_chars_of(b);
+	size_t same = 0;
 	int i, j;
 
+	while (same < a.n && same < b.n && a.p[same] == b.p[same] && a.p[same] != '\\')
+		same++;
+	struct json_chars x = json_chars_of(span_sub(a, same, a.n - same));
+	struct json_chars y = json_chars_of(span_sub(b, same, b.n - same));
 	do {
 		i = json_chars_next(&x);
 		j = json_chars_next(&y);
@@ -121,21 +127,33 @@ static bool same_text(struct span a, struct span b)
 	return i == j;
 }
 
+// FNV-1a of what it says.
+static uint32_t hash_of(struct span key)
+{
+	uint32_t h = 2166136261u;
+	size_t plain = 0;
+
+	for (; plain < key.n && key.p[plain] != '\\'; plain++)
+		h = (h ^ key.p[plain]) * 16777619u;
+	struct json_chars c = json_chars_of(span_sub(key, plain, key.n - plain));
+	for (int b; (b = json_chars_next(&c)) >= 0;)
+		h = (h ^ (uint32_t)b) * 16777619u;
+	return h;
+}
+
 // ---- the whole text
 
 static bool add_key(struct parse *s, struct span key)
 {
-	struct json_chars c = json_chars_of(key);
-	uint32_t h = 2166136261u; // FNV-1a
-
-	for (int b; (b = json_chars_next(&c)) >= 0;)
-		h = (h ^ (uint32_t)b) * 16777619u;
+	uint32_t h = hash_of(key);
 	uint16_t *head = &s->head[(h ^ h >> 8 ^ h >> 16) % BUCKETS];
-	size_t alike = 0;
+	size_t near = 0, same = 0;
+
 	for (uint16_t i = *head; i != NO_KEY && i >= s->first_key[s->depth - 1]; i = s->next[i]) {
 		if (s->hash[i] == h && same_text(s->key[i], key))
 			return fail(s, "duplicate member");
-		if (++alike == ALIKE)
+		same += s->hash[i] == h;
+		if (same == SAME || ++near == NEAR)
 			return fail(s, "members too much alike");
 	}
 	if (s->keys == JSON_OPEN_MAX)

@@ -45,14 +45,15 @@ static const uint8_t stop[256] = {
 
 static const uint8_t *skip_string(const uint8_t *p, const uint8_t *end)
 {
-	for (p++; p < end; p++) {
-		if (!(stop[*p] & IN_STRING))
-			continue;
-		if (*p == '"')
-			return p + 1;
+	p = json_run(p + 1, end);
+	while (p < end && *p != '"') {
+		bool escape = stop[*p] & IN_STRING;
 		p++;
+		if (escape && p < end)
+			p++;
+		p = json_run(p, end);
 	}
-	return end;
+	return p < end ? p + 1 : end;
 }
 
 static const uint8_t *skip_container(const uint8_t *p, const uint8_t *end)
@@ -174,8 +175,8 @@ int json_string(struct json v, void *out, size_t cap, size_t *n)
 	if (!contents(v, &s))
 		return -1;
 	while (s.n) {
-		size_t plain = 0;
-		while (plain < s.n && plain < cap - *n && s.p[plain] != '\\') {
+		size_t most = s.n < cap - *n ? s.n : cap - *n, plain = 0;
+		while (plain < most && s.p[plain] != '\\') {
 			to[*n + plain] = s.p[plain];
 			plain++;
 		}
@@ -217,8 +218,8 @@ int json_plain(struct json v, struct span *out)
 	*out = (struct span){ 0 };
 	if (!contents(v, &s))
 		return -1;
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == '\\')
+	for (const uint8_t *p = s.p, *end = s.p + s.n; (p = json_run(p, end)) < end; p++)
+		if (*p == '\\')
 			return -1;
 	*out = s;
 	return 0;

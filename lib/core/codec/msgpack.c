@@ -149,8 +149,11 @@ void mp_skip(struct rd *r)
 {
 	if (!rd_left(r))
 		r->bad = true;
-	for (uint64_t todo = 1; todo && !r->bad; todo--)
+	for (uint64_t todo = 1, done = 0; todo && !r->bad; todo--) {
+		if (done++ == MP_SKIP_MAX)
+			r->bad = true;
 		skip_one(r, &todo);
+	}
 }
 
 // Tags come in three widths after the short form: `t8` is 0 where the 8-bit one does not exist.

@@ -16,7 +16,8 @@ uint64_t mp_rd_uint(struct rd *r, uint64_t max);
 void mp_rd_nil(struct rd *r);
 // Bytes written either as BIN (borrowed) or as an array of integers 0..255 (collected in `scratch`).
 struct span mp_rd_bytes(struct rd *r, struct wr *scratch);
-void mp_skip(struct rd *r); // one value of any kind
+enum { MP_SKIP_MAX = 1 << 17 };
+void mp_skip(struct rd *r); // one value and all in it; more than MP_SKIP_MAX of them are refused
 
 void mp_wr_map(struct wr *w, size_t n);
 void mp_wr_array(struct wr *w, size_t n);

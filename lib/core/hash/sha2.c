@@ -36,41 +36,53 @@ static uint64_t ror64(uint64_t x, int n)
 	return x >> n | x << (64 - n);
 }
 
-static void block256(uint32_t h[8], const uint8_t *p)
+// One round; the eight variables change places instead of values.
+#define ROUND256(a, b, c, d, e, f, g, h, i)                                                                  \
+	do {                                                                                                 \
+		h += (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25)) + ((e & f) ^ (~e & g)) +                    \
+		     (uint32_t)(K[i] >> 32) + w[i];                                                          \
+		d += h;                                                                                      \
+		h += (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));            \
+	} while (0)
+
+static void block256(uint32_t state[8], const uint8_t *p)
 {
-	uint32_t w[64], s[8];
+	uint32_t w[64], a = state[0], b = state[1], c = state[2], d = state[3];
+	uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
 
 	for (int i = 0; i < 16; i++, p += 4)
 		w[i] = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 	for (int i = 16; i < 64; i++) {
-		uint32_t a = w[i - 15], b = w[i - 2];
-		w[i] = w[i - 16] + (ror32(a, 7) ^ ror32(a, 18) ^ a >> 3) + w[i - 7] +
-		       (ror32(b, 17) ^ ror32(b, 19) ^ b >> 10);
+		uint32_t x = w[i - 15], y = w[i - 2];
+		w[i] = w[i - 16] + (ror32(x, 7) ^ ror32(x, 18) ^ x >> 3) + w[i - 7] +
+		       (ror32(y, 17) ^ ror32(y, 19) ^ y >> 10);
 	}
-	for (int i = 0; i < 8; i++)
-		s[i] = h[i];
-	for (int i = 0; i < 64; i++) {
-		uint32_t e = s[4], a = s[0];
-		uint32_t t1 = s[7] + (ror32(e, 6) ^ ror32(e, 11) ^ ror32(e, 25)) +
-			      ((e & s[5]) ^ (~e & s[6])) + (uint32_t)(K[i] >> 32) + w[i];
-		uint32_t t2 = (ror32(a, 2) ^ ror32(a, 13) ^ ror32(a, 22)) +
-			      ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-		s[7] = s[6];
-		s[6] = s[5];
-		s[5] = e;
-		s[4] = s[3] + t1;
-		s[3] = s[2];
-		s[2] = s[1];
-		s[1] = a;
-		s[0] = t1 + t2;
+	for (int i = 0; i < 64; i += 8) {
+		ROUND256(a, b, c, d, e, f, g, h, i);
+		ROUND256(h, a, b, c, d, e, f, g, i + 1);
+		ROUND256(g, h, a, b, c, d, e, f, i + 2);
+		ROUND256(f, g, h, a, b, c, d, e, i + 3);
+		ROUND256(e, f, g, h, a, b, c, d, i + 4);
+		ROUND256(d, e, f, g, h, a, b, c, i + 5);
+		ROUND256(c, d, e, f, g, h, a, b, i + 6);
+		ROUND256(b, c, d, e, f, g, h, a, i + 7);
 	}
+	const uint32_t end[8] = { a, b, c, d, e, f, g, h };
 	for (int i = 0; i < 8; i++)
-		h[i] += s[i];
+		state[i] += end[i];
 }
 
-static void block512(uint64_t h[8], const uint8_t *p)
+#define ROUND512(a, b, c, d, e, f, g, h, i)                                                                  \
+	do {                                                                                                 \
+		h += (ror64(e, 14) ^ ror64(e, 18) ^ ror64(e, 41)) + ((e & f) ^ (~e & g)) + K[i] + w[i];      \
+		d += h;                                                                                      \
+		h += (ror64(a, 28) ^ ror64(a, 34) ^ ror64(a, 39)) + ((a & b) ^ (a & c) ^ (b & c));           \
+	} while (0)
+
+static void block512(uint64_t state[8], const uint8_t *p)
 {
-	uint64_t w[80], s[8];
+	uint64_t w[80], a = state[0], b = state[1], c = state[2], d = state[3];
+	uint64_t e = state[4], f = state[5], g = state[6], h = state[7];
 
 	for (int i = 0; i < 16; i++, p += 8) {
 		w[i] = 0;
@@ -78,29 +90,23 @@ static void block512(uint64_t h[8], const uint8_t *p)
 			w[i] = w[i] << 8 | p[j];
 	}
 	for (int i = 16; i < 80; i++) {
-		uint64_t a = w[i - 15], b = w[i - 2];
-		w[i] = w[i - 16] + (ror64(a, 1) ^ ror64(a, 8) ^ a >> 7) + w[i - 7] +
-		       (ror64(b, 19) ^ ror64(b, 61) ^ b >> 6);
+		uint64_t x = w[i - 15], y = w[i - 2];
+		w[i] = w[i - 16] + (ror64(x, 1) ^ ror64(x, 8) ^ x >> 7) + w[i - 7] +
+		       (ror64(y, 19) ^ ror64(y, 61) ^ y >> 6);
 	}
-	for (int i = 0; i < 8; i++)
-		s[i] = h[i];
-	for (int i = 0; i < 80; i++) {
-		uint64_t e = s[4], a = s[0];
-		uint64_t t1 = s[7] + (ror64(e, 14) ^ ror64(e, 18) ^ ror64(e, 41)) +
-			      ((e & s[5]) ^ (~e & s[6])) + K[i] + w[i];
-		uint64_t t2 = (ror64(a, 28) ^ ror64(a, 34) ^ ror64(a, 39)) +
-			      ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-		s[7] = s[6];
-		s[6] = s[5];
-		s[5] = e;
-		s[4] = s[3] + t1;
-		s[3] = s[2];
-		s[2] = s[1];
-		s[1] = a;
-		s[0] = t1 + t2;
+	for (int i = 0; i < 80; i += 8) {
+		ROUND512(a, b, c, d, e, f, g, h, i);
+		ROUND512(h, a, b, c, d, e, f, g, i + 1);
+		ROUND512(g, h, a, b, c, d, e, f, i + 2);
+		ROUND512(f, g, h, a, b, c, d, e, i + 3);
+		ROUND512(e, f, g, h, a, b, c, d, i + 4);
+		ROUND512(d, e, f, g, h, a, b, c, i + 5);
+		ROUND512(c, d, e, f, g, h, a, b, i + 6);
+		ROUND512(b, c, d, e, f, g, h, a, i + 7);
 	}
+	const uint64_t end[8] = { a, b, c, d, e, f, g, h };
 	for (int i = 0; i < 8; i++)
-		h[i] += s[i];
+		state[i] += end[i];
 }
 
 void sha256_init(struct sha256 *s)

@@ -11,68 +11,67 @@ uint8_t *scratch_room(struct verify *v, size_t n)
 	return w->bad || n > w->cap - w->n ? NULL : w->p + w->n;
 }
 
-int member_text(struct verify *v, struct json root, const char *name, struct span *out)
+enum { COLLATERAL, ATTESTATION, QUOTE, LOG, CONFIG, REPORT_DATA, MEMBERS };
+static const char *const member[] = { "collateral", "attestation", "quote",
+				      "event_log",  "vm_config",   "report_data" };
+
+// A string unescaped into the scratch, or its hex digits as bytes. 1: there, 0: absent or null, -1: something
+// else or too long.
+static int text_of(struct verify *v, struct json m, struct span *out)
 {
-	struct json m;
+	enum json_kind kind = json_kind(m);
+	struct wr *w = &v->scratch;
 	size_t n;
 
 	*out = (struct span){ 0 };
-	if (!json_get(root, name, &m) || json_kind(m) == JSON_NULL)
+	if (kind == JSON_NONE || kind == JSON_NULL)
 		return 0;
-	if (json_kind(m) != JSON_STRING)
+	if (w->bad || json_string(m, w->p + w->n, w->cap - w->n, &n))
 		return -1;
-	n = json_string_size(m);
+	*out = span_of(w->p + w->n, n);
+	w->n += n;
+	return 1;
+}
+
+static int hex_of(struct verify *v, struct json m, struct span *out)
+{
+	enum json_kind kind = json_kind(m);
+
+	*out = (struct span){ 0 };
+	if (kind == JSON_NONE || kind == JSON_NULL)
+		return 0;
+	size_t n = kind == JSON_STRING ? (m.text.n - 2) / 2 : 0;
 	uint8_t *to = scratch_room(v, n);
 
-	if (!to || json_string(m, to, n, &n))
+	if (!to || json_hex(m, to, n))
 		return -1;
 	v->scratch.n += n;
 	*out = span_of(to, n);
 	return 1;
 }
 
-int member_hex(struct verify *v, struct json root, const char *name, struct span *out)
+static int collateral(struct verify *v, struct json m, struct fault *f)
 {
-	struct json m;
-	size_t n;
-
-	*out = (struct span){ 0 };
-	if (!json_get(root, name, &m) || json_kind(m) == JSON_NULL)
-		return 0;
-	n = json_string_size(m) / 2;
-	uint8_t *to = scratch_room(v, n);
-
-	if (!to || json_kind(m) != JSON_STRING || json_hex(m, to, n))
-		return -1;
-	v->scratch.n += n;
-	*out = span_of(to, n);
-	return 1;
-}
-
-static int collateral(struct verify *v, struct json root, struct fault *f)
-{
-	struct json m;
-
-	if (json_get(root, "collateral", &m) && json_kind(m) == JSON_OBJECT) {
+	if (json_kind(m) == JSON_OBJECT) {
 		v->evidence.collateral = m.text;
 		return 0;
 	}
-	if (member_text(v, root, "collateral", &v->evidence.collateral) < 0)
+	if (text_of(v, m, &v->evidence.collateral) < 0)
 		return fault_set(f, "evidence.json", "collateral is neither an object nor a string", 0);
 	return 0;
 }
 
-static int read_quote(struct verify *v, struct json root, struct fault *f)
+static int read_quote(struct verify *v, const struct json m[MEMBERS], struct fault *f)
 {
 	struct span quote, log;
 
-	if (member_hex(v, root, "quote", &quote) != 1 || !quote.n)
+	if (hex_of(v, m[QUOTE], &quote) != 1 || !quote.n)
 		return fault_set(f, "evidence.json", "the JSON has neither attestation nor quote in hex", 0);
-	if (member_text(v, root, "event_log", &log) < 0)
+	if (text_of(v, m[LOG], &log) < 0)
 		return fault_set(f, "evidence.json", "event_log is not a string", 0);
-	if (member_text(v, root, "vm_config", &v->evidence.env.config) < 0)
+	if (text_of(v, m[CONFIG], &v->evidence.env.config) < 0)
 		return fault_set(f, "evidence.json", "vm_config is not a string", 0);
-	int r = member_hex(v, root, "report_data", &v->evidence.report_data);
+	int r = hex_of(v, m[REPORT_DATA], &v->evidence.report_data);
 
 	if (r < 0 || (v->evidence.report_data.n && v->evidence.report_data.n != 64))
 		return fault_set(f, "evidence.json", "report_data is not 64 bytes in hex", 0);
@@ -82,19 +81,20 @@ static int read_quote(struct verify *v, struct json root, struct fault *f)
 int evidence_read_json(struct verify *v, struct span text, struct fault *f)
 {
 	struct json_fault jf = { 0 };
-	struct json root;
+	struct json root, m[MEMBERS];
 	struct span attestation;
 
 	if (json_parse(&root, text, &jf))
 		return fault_set(f, "evidence.json", jf.what, jf.at);
-	if (collateral(v, root, f))
+	json_pick(root, member, m, MEMBERS);
+	if (collateral(v, m[COLLATERAL], f))
 		return -1;
-	int r = member_hex(v, root, "attestation", &attestation);
+	int r = hex_of(v, m[ATTESTATION], &attestation);
 
 	if (r < 0)
 		return fault_set(f, "evidence.json", "attestation is not a string of hex", 0);
 	if (!r || !attestation.n) // with an attestation, quote and event_log beside it are never looked at
-		return read_quote(v, root, f);
+		return read_quote(v, m, f);
 	if (envelope_read(&v->evidence.env, &v->scratch, attestation, f))
 		return -1;
 	v->evidence.has_log = true;

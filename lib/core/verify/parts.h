@@ -52,7 +52,3 @@ void text_put(char *out, size_t cap, struct span s); // cut to fit, NUL-terminat
 struct claim *fail_fault(struct verdict *v, const char *name, enum anchor a, const struct fault *f);
 // The next n bytes of the scratch, NULL when there is no room for them; taken with v->scratch.n += n.
 uint8_t *scratch_room(struct verify *v, size_t n);
-// Member `name` of `root`, a string: unescaped into the scratch, or its hex digits as bytes. 1, 0 absent or
-// null, -1 something else.
-int member_text(struct verify *v, struct json root, const char *name, struct span *out);
-int member_hex(struct verify *v, struct json root, const char *name, struct span *out);
