@@ -192,6 +192,56 @@ struct config *config_read(const char *path, const struct config_key *keys, size
 	return config_parse(text, n, path, keys, n_keys, e);
 }
 
+static bool read_value(struct toml_value *v, const struct config_key *k, const char *text)
+{
+	uint64_t n = 0;
+	bool minus = *text == '-';
+
+	switch (k->type) {
+	case CONFIG_STRING:
+		v->kind = TOML_STRING;
+		v->s = text;
+		return str_is_utf8(text, strlen(text));
+	case CONFIG_INT:
+		v->kind = TOML_INT;
+		if (!str_u64(text + minus, &n) || n > INT64_MAX)
+			return false;
+		v->i = minus ? -(int64_t)n : (int64_t)n;
+		return true;
+	case CONFIG_BOOL:
+		v->kind = TOML_BOOL;
+		v->i = !strcmp(text, "true");
+		return v->i || !strcmp(text, "false");
+	case CONFIG_STRINGS:
+		break;
+	}
+	return false;
+}
+
+int config_override(struct config *c, const char *name, const char *path, const char *text, struct err *e)
+{
+	const struct config_key *k = key_of(c, path);
+	struct toml_value v = { .path = arena_str(c->a, path) };
+	const char *copy = arena_str(c->a, text);
+
+	if (!v.path || !copy)
+		return err_set(e, ERR_SYSTEM, "read %s: out of memory", name);
+	if (!k)
+		return err_code(e, ERR_INPUT, "config.unknown_key", "%s: unknown key %s", name, path);
+	if (!read_value(&v, k, copy))
+		return err_code(e, ERR_INPUT, "config.type", "%s: %s must be %s", name, path,
+				type_names[k->type]);
+	if (k->type == CONFIG_INT && k->max && (v.i < k->min || v.i > k->max))
+		return err_code(e, ERR_INPUT, "config.range", "%s: %s must be %lld to %lld", name, path,
+				(long long)k->min, (long long)k->max);
+	for (size_t i = 0; i < c->n; i++)
+		if (!strcmp(c->entries[i].path, path)) {
+			c->entries[i] = v;
+			return 0;
+		}
+	return add(c, &v, e);
+}
+
 void config_free(struct config *c)
 {
 	if (c)

@@ -36,6 +36,9 @@ struct config *config_parse(const char *text, size_t n, const char *name, const 
 			    size_t n_keys, struct err *e);
 struct config *config_read(const char *path, const struct config_key *keys, size_t n_keys, struct err *e);
 void config_free(struct config *c);
+// A value from elsewhere (the environment) instead of the file's: the text of a string, integer or boolean
+// key. `name` is where it is from, for messages. Codes as for files.
+int config_override(struct config *c, const char *name, const char *path, const char *text, struct err *e);
 
 // What the file says, else the default. The path must be in the table (asserted).
 const char *config_str(const struct config *c, const char *path, ...) __attribute__((format(printf, 2, 3)));
