@@ -186,9 +186,9 @@ static int load(struct verifier_config *c, struct err *e)
 	c->workers = config_int(c->file, "workers");
 	c->queue = config_int(c->file, "queue");
 	return load_address(c, e) || check_image_url(c->image_url, e) || load_allowed(c, e) ||
-		       check_roots(c, e)
-	       ? -1
-	       : 0;
+			       check_roots(c, e)
+		       ? -1
+		       : 0;
 }
 
 int verifier_config_read(struct verifier_config *c, const char *path, char **env, struct err *e)

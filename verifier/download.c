@@ -87,7 +87,8 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
 	(void)size;
 	t->n += (int64_t)n;
 	if (t->n > ARCHIVE_MAX)
-		t->failed = err_code(t->e, ERR_UNTRUSTED, "image.too_large", "the image archive is too large");
+		t->failed =
+			err_code(t->e, ERR_UNTRUSTED, "image.too_large", "the image archive is too large");
 	else
 		t->failed = image_folder_feed(t->folder, p, n, t->e);
 	return t->failed ? 0 : n;
@@ -97,7 +98,8 @@ static char *url_for(const struct downloads *d, const uint8_t hash[32])
 {
 	const char *at = strstr(d->url, MARK);
 
-	return at ? str_format("%.*s%s%s", (int)(at - d->url), d->url, STR_HEX(hash, 32), at + sizeof MARK - 1)
+	return at ? str_format("%.*s%s%s", (int)(at - d->url), d->url, STR_HEX(hash, 32),
+			       at + sizeof MARK - 1)
 		  : NULL;
 }
 

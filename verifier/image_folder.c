@@ -84,8 +84,8 @@ static size_t lines(struct span text)
 }
 
 // Every file that the manifest lists is there with its hash; files it does not list are removed.
-static int compare(const struct image_folder *f, struct span manifest, const struct untar_file *file, size_t n,
-		   struct err *e)
+static int compare(const struct image_folder *f, struct span manifest, const struct untar_file *file,
+		   size_t n, struct err *e)
 {
 	size_t listed = 0;
 
@@ -109,8 +109,8 @@ static int compare(const struct image_folder *f, struct span manifest, const str
 	}
 	if (listed != lines(manifest))
 		return err_code(e, ERR_UNTRUSTED, "image.file",
-				"the archive has %zu of the %zu files that the image's manifest lists", listed,
-				lines(manifest));
+				"the archive has %zu of the %zu files that the image's manifest lists",
+				listed, lines(manifest));
 	return 0;
 }
 
@@ -146,9 +146,8 @@ int image_folder_finish(struct image_folder *f, const uint8_t hash[32], struct e
 	if (!got)
 		return err_code(e, ERR_UNTRUSTED, "image.manifest", "the image archive has no " MANIFEST);
 	if (memcmp(got, hash, 32) != 0)
-		return err_code(e, ERR_UNTRUSTED, "image.hash",
-				"the archive is of the image %s, not of %s", STR_HEX(got, 32),
-				STR_HEX(hash, 32));
+		return err_code(e, ERR_UNTRUSTED, "image.hash", "the archive is of the image %s, not of %s",
+				STR_HEX(got, 32), STR_HEX(hash, 32));
 	if (file_read_at(f->fd, MANIFEST, MANIFEST_CAP, &text, &n, e))
 		return -1;
 	return compare(f, span_of(text, n), file, files, e) || settle(f, hash, e) ? -1 : 0;

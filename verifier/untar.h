@@ -2,7 +2,8 @@
 //
 // Built for archives that others made: only regular files and folders are allowed, names without "..", not
 // absolute, plain; sizes and number are bounded while unpacking. Only files at the top are written; what lies
-// in folders is passed over. Each written file is hashed. Nothing is believed that the caller does not compare.
+// in folders is passed over. Each written file is hashed. Nothing is believed that the caller does not
+// compare.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

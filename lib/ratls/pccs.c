@@ -416,18 +416,19 @@ void pccs_refused(struct pccs *p, struct pccs_answer *a, const struct err *e)
 }
 
 // Older than seen before: in strict no use; in compat used this once, and kept only for want of a newer one.
-static int judge_age(struct pccs *p, struct pccs_answer *a, struct err *e)
+static int judge_age(struct pccs *p, const struct dcap_platform *platform, struct span json, bool *older,
+		     struct err *e)
 {
 	struct pccs_facts facts;
 
-	if (pccs_facts_read(&facts, &a->platform, span_of(a->json, a->n), e))
+	if (pccs_facts_read(&facts, platform, json, e))
 		return -1;
 	if (!pccs_seen_check(p->seen, &facts, e)) {
 		pccs_seen_record(p->seen, &facts);
 		return 0;
 	}
 	log_warn("collateral", "%s code=%s mode=%s", e->text, e->code, p->compat ? "compat" : "strict");
-	a->older = true;
+	*older = true;
 	return p->compat ? 0 : -1;
 }
 
@@ -463,7 +464,7 @@ int pccs_verified(struct pccs *p, struct pccs_answer *a, uint64_t expires, struc
 	pthread_mutex_unlock(&p->lock);
 	if (known)
 		return 0;
-	int r = judge_age(p, a, e);
+	int r = judge_age(p, &a->platform, span_of(a->json, a->n), &a->older, e);
 
 	pthread_mutex_lock(&p->lock);
 	n = find(p, &a->platform);
@@ -478,6 +479,14 @@ int pccs_verified(struct pccs *p, struct pccs_answer *a, uint64_t expires, struc
 	    pccs_disk_write(p->dir, &a->platform, a->json, a->n, &why))
 		log_warn("collateral", "not kept on disk: %s", why.text);
 	return r;
+}
+
+int pccs_offered(struct pccs *p, const struct dcap_result *q, struct span json, bool *older, struct err *e)
+{
+	struct dcap_platform platform = { .is_tdx = q->is_tdx };
+
+	memcpy(platform.fmspc, q->fmspc, sizeof platform.fmspc);
+	return judge_age(p, &platform, json, older, e);
 }
 
 struct pccs_stats pccs_stats(struct pccs *p)

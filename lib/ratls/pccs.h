@@ -58,6 +58,9 @@ void pccs_refused(struct pccs *p, struct pccs_answer *a, const struct err *e);
 // It verified and holds until `expires`. -1: collateral.downgrade.
 int pccs_verified(struct pccs *p, struct pccs_answer *a, uint64_t expires, struct err *e);
 void pccs_release(struct pccs_answer *a);
+// Collateral from elsewhere (the requester's) that verified with `q`: is it older than seen before? 0,
+// `older` only in compat; -1: collateral.downgrade. It is recorded, but not kept for others.
+int pccs_offered(struct pccs *p, const struct dcap_result *q, struct span json, bool *older, struct err *e);
 
 struct pccs_stats {
 	uint64_t fetches, failures; // groups of requests begun, and those that gave nothing

@@ -108,7 +108,7 @@ static bool list(struct pccs_fact *f, struct span der, struct x509_crl *crl)
 int pccs_facts_read(struct pccs_facts *f, const struct dcap_platform *p, struct span json, struct err *e)
 {
 	auto_free uint8_t *arena = malloc(json.n + 1);
-	const char *tee = p->is_tdx ? "tdx" : "sgx", *ca = p->processor_ca ? "processor" : "platform";
+	const char *tee = p->is_tdx ? "tdx" : "sgx";
 	char root[2 * KEY_ID + 1];
 	struct x509_crl root_crl, pck_crl;
 	struct collateral c;
@@ -125,7 +125,8 @@ int pccs_facts_read(struct pccs_facts *f, const struct dcap_platform *p, struct 
 	snprintf(f->doc[0].name, PCCS_NAME, "%s tcb %s %02x%02x%02x%02x%02x%02x", root, tee, p->fmspc[0],
 		 p->fmspc[1], p->fmspc[2], p->fmspc[3], p->fmspc[4], p->fmspc[5]);
 	snprintf(f->doc[1].name, PCCS_NAME, "%s qe %s", root, tee);
-	snprintf(f->doc[2].name, PCCS_NAME, "%s crl %s", root, ca);
+	snprintf(f->doc[2].name, PCCS_NAME, "%s crl %s", root,
+		 memmem(pck_crl.issuer.p, pck_crl.issuer.n, "Processor", 9) ? "processor" : "platform");
 	snprintf(f->doc[3].name, PCCS_NAME, "%s crl root", root);
 	return 0;
 }

@@ -188,11 +188,15 @@ static int with_collateral(struct trust *t, struct verify *v, struct pccs_answer
 	return -1;
 }
 
-static void finish(struct trust *t, struct verify *v)
+static void finish(struct trust *t, struct verify *v, struct trust_machine *m)
 {
 	struct verify_image image;
 	struct err e = { 0 };
 
+	m->has_image_hash = v->has_image_hash;
+	m->lite = v->config.lite;
+	m->soft = v->config.profile == MEASURE_SOFT;
+	memcpy(m->os_image_hash, v->config.os_image_hash, 32);
 	if (!v->has_quote || !v->has_image_hash || !t->has_images) {
 		verify_finish(v, 0, NULL);
 		return;
@@ -204,6 +208,11 @@ static void finish(struct trust *t, struct verify *v)
 		v->image_fault = (struct fault){ e.class == ERR_ABSENT ? "measure.base_unverified" : e.code,
 						 e.text, 0 };
 	verify_finish(v, 0, r ? NULL : &image);
+	if (r)
+		return;
+	m->has_image = true;
+	m->is_dev = image.is_dev;
+	snprintf(m->version, sizeof m->version, "%s", image.version);
 }
 
 static void say_older(struct verify *v)
@@ -215,7 +224,19 @@ static void say_older(struct verify *v)
 		 "collateral.downgrade: newer collateral was seen; accepted because the mode is compat");
 }
 
-static int judge(struct trust *t, struct verify *v, const struct verify_input *in, struct err *e)
+// Collateral that the requester brought may be old on purpose.
+static int with_its_own(struct trust *t, struct verify *v, bool *older, struct err *e)
+{
+	struct span own = v->in.collateral.n ? v->in.collateral : v->evidence.collateral;
+
+	if (check_signed(t, v) || !own.n || !pccs_offered(t->pccs, &v->quote, own, older, e))
+		return 0;
+	verify_refuse(v, "collateral", e->code, e->text);
+	return -1;
+}
+
+static int judge(struct trust *t, struct verify *v, const struct verify_input *in, struct trust_machine *m,
+		 struct err *e)
 {
 	struct pccs_answer a = { 0 };
 	int r = 0;
@@ -224,9 +245,9 @@ static int judge(struct trust *t, struct verify *v, const struct verify_input *i
 		if (v->needs_collateral)
 			r = with_collateral(t, v, &a, e);
 		else
-			check_signed(t, v);
+			r = with_its_own(t, v, &a.older, e);
 	}
-	finish(t, v);
+	finish(t, v, m);
 	if (a.older && v->has_quote)
 		say_older(v);
 	pccs_release(&a);
@@ -257,7 +278,7 @@ static int check(struct trust *t, struct trust_result *out, struct verify_input 
 
 	if (!v)
 		return -1;
-	int r = judge(t, v, in, e);
+	int r = judge(t, v, in, &out->machine, e);
 
 	out->verdict = v->verdict;
 	out->boot = v->boot;

@@ -41,8 +41,19 @@ struct trust_expect {
 	bool boottime;          // mr_aggregated up to boot-mr-done and no key provider (SignCert)
 };
 
+// What the evidence says of its machine and what was found of that image; only a verdict that is ok makes it
+// true.
+struct trust_machine {
+	bool has_image_hash, has_image; // named; known here
+	uint8_t os_image_hash[32];
+	bool lite, soft; // TDX lite; the software TEE. Neither: upstream's legacy variant
+	bool is_dev;     // of the known image, as its version
+	char version[64];
+};
+
 struct trust_result {
 	struct verdict verdict;
+	struct trust_machine machine;
 	struct boot_info boot;    // valid when the verdict is ok
 	bool has_quote;           // the quote is genuine
 	struct dcap_result quote; // then

@@ -74,6 +74,70 @@ static const struct reason_text table[] = {
 		"Build the image again.",
 	},
 	{
+		"image.download", "The image could not be downloaded",
+		"Without it the base of the machine is matched against nothing.",
+		"Check image_download_url and the network, or put the image's folder into the image folder.",
+	},
+	{
+		"image.archive", "The image archive holds what none may hold",
+		"Links, devices, names that lead elsewhere, files twice, or it is damaged or cut short.",
+		"Do not use that source; download the image from where it is published.",
+	},
+	{
+		"image.too_large", "The image is larger than any genuine one",
+		"Unpacking it was stopped.",
+		"Do not use that source.",
+	},
+	{
+		"image.cache_full", "The image folder holds as many images as it may",
+		"Images are never removed by themselves.",
+		"Remove images that are no longer needed from image_cache_dir.",
+	},
+	{
+		"verifier.request", "The request is malformed",
+		"It is no JSON object of the form that POST /verify takes, or too long.",
+		"See docs/verifier.md.",
+	},
+	{
+		"verifier.evidence", "The request holds no evidence",
+		"Neither attestation nor quote with event_log, or they are not hex.",
+		"Send what the guest agent's GetQuote or Attest answered.",
+	},
+	{
+		"verifier.legacy", "The machine's ACPI tables would have to be computed",
+		"Its vm_config is not of the lite variant. The verdict shows that all else holds, with the ACPI digests of the log.",
+		"Start the machine with tdx_attestation_variant lite, or judge by the verdict.",
+	},
+	{
+		"verifier.certificate", "The certificate is not one of RA-TLS",
+		"It must be signed by its own key, be valid now, and be made for digital signatures of a named server or client.",
+		"Fetch the certificate from the connection again.",
+	},
+	{
+		"verifier.busy", "Too many verifications are waiting",
+		"The queue is bounded.",
+		"Try again, or raise workers and queue.",
+	},
+	{
+		"verifier.memory", "Out of memory", "The answer could not be written.", "Try again.",
+	},
+	{
+		"verifier.method", "The path has another method", "POST /verify, GET /health, GET /.", "Use that method.",
+	},
+	{
+		"verifier.path", "There is nothing at this path", "POST /verify, GET /health, GET /.", "Use one of these.",
+	},
+	{
+		"config.root_ca", "A trust anchor is not acceptable",
+		"It is no CA certificate, two are set, or the flag is missing by which foreign anchors are allowed.",
+		"Set attestation.insecure_allow_external_trust_anchors for development only.",
+	},
+	{
+		"config.image_url", "image_download_url is not usable",
+		"It must be an http or https URL with {OS_IMAGE_HASH} in it.",
+		"Write {OS_IMAGE_HASH} where the hash belongs.",
+	},
+	{
 		"image.unknown", "No image with this hash",
 		"The evidence names an image that is not in the image folder.",
 		"Add the image's folder, or use an image that is there.",

@@ -24,7 +24,7 @@ FILES = {
     "ca.crt", "config.toml", "hda.img", "launch.json", "metadata.json", "mkfs.ext4",
     "newest.json", "newest.lock", "rpc.crt", "runner.lock",
     "runner.log", "runtime_event.intent", "runtime_event.lock", "runtime_events.log", "serial.log", "serial.pty",
-    "sha256sum.txt", "stderr.log", "tee.log",
+    "sha256sum.txt", "stderr.log", "tee.log", "verification.json",
 }
 
 

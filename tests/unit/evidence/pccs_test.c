@@ -418,6 +418,41 @@ static void qv_13_in_a_verdict(void **state)
 	trust_free(t);
 }
 
+// The requester brings collateral along: valid, and older than what was seen.
+static void qv_13_offered_by_the_requester(void **state)
+{
+	struct trust_config c = { .pccs_url = server.url, .insecure_development = true };
+	struct sb older = { 0 }, newer = { 0 };
+	static struct trust_result out;
+	char cache[64], root[64];
+	struct err e = { 0 };
+
+	(void)state;
+	snprintf(cache, sizeof cache, "%s/offered", dir);
+	snprintf(root, sizeof root, "%s/pki/root.der", dir);
+	c.cache_dir = cache;
+	c.development_root = root;
+	must(collateral_json(&pki, &(struct collateral_opts){ 0 }, time(NULL), &newer, &e), &e);
+	must(collateral_json(&pki, &(struct collateral_opts){ 0 }, time(NULL) - 5 * DAY, &older, &e), &e);
+	struct trust *t = trust_new(&c, &e);
+	struct trust_expect x = { .collateral = span_of(newer.p, newer.n) };
+
+	(void)!trust_check_quote(t, &out, span_of(quote, quote_n), span_str("[]"), &x, &e);
+	assert_true(verdict_find(&out.verdict, "collateral")->ok);
+	x.collateral = span_of(older.p, older.n);
+	assert_int_equal(trust_check_quote(t, &out, span_of(quote, quote_n), span_str("[]"), &x, &e), -1);
+	assert_string_equal(e.code, "collateral.downgrade");
+	assert_false(out.verdict.ok || out.has_quote);
+	trust_free(t);
+	c.collateral_compat = true;
+	t = trust_new(&c, &e);
+	(void)!trust_check_quote(t, &out, span_of(quote, quote_n), span_str("[]"), &x, &e);
+	assert_true(verdict_find(&out.verdict, "collateral_age")->ok);
+	trust_free(t);
+	sb_free(&older);
+	sb_free(&newer);
+}
+
 static void facts(struct pccs_facts *f, uint64_t major, uint64_t minor)
 {
 	for (size_t i = 0; i < PCCS_DOCS; i++) {
@@ -694,6 +729,7 @@ int main(void)
 		cmocka_unit_test_setup(expired_documents_are_not_used, each),
 		cmocka_unit_test_setup(qv_13_older_collateral_is_refused, each),
 		cmocka_unit_test_setup(qv_13_in_a_verdict, each),
+		cmocka_unit_test_setup(qv_13_offered_by_the_requester, each),
 		cmocka_unit_test_setup(qv_13_each_document_counts, each),
 		cmocka_unit_test_setup(files_are_not_trusted, each),
 		cmocka_unit_test_setup(killed_while_writing, each),
