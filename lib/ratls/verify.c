@@ -56,7 +56,12 @@ static uint32_t try_root(struct engine *g, struct verify *v, size_t i)
 {
 	const struct sig_check *checks;
 
-	verify_begin(v, engine_collateral(g, verify_collateral(v), i));
+	if (verify_is_snp(v)) {
+		const struct snp_trusted *t = &engine_snp_roots(g)->root[i];
+		verify_begin_snp(v, span_of(t->der, t->n), t->anchor);
+	} else {
+		verify_begin(v, engine_collateral(g, verify_collateral(v), i));
+	}
 	size_t n = verify_checks(v, &checks);
 
 	return engine_run(g, checks, n, verify_found(v));
@@ -66,7 +71,7 @@ enum reason evidence_check(struct engine *g, struct verify *v)
 {
 	enum reason furthest = REASON_OK;
 	uint32_t passed = 0;
-	size_t best = 0, n = engine_roots(g);
+	size_t best = 0, n = verify_is_snp(v) ? engine_snp_roots(g)->n : engine_roots(g);
 
 	for (size_t i = 0; i < n; i++) {
 		uint32_t p = try_root(g, v, i);

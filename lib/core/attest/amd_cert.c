@@ -20,6 +20,7 @@ enum { IA5_STRING = 0x16, EXPONENT = 65537, SPL_FIRST = 1, SPL_LAST = 9 };
 #define P384_KEY                                                                                             \
 	BYTES(0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,      \
 	      0x04, 0x00, 0x22)
+#define KEY_USAGE BYTES(0x55, 0x1d, 0x0f)
 // 1.3.6.1.4.1.3704.1
 #define AMD_ARC BYTES(0x2b, 0x06, 0x01, 0x04, 0x01, 0x9c, 0x78, 0x01)
 
@@ -150,15 +151,34 @@ static bool read_amd(struct amd_cert *c, struct span arc, struct span value)
 	}
 }
 
+// AMD's ASKs have a key usage with a zero bit at its end, which DER would leave away. Bits that do not count
+// must be zero.
+static bool read_usage(struct amd_cert *c, struct span value)
+{
+	struct rd r = rd_span(value), bits = der_enter(&r, DER_BIT_STRING);
+	uint8_t unused = rd_u8(&bits);
+
+	der_end(&r);
+	c->x.usage = rd_u8(&bits);
+	der_end(&bits);
+	return !r.bad && !bits.bad && unused < 8 && !(c->x.usage & ((1u << unused) - 1));
+}
+
 static bool read_extensions(struct amd_cert *c, struct rd *list)
 {
 	struct span oid, value, arc = AMD_ARC;
 	uint32_t seen = 0;
-	bool critical;
+	bool critical, has_usage = false;
 
 	while (rd_left(list)) {
 		if (!x509_part_open(list, &oid, &value, &critical))
 			return false;
+		if (span_eq(oid, KEY_USAGE)) {
+			if (has_usage || !read_usage(c, value))
+				return false;
+			has_usage = true;
+			continue;
+		}
 		bool is_amd = oid.n > arc.n && span_eq(span_of(oid.p, arc.n), arc);
 		if (is_amd ? !read_amd(c, span_sub(oid, arc.n, oid.n - arc.n), value)
 			   : !x509_part_standard(&c->x, oid, value, critical, &seen))

@@ -38,7 +38,7 @@ struct dcap_result {
 	struct tcb_level tcb;          // merged: what upstream calls status and advisory_ids
 	struct tcb_level platform, qe; // before merging
 	bool relaunch_advised;         // TD 1.5: the module was updated since this TD was launched
-	uint16_t version;
+	uint16_t version;              // 0: no DCAP quote (an SEV-SNP report, see verify.h)
 	bool is_tdx;
 	struct td_report td;   // when is_tdx
 	struct sgx_report sgx; // otherwise

@@ -88,7 +88,7 @@ void dcap_json(struct wr *w, const struct dcap_result *r, const struct verdict *
 	verdict_claims_json(w, v);
 	wr_str(w, ",\"anchor\":");
 	wr_json(w, span_str(anchor_name(v->anchor)));
-	if (r) {
+	if (r && r->version) {
 		wr_level(w, ",\"platform_status\":{\"status\":", ",\"advisory_ids\":[", &r->platform);
 		wr_level(w, "},\"qe_status\":{\"status\":", ",\"advisory_ids\":[", &r->qe);
 		wr_str(w,

@@ -97,5 +97,7 @@ const char *snp_status_name(const struct snp_result *r);      // "UpToDate" or "
 bool snp_root_product(struct span root, enum snp_product *p); // is it an ARK, of which product
 // The claims every report gives (quote, tcb, collateral, chip_id, ..), added to a verdict.
 void snp_claims(const struct snp_result *r, struct verdict *v);
+// The closed verdict on a report and its certificates alone. `r` NULL: refused, for `code` and `error`.
+bool snp_verdict(struct verdict *v, const struct snp_result *r, const char *code, const char *error);
 // The same form as dcap_json.
 void snp_json(struct wr *w, const struct snp_result *r, const struct verdict *v);

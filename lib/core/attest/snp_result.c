@@ -77,9 +77,23 @@ void snp_claims(const struct snp_result *r, struct verdict *v)
 	set_detail(c, &w);
 	verdict_pass_hex(v, "chip_id", p->chip_id, sizeof p->chip_id, a);
 	verdict_pass(v, "debug", span_str(p->policy & SNP_POLICY_DEBUG ? "on (allowed)" : "off"), a);
-	verdict_pass_hex(v, "measurement", p->measurement, sizeof p->measurement, a);
-	verdict_pass_hex(v, "host_data", p->host_data, sizeof p->host_data, a);
 	verdict_pass_hex(v, "report_data", p->report_data, sizeof p->report_data, a);
+}
+
+bool snp_verdict(struct verdict *v, const struct snp_result *r, const char *code, const char *error)
+{
+	static const char *const required[] = { "quote", "tcb", "collateral", NULL };
+
+	verdict_init(v);
+	if (r) {
+		snp_claims(r, v);
+		verdict_pass_hex(v, "measurement", r->report.measurement, sizeof r->report.measurement,
+				 r->anchor);
+		verdict_pass_hex(v, "host_data", r->report.host_data, sizeof r->report.host_data, r->anchor);
+	} else {
+		verdict_fail(v, "quote", span_str(""), ANCHOR_NONE, code, error);
+	}
+	return verdict_close(v, r ? required : NULL);
 }
 
 void snp_json(struct wr *w, const struct snp_result *r, const struct verdict *v)

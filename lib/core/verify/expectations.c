@@ -15,7 +15,7 @@ static const struct member {
 	{ "os_image_hash", HEX_LIST, 32 }, { "app_id", HEX_LIST, 20 },
 	{ "compose_hash", HEX_LIST, 32 },  { "key_provider_id", HEX_LIST, 0 },
 	{ "tcb_status", STATUS_LIST, 0 },  { "advisories_denied", TEXT_LIST, 0 },
-	{ "report_data", HEX_ONE, 64 },
+	{ "report_data", HEX_ONE, 64 },    { "snp_measurement", HEX_LIST, 48 },
 };
 
 static bool is_hex(struct json v, size_t n)

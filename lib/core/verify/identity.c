@@ -93,7 +93,7 @@ static bool judge_events(struct verify *v, struct app_events *app)
 	return true;
 }
 
-static bool take(uint8_t *to, size_t n, struct span from)
+bool take_bytes(uint8_t *to, size_t n, struct span from)
 {
 	for (size_t i = 0; from.n == n && i < n; i++)
 		to[i] = from.p[i];
@@ -105,9 +105,9 @@ static void judge_app(struct verify *v, const struct app_events *app)
 	struct boot_info *b = &v->boot;
 	enum anchor a = v->quote.anchor;
 
-	b->has_app_id = take(b->app_id, sizeof b->app_id, app->app_id);
-	b->has_compose_hash = take(b->compose_hash, sizeof b->compose_hash, app->compose_hash);
-	b->has_instance_id = take(b->instance_id, sizeof b->instance_id, app->instance_id);
+	b->has_app_id = take_bytes(b->app_id, sizeof b->app_id, app->app_id);
+	b->has_compose_hash = take_bytes(b->compose_hash, sizeof b->compose_hash, app->compose_hash);
+	b->has_instance_id = take_bytes(b->instance_id, sizeof b->instance_id, app->instance_id);
 	if (b->has_app_id)
 		expect_claim(v, "app_id", "app_id", app->app_id, "app_id.mismatch");
 	else
@@ -170,7 +170,7 @@ static void judge_key_provider(struct verify *v, const struct app_events *app)
 		}
 	}
 	if (!v->in.boottime && text.n)
-		b->key_provider_info_n = take(b->key_provider_info, text.n, text) ? text.n : 0;
+		b->key_provider_info_n = take_bytes(b->key_provider_info, text.n, text) ? text.n : 0;
 }
 
 static void fill_boot(struct verify *v)
@@ -182,10 +182,10 @@ static void fill_boot(struct verify *v)
 
 	TEXT_PUT(b->tee_variant, span_str("dstack-tdx"));
 	TEXT_PUT(b->anchor, span_str(anchor_name(v->quote.anchor)));
-	(void)take(b->mr_td, 48, span_of(td->mr_td, 48));
-	(void)take(b->rtmr[0], 4 * 48, span_of(td->rtmr, 4 * 48));
-	(void)take(b->mr_config_id, 48, span_of(td->mr_config_id, 48));
-	(void)take(b->report_data, 64, span_of(v->quote.report_data, 64));
+	(void)take_bytes(b->mr_td, 48, span_of(td->mr_td, 48));
+	(void)take_bytes(b->rtmr[0], 4 * 48, span_of(td->rtmr, 4 * 48));
+	(void)take_bytes(b->mr_config_id, 48, span_of(td->mr_config_id, 48));
+	(void)take_bytes(b->report_data, 64, span_of(v->quote.report_data, 64));
 	sha256(v->quote.ppid, sizeof v->quote.ppid, b->device_id);
 	if (eventlog_replay_runtime(rtmr3, &v->evidence.env.runtime, v->in.boottime, &f))
 		return; // cannot be: the whole list replayed before

@@ -6,6 +6,7 @@
 //   platform.c     the one place that knows which TEE is verified how
 //   identity.c     report data, events, app, key provider; config_id.c MRCONFIGID
 //   base.c         image, MRTD, RTMR0-2
+//   snp_parts.c    what an SEV-SNP report says instead of all these
 //   issuer.c       what the certificate's issuer wrote beside the evidence
 #pragma once
 #include "core/verify/verify.h"
@@ -29,6 +30,7 @@ void expect_tcb(struct verify *v);
 // VERIFY_CLOSED, with the claim that says why, when this platform is not verified here.
 enum verify_next platform_open(struct verify *v);
 void platform_begin(struct verify *v, const struct dcap_collateral *col);
+bool platform_is_snp(const struct verify *v);
 size_t platform_checks(const struct verify *v, const struct sig_check **checks);
 enum reason platform_found(const struct verify *v);
 enum reason platform_signed(struct verify *v, uint32_t passed);
@@ -45,6 +47,13 @@ bool identity_judge(struct verify *v);
 void config_id_judge(struct verify *v, const struct app_events *app);
 void base_judge(struct verify *v, const struct verify_image *image);
 void issuer_judge(struct verify *v);
+// snp_parts.c: an SEV-SNP report. The certificates are the envelope's, unless v->in.collateral has some.
+enum verify_next snp_open(struct verify *v);
+void snp_start(struct verify *v, struct span root, enum anchor anchor);
+enum reason snp_signed(struct verify *v, uint32_t passed);
+void snp_judge(struct verify *v);
+// What a member of 20 or 32 bytes has: false, and nothing taken, when it is not that long.
+bool take_bytes(uint8_t *to, size_t n, struct span from);
 
 // Small things they share.
 void text_put(char *out, size_t cap, struct span s); // cut to fit, NUL-terminated

@@ -46,6 +46,7 @@ enum verify_next platform_open(struct verify *v)
 	case ENVELOPE_TDX:
 		return open_tdx(v);
 	case ENVELOPE_SNP:
+		return snp_open(v);
 	case ENVELOPE_NITRO:
 		(void)refuse(v, "platform", platform_name(e->env.kind), "envelope.platform", not_verified);
 		no_runtime_register(v);
@@ -67,29 +68,47 @@ void platform_begin(struct verify *v, const struct dcap_collateral *col)
 	dcap_begin(&v->dcap, &in, col);
 }
 
+bool platform_is_snp(const struct verify *v)
+{
+	return v->evidence.env.kind == ENVELOPE_SNP;
+}
+
 size_t platform_checks(const struct verify *v, const struct sig_check **checks)
 {
+	if (platform_is_snp(v)) {
+		*checks = v->snp.check;
+		return v->snp.checks;
+	}
 	*checks = v->dcap.check;
 	return v->dcap.checks;
 }
 
 enum reason platform_found(const struct verify *v)
 {
-	return v->dcap.reason;
+	return platform_is_snp(v) ? v->snp.reason : v->dcap.reason;
 }
 
 enum reason platform_signed(struct verify *v, uint32_t passed)
 {
-	return dcap_finish(&v->dcap, passed, &v->quote);
+	return platform_is_snp(v) ? snp_signed(v, passed) : dcap_finish(&v->dcap, passed, &v->quote);
 }
 
 void platform_explain(const struct verify *v, char *out, size_t cap)
 {
-	dcap_explain(&v->dcap, v->reason, out, cap);
+	if (platform_is_snp(v))
+		snp_explain(&v->snp, v->reason, out, cap);
+	else
+		dcap_explain(&v->dcap, v->reason, out, cap);
 }
 
 void platform_judge(struct verify *v, const struct verify_image *image)
 {
+	if (platform_is_snp(v)) {
+		snp_judge(v);
+		if (v->evidence.form == VERIFY_CERTIFICATE)
+			issuer_judge(v);
+		return;
+	}
 	dcap_claims(&v->quote, &v->verdict);
 	expect_tcb(v);
 	if (!v->quote.is_tdx) {
@@ -108,7 +127,8 @@ const char *const *platform_required(const struct verify *v)
 	static const char *const tdx[] = { "quote",  "tcb",          "collateral", "binding", "event_log",
 					   "app_id", "compose_hash", "os_image",   "mrtd",    "rtmr0",
 					   "rtmr1",  "rtmr2",        NULL };
+	static const char *const snp[] = { "quote",  "tcb",          "collateral",  "binding", "config_id",
+					   "app_id", "compose_hash", "measurement", NULL };
 
-	(void)v;
-	return tdx;
+	return platform_is_snp(v) ? snp : tdx;
 }

@@ -44,6 +44,21 @@ static const struct reason_text table[] = {
 		"Put the image's folder there, or build it from its recipe, and verify again.",
 	},
 	{
+		"measure.snp", "The launch measurement is not an allowed one",
+		"Another firmware, kernel, command line or number of processors was launched.",
+		"Start the guest as it was released, or allow its measurement after looking into it.",
+	},
+	{
+		"snp.host_data", "The host data are not the hash of the configuration document",
+		"The document that came along is not the one the guest was launched with.",
+		"Do not trust it; the document was altered on its way.",
+	},
+	{
+		"snp.app_id", "The configuration document names no app",
+		"Without an app id nothing says whose guest this is.",
+		"Launch it with a document that has app_id.",
+	},
+	{
 		"measure.acpi", "The log does not give the ACPI digests",
 		"Without them RTMR0 cannot be computed.",
 		"Use evidence with the whole boot log.",

@@ -38,6 +38,9 @@ static void begin(struct verify *v, const struct verify_input *in, void *scratch
 	v->reason = REASON_OK;
 	v->dcap.reason = REASON_OK;
 	v->dcap.checks = 0;
+	v->snp.reason = REASON_OK;
+	v->snp.checks = 0;
+	v->snp_result = (struct snp_result){ 0 };
 	v->quote = (struct dcap_result){ 0 };
 	v->boot = (struct boot_info){ 0 };
 	verdict_init(&v->verdict);
@@ -109,10 +112,23 @@ struct span verify_collateral(const struct verify *v)
 
 void verify_begin(struct verify *v, const struct dcap_collateral *col)
 {
-	v->is_begun = v->next == VERIFY_BEGIN;
+	v->is_begun = v->next == VERIFY_BEGIN && !platform_is_snp(v);
 	v->is_signed = v->has_quote = false;
 	if (v->is_begun)
 		platform_begin(v, col);
+}
+
+bool verify_is_snp(const struct verify *v)
+{
+	return v->next == VERIFY_BEGIN && platform_is_snp(v);
+}
+
+void verify_begin_snp(struct verify *v, struct span root, enum anchor anchor)
+{
+	v->is_begun = verify_is_snp(v);
+	v->is_signed = v->has_quote = false;
+	if (v->is_begun)
+		snp_start(v, root, anchor);
 }
 
 size_t verify_checks(const struct verify *v, const struct sig_check **checks)

@@ -13,6 +13,7 @@
 #pragma once
 #include "core/attest/certext.h"
 #include "core/attest/dcap.h"
+#include "core/attest/snp.h"
 #include "core/codec/json.h"
 #include "core/measure/measure.h"
 #include "core/verify/bootinfo.h"
@@ -109,10 +110,13 @@ struct verify {
 	struct verify_evidence evidence;
 	struct json expect; // the parsed expectations, JSON_NONE when refused
 	struct dcap dcap;
-	enum reason reason;       // of the quote: REASON_OK after verify_signed when it is genuine
-	bool is_begun, is_signed; // verify_begin, verify_signed were called
-	bool has_quote;           // `quote` is valid
-	struct dcap_result quote;
+	struct snp snp;
+	struct snp_result snp_result; // of an SEV-SNP report
+	enum reason reason;           // of the quote: REASON_OK after verify_signed when it is genuine
+	bool is_begun, is_signed;     // verify_begin, verify_signed were called
+	bool has_quote;               // `quote` is valid
+	struct dcap_result
+		quote; // of an SEV-SNP report: version 0, and anchor, tcb, report_data, issued, expires
 	struct verdict verdict;
 	struct boot_info boot; // valid when the verdict is ok
 };
@@ -123,6 +127,9 @@ struct span verify_collateral(const struct verify *v);
 // `col`: that text decoded under one trusted root (dcap_collateral_read); it must stay as long as the checks
 // are used. May be called again under another root, and after v->in.collateral was set.
 void verify_begin(struct verify *v, const struct dcap_collateral *col);
+// An SEV-SNP report has no collateral: it begins with the DER of one trusted root, which must stay, too.
+bool verify_is_snp(const struct verify *v);
+void verify_begin_snp(struct verify *v, struct span root, enum anchor anchor);
 // The checks that verify_begin listed: always a valid list, of at most SIG_CHECKS.
 size_t verify_checks(const struct verify *v, const struct sig_check **checks);
 // The refusal that verify_begin found already, REASON_OK when none: checks behind it cannot matter any more.

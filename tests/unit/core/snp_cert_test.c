@@ -183,7 +183,9 @@ static void parts(void **state)
 		enum reason want;
 	} ask[] = {
 		{ "\x30\x06\x01\x01\xff", "\x30\x06\x01\x01\x00", 5, REASON_SNP_CERT_FORMAT },
-		{ "\x03\x02\x02\x04", "\x03\x02\x07\x80", 4, REASON_SNP_CHAIN }, // may not sign certificates
+		{ "\x03\x02\x01\x04", "\x03\x02\x03\x04", 4, REASON_SNP_CERT_FORMAT },
+		{ "\x03\x02\x01\x04", "\x03\x02\x02\x04", 4, REASON_OK },
+		{ "\x03\x02\x01\x04", "\x03\x02\x07\x80", 4, REASON_SNP_CHAIN }, // may not sign certificates
 		{ "SEV-Milan", "SEV-Rome1", 9, REASON_SNP_PRODUCT_OTHER },
 		{ "ARK-Milan", "ARK-Genoa", 9, REASON_SNP_PRODUCT_OTHER },
 		{ "\x02\x03\x01\x00\x01\xa3", "\x02\x03\x01\x00\x03\xa3", 6,

@@ -184,7 +184,7 @@ static void put_authority(struct made_cert *c, uint32_t serial, const char *issu
 
 	put_head(&w, serial, issuer, subject, keys[key]);
 	size_t from = w.n;
-	put_extension(&w, "551d0f", true, hex(root ? "03020106" : "03020204"));
+	put_extension(&w, "551d0f", true, hex(root ? "03020106" : "03020104"));
 	put_extension(&w, "551d13", true, hex(root ? "30030101ff" : "30060101ff020100"));
 	wrap(&w, from, 0x30);
 	wrap(&w, from, 0xa3);
