@@ -62,6 +62,35 @@ kill $server
 evidence "$work/e.json"
 check "without collateral: try again later" says 6 '.code == "collateral.fetch"' "${dev[@]}"
 
+# Offline: collateral, time and root from files; the same bytes whichever way the collateral comes.
+dstack-softtee collateral --dir "$work/pki" --out "$work/col.json"
+now=$(date +%s)
+offline=(--at "$now" --root "$work/pki/root.der" --json)
+check "collateral, time and root from files" says 5 '.code == "measure.base_unverified" and .status == "UpToDate"' \
+	dstack verify "$work/e.json" --collateral "$work/col.json" "${offline[@]}"
+cp "$work/out" "$work/first"
+jq --slurpfile c "$work/col.json" '. + {collateral: $c[0]}' "$work/e.json" >"$work/with.json"
+check "collateral in the evidence" says 5 '.code == "measure.base_unverified"' dstack verify "$work/with.json" "${offline[@]}"
+check "gives the same bytes" cmp "$work/first" "$work/out"
+check "at another time it has expired" says 5 '.code | test("time|expired|future")' \
+	dstack verify "$work/with.json" --at 4102444800 --root "$work/pki/root.der" --json
+check "another root is not trusted" says 5 '.code == "root.not_trusted"' dstack verify "$work/with.json" --at "$now" --json
+policy() { printf '%s' "$2" >"$work/policy.json"; check "$1" says "$3" "$4" dstack verify "$work/with.json" --policy "$work/policy.json" "${offline[@]}"; }
+policy "a policy that allows this app" "{\"compose_hash\":[\"$compose\"]}" 5 '.code == "measure.base_unverified"'
+policy "one that allows no app" '{"app_id":[]}' 5 '.code == "app_id.mismatch"'
+policy "one that allows no TCB status" '{"tcb_status":[]}' 5 '.code == "policy.tcb_not_allowed"'
+policy "one with an unknown member" '{"aplication":[]}' 2 '.code == "policy.unknown_field"'
+policy "one that is no JSON" '{' 2 '.code == "policy.format"'
+policy "an empty one" '' 2 '.code == "input.unreadable"'
+printf '{"app_id":[]}' >"$work/policy.json"
+check "what the policy says cannot be said again" says 2 '.code == "policy.format"' dstack verify "$work/with.json" \
+	--policy "$work/policy.json" --app-id "${compose:0:40}" "${offline[@]}"
+real=tests/evidence/real/dstack
+check "an unverified platform is named" says 5 '.code == "envelope.platform"' \
+	dstack verify "$real/dstack-attest/nitro_attestation.bin" --json
+check "a raw quote alone is not trusted" says 5 '.ok == false' dstack verify "$real/ra-tls/tdx_quote" --json \
+	--collateral tests/evidence/real/dcap-qvl/tdx_quote_collateral.json --at 1750000000
+
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/k" -out "$work/c" -subj /CN=x -days 1 2>/dev/null
 port=$((20000 + RANDOM % 20000))
 openssl s_server -accept "127.0.0.1:$port" -cert "$work/c" -key "$work/k" -quiet >/dev/null 2>&1 &
