@@ -118,7 +118,7 @@ static int show(const char *path, bool json)
 	if (read_quote(path, &bytes, &s, &e))
 		return command_fail(&e, json);
 	enum reason why = quote_parse(&q, s);
-	if (why) {
+	if (why && why != REASON_QUOTE_BODY_EX) {
 		char text[200];
 		struct wr w = wr_to(text, sizeof text - 1);
 		wr_reason(&w, why, (uint32_t[2]){ q.tee, 0 });

@@ -223,7 +223,7 @@ static uint32_t decode(struct span bytes)
 	uint8_t error[TEXT_MAX];
 	struct wr w = wr_to(error, sizeof error);
 
-	if (why) {
+	if (why && why != REASON_QUOTE_BODY_EX) {
 		wr_reason(&w, why, (uint32_t[2]){ q.tee, 0 });
 		return refuse(reason_text(why)->code, span_of(error, w.n));
 	}

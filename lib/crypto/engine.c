@@ -319,6 +319,7 @@ int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_resul
 	enum reason furthest = REASON_OK;
 	char text[300];
 
+	*out = (struct dcap_result){ 0 };
 	if (!g->anchors)
 		return err_code(e, ERR_INPUT, "root.format", "the trusted root is not one for quotes");
 	for (size_t i = 0; i < g->anchors; i++) {

@@ -203,7 +203,8 @@ void dcap_begin(struct dcap *d, const struct dcap_input *in, const struct dcap_c
 
 enum reason dcap_finish(struct dcap *d, uint32_t passed, struct dcap_result *out)
 {
-	enum reason why = d->reason;
+	// Without a signature to check there is no evidence: nothing was begun.
+	enum reason why = d->reason || d->checks ? d->reason : REASON_QUOTE_FORMAT;
 
 	for (size_t i = 0; i < d->checks; i++)
 		if (!(passed >> i & 1) && (why == REASON_OK || d->check[i].reason < why))

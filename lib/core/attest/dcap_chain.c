@@ -34,8 +34,8 @@ static bool is_authority(const struct dcap_job *j, const struct x509 *c, uint32_
 
 static bool is_leaf(const struct dcap_job *j, const struct x509 *c, const char *name)
 {
-	return c->has_constraints && !c->is_ca && c->usage & X509_DIGITAL_SIGNATURE && c->for_server && in_time(j, c) &&
-	       x509_name_has(c, name);
+	return c->has_constraints && !c->is_ca && c->usage & X509_DIGITAL_SIGNATURE && c->for_server &&
+	       in_time(j, c) && x509_name_has(c, name);
 }
 
 static int check_crl(struct dcap_job *j, bool readable, const struct x509_crl *crl)
@@ -142,7 +142,8 @@ int dcap_pck(struct dcap_job *j)
 	size_t i = 1;
 	enum reason why;
 
-	if (!c->has_pck && j->quote.cert_type != QUOTE_CERT_PCK_CHAIN)
+	if (!quote_cert_name(j->quote.cert_type) || j->quote.cert_type == QUOTE_CERT_QE_REPORT ||
+	    (!c->has_pck && j->quote.cert_type != QUOTE_CERT_PCK_CHAIN))
 		return dcap_fail(j, REASON_PCK_TYPE, j->quote.cert_type, 0);
 	const struct dcap_certs *chain = pck_certs(j);
 	if (check_certs(j, chain, REASON_PCK_CHAIN))

@@ -21,6 +21,12 @@ void dcap_explain(const struct dcap *d, enum reason r, char *out, size_t cap)
 	struct wr w = wr_to(out, cap - 1);
 
 	wr_reason(&w, r, d->arg);
+	const char *name = r == REASON_PCK_TYPE ? quote_cert_name((uint16_t)d->arg[0]) : NULL;
+	if (name) {
+		wr_str(&w, " (");
+		wr_str(&w, name);
+		wr_str(&w, ")");
+	}
 	out[w.bad ? 0 : w.n] = 0;
 }
 

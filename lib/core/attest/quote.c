@@ -31,6 +31,7 @@ static enum reason read_header(struct quote *q, struct rd *r)
 
 static enum reason read_body(struct quote *q, struct rd *r)
 {
+	static const size_t td_size[] = { QUOTE_TD10, QUOTE_TD15, QUOTE_TD15_EX };
 	size_t size = q->version == 3 ? QUOTE_SGX_REPORT : QUOTE_TD10;
 
 	q->body_type = q->version == 3 ? BODY_SGX : BODY_TD10;
@@ -39,10 +40,10 @@ static enum reason read_body(struct quote *q, struct rd *r)
 		uint32_t claimed = rd_le32(r);
 		if (r->bad)
 			return REASON_QUOTE_LENGTH;
-		if (q->body_type == BODY_TD15_EX && claimed == QUOTE_TD15_EX)
-			return REASON_QUOTE_BODY_EX;
-		size = q->body_type == BODY_TD15 ? QUOTE_TD15 : QUOTE_TD10;
-		if ((q->body_type != BODY_TD10 && q->body_type != BODY_TD15) || claimed != size)
+		if (q->body_type < BODY_TD10 || q->body_type > BODY_TD15_EX)
+			return REASON_QUOTE_BODY;
+		size = td_size[q->body_type - BODY_TD10];
+		if (claimed != size)
 			return REASON_QUOTE_BODY;
 	}
 	q->body = rd_bytes(r, size);
@@ -62,18 +63,11 @@ static enum reason read_qe(struct quote *q, struct rd *r)
 	return rd_left(r) ? REASON_QUOTE_AUTH : REASON_OK;
 }
 
-enum reason quote_parse(struct quote *q, struct span bytes)
+// What follows the signed part.
+static enum reason read_auth(struct quote *q, struct rd *r)
 {
-	struct rd r = rd_span(bytes);
-	enum reason why;
+	struct rd auth = rd_take(r, rd_le32(r));
 
-	*q = (struct quote){ 0 };
-	if (bytes.n > QUOTE_MAX)
-		return REASON_LIMIT;
-	if ((why = read_header(q, &r)) || (why = read_body(q, &r)))
-		return why;
-	q->signed_part = span_of(bytes.p, bytes.n - rd_left(&r));
-	struct rd auth = rd_take(&r, rd_le32(&r));
 	q->sig = rd_bytes(&auth, 64);
 	q->att_key = rd_bytes(&auth, 64);
 	if (auth.bad)
@@ -87,6 +81,53 @@ enum reason quote_parse(struct quote *q, struct span bytes)
 	if (type != QUOTE_CERT_QE_REPORT || rd_left(&auth))
 		return REASON_QUOTE_AUTH;
 	return read_qe(q, &part);
+}
+
+enum reason quote_parse(struct quote *q, struct span bytes)
+{
+	struct rd r = rd_span(bytes);
+	enum reason why;
+
+	*q = (struct quote){ 0 };
+	if (bytes.n > QUOTE_MAX)
+		return REASON_LIMIT;
+	if ((why = read_header(q, &r)) || (why = read_body(q, &r)))
+		return why;
+	q->signed_part = span_of(bytes.p, bytes.n - rd_left(&r));
+	if ((why = read_auth(q, &r)))
+		return why;
+	return q->body_type == BODY_TD15_EX ? REASON_QUOTE_BODY_EX : REASON_OK;
+}
+
+const char *quote_cert_name(uint16_t type)
+{
+	static const char *const name[] = { NULL,
+					    "plain PPID",
+					    "PPID encrypted with RSA-2048",
+					    "PPID encrypted with RSA-3072",
+					    "PCK certificate",
+					    "PCK certificate chain",
+					    "QE report certification data",
+					    "platform manifest" };
+
+	return type <= QUOTE_CERT_MANIFEST ? name[type] : NULL;
+}
+
+int quote_ppid(const struct quote *q, struct quote_ppid *out)
+{
+	static const size_t size[] = {
+		[QUOTE_CERT_PPID] = 16, [QUOTE_CERT_PPID_2048] = 256, [QUOTE_CERT_PPID_3072] = 384
+	};
+	struct rd r = rd_span(q->cert_data);
+
+	*out = (struct quote_ppid){ 0 };
+	if (q->cert_type < QUOTE_CERT_PPID || q->cert_type > QUOTE_CERT_PPID_3072)
+		return -1;
+	out->ppid = rd_bytes(&r, size[q->cert_type]);
+	rd_copy(&r, out->cpu_svn, 16);
+	out->pce_svn = rd_le16(&r);
+	rd_copy(&r, out->pce_id, 2);
+	return r.bad || rd_left(&r) ? -1 : 0;
 }
 
 int quote_td(const struct quote *q, struct td_report *out)
@@ -109,7 +150,7 @@ int quote_td(const struct quote *q, struct td_report *out)
 	for (int i = 0; i < 4; i++)
 		rd_copy(&r, out->rtmr[i], 48);
 	rd_copy(&r, out->report_data, REPORT_DATA);
-	out->is_15 = q->body_type == BODY_TD15;
+	out->is_15 = q->body_type == BODY_TD15 || q->body_type == BODY_TD15_EX;
 	if (out->is_15) {
 		rd_copy(&r, out->tee_tcb_svn2, 16);
 		rd_copy(&r, out->mr_service_td, 48);

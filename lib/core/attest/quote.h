@@ -15,8 +15,13 @@ enum {
 	QUOTE_TD15 = 648,
 	QUOTE_TD15_EX = 885,
 	QUOTE_KEY_P256 = 2,
+	QUOTE_CERT_PPID = 1, // in plain
+	QUOTE_CERT_PPID_2048 = 2,
+	QUOTE_CERT_PPID_3072 = 3,
+	QUOTE_CERT_PCK = 4,
 	QUOTE_CERT_PCK_CHAIN = 5,
-	QUOTE_CERT_QE_REPORT = 6,
+	QUOTE_CERT_QE_REPORT = 6, // the outer one only
+	QUOTE_CERT_MANIFEST = 7,
 };
 
 enum quote_tee { QUOTE_SGX = 0, QUOTE_TDX = 0x81 };
@@ -24,7 +29,7 @@ enum quote_tee { QUOTE_SGX = 0, QUOTE_TDX = 0x81 };
 struct quote {
 	uint16_t version, key_type, qe_svn, pce_svn;
 	uint32_t tee;            // enum quote_tee
-	uint16_t body_type;      // v5's number for every version: 1 SGX, 2 TD 1.0, 3 TD 1.5
+	uint16_t body_type;      // v5's number for every version: 1 SGX, 2 TD 1.0, 3 TD 1.5, 4 TD 1.5 Ex
 	struct span vendor;      // 16
 	struct span user_data;   // 20; the first 16 name the quoting enclave (qeid)
 	struct span body;        // the report
@@ -50,8 +55,18 @@ struct td_report {
 	uint8_t tee_tcb_svn2[16], mr_service_td[48];
 };
 
-// 0, or the reason why not.
+// Certification data of the types 1 to 3: how the platform is named where its certificate is not there.
+struct quote_ppid {
+	struct span ppid; // plain or encrypted
+	uint8_t cpu_svn[16], pce_id[2];
+	uint16_t pce_svn;
+};
+
+// 0, or the reason why not. A TD 1.5 Ex quote is read to its end and then refused by name
+// (REASON_QUOTE_BODY_EX): all of `q` is there, for showing.
 MUST_USE enum reason quote_parse(struct quote *q, struct span bytes);
+MUST_USE int quote_ppid(const struct quote *q, struct quote_ppid *out); // -1 when there is none, or malformed
+const char *quote_cert_name(uint16_t type);                             // NULL when there is no such type
 
 MUST_USE int quote_td(const struct quote *q, struct td_report *out);   // -1 when it is no TD's quote
 MUST_USE int quote_sgx(const struct quote *q, struct sgx_report *out); // -1 when it is no enclave's quote

@@ -116,6 +116,29 @@ static void td(struct show *s, const struct td_report *r)
 	}
 }
 
+// What a TD 1.5 Ex report has behind the TD 1.5 report; verification refuses it.
+static void td_ex(struct show *s, struct span body)
+{
+	static const struct {
+		const char *name;
+		size_t n;
+	} field[] = { { "vmid", 1 },
+		      { "td_id", 32 },
+		      { "dev_info", 48 },
+		      { "init_servtd_hash", 48 },
+		      { "init_servtd_attributes", 8 },
+		      { "init_cpu_svn", 16 },
+		      { "init_tee_tcb_svn", 16 },
+		      { "init_tee_fmspc", 12 },
+		      { "cur_servtd_hash", 48 },
+		      { "cur_servtd_attributes", 8 } };
+	struct rd r = rd_span(body);
+
+	rd_bytes(&r, QUOTE_TD15);
+	for (size_t i = 0; i < sizeof field / sizeof *field; i++)
+		bytes(s, field[i].name, rd_bytes(&r, field[i].n));
+}
+
 static void header(struct show *s, const struct quote *q)
 {
 	group(s, "header");
@@ -164,13 +187,23 @@ static void certification(struct show *s, const struct quote *q)
 	uint8_t der[CERTIFICATE_MAX];
 	struct x509 c;
 	struct pck pck;
+	struct quote_ppid named;
 	bool has_pck = false;
 	size_t n;
 
 	group(s, "certification");
 	number(s, "type", q->cert_type);
+	if (quote_cert_name(q->cert_type))
+		text(s, "name", span_str(quote_cert_name(q->cert_type)));
 	number(s, "size", q->cert_data.n);
-	if (q->cert_type != QUOTE_CERT_PCK_CHAIN) {
+	if (!quote_ppid(q, &named)) {
+		bytes(s, q->cert_type == QUOTE_CERT_PPID ? "ppid" : "encrypted_ppid", named.ppid);
+		hex(s, "cpu_svn", named.cpu_svn, sizeof named.cpu_svn);
+		number(s, "pce_svn", named.pce_svn);
+		hex(s, "pce_id", named.pce_id, sizeof named.pce_id);
+		return;
+	}
+	if (q->cert_type != QUOTE_CERT_PCK_CHAIN && q->cert_type != QUOTE_CERT_PCK) {
 		bytes(s, "data", q->cert_data);
 		return;
 	}
@@ -192,9 +225,11 @@ void quote_show(struct wr *out, const struct quote *q, bool json)
 
 	header(&s, q);
 	group(&s, "report");
-	if (!quote_td(q, &t))
+	if (!quote_td(q, &t)) {
 		td(&s, &t);
-	else if (!quote_sgx(q, &e))
+		if (q->body.n == QUOTE_TD15_EX)
+			td_ex(&s, q->body);
+	} else if (!quote_sgx(q, &e))
 		sgx(&s, &e);
 	group(&s, "signature");
 	bytes(&s, "signature", q->sig);

@@ -62,6 +62,8 @@ int utc_asn1(uint8_t tag, struct span s, uint64_t *out)
 		p += 2;
 	} else if (tag == ASN1_GENERALIZED_TIME && s.n == 15) {
 		year = two(p) * 100 + two(p + 2);
+		if (year < 2050) // RFC 5280 section 4.1.2.5: has its UTCTime
+			return -1;
 		p += 4;
 	} else {
 		return -1;
