@@ -16,6 +16,7 @@
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
 #include "out.h"
+#include "page.h"
 #include "peer.h"
 #include "ratls/trust.h"
 
@@ -308,6 +309,18 @@ static int verify(struct job *j, struct err *e)
 	return r && !out->verdict.n ? -1 : print(j, out, e);
 }
 
+// The page that verifies in a browser: the same bytes as build/web/verify.html.
+static int emit_page(void)
+{
+	struct span page = verify_page();
+	struct err e;
+
+	if (fwrite(page.p, 1, page.n, stdout) == page.n && !fflush(stdout))
+		return 0;
+	err_errno(&e, "write the page");
+	return command_fail(&e, false);
+}
+
 int cmd_verify(int argc, char **argv)
 {
 	struct err e = { 0 };
@@ -316,6 +329,8 @@ int cmd_verify(int argc, char **argv)
 
 	if (argc == 1)
 		return command_usage("verify");
+	if (argc == 2 && !strcmp(argv[1], "--emit-page"))
+		return emit_page();
 	for (int i = 1; i < argc; i++)
 		j.json |= !strcmp(argv[i], "--json");
 	if (!read_args(&j, argc, argv, &e) && !add_context(&j, &e) && !add_key_provider(&j, &e))

@@ -298,8 +298,21 @@ function blocked(...lines) {
 	$("blocked").hidden = false;
 }
 
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~"; // as build.py packs
+
+function unbase85(text) {
+	const whole = text.padEnd(Math.ceil(text.length / 5) * 5, "~"), out = new DataView(new ArrayBuffer((whole.length / 5) * 4));
+	for (let i = 0; i < whole.length; i += 5) {
+		let v = 0;
+		for (const c of whole.slice(i, i + 5))
+			v = v * 85 + DIGITS.indexOf(c);
+		out.setUint32((i / 5) * 4, v);
+	}
+	return new Uint8Array(out.buffer, 0, out.byteLength - (whole.length - text.length));
+}
+
 async function unpack(text) {
-	const stream = new Blob([unbase64(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+	const stream = new Blob([unbase85(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
 	return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 

@@ -21,6 +21,8 @@ twice()
 	cmp "$work/a/verify.wasm" "$work/b/verify.wasm" && cmp "$work/a/verify.html" "$page" && cmp "$work/b/verify.html" "$page"
 }
 check "built in two other folders it has the same bytes" twice
+emitted() { dstack verify --emit-page | cmp - "$page"; }
+check "the command line writes the same bytes" emitted
 mkdir "$work/pki"
 export PAGE_PKI=$work/pki
 dstack-softtee pki --dir "$work/pki" >/dev/null 2>&1
