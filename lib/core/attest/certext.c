@@ -91,6 +91,39 @@ int octet_string_read(struct span *payload, struct span der, struct fault *f)
 	return 0;
 }
 
+static uint32_t crc32_of(struct span s)
+{
+	uint32_t crc = 0xffffffff;
+
+	for (size_t i = 0; i < s.n; i++) {
+		crc ^= s.p[i];
+		for (int k = 0; k < 8; k++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+	}
+	return ~crc;
+}
+
+void event_log_pack(struct wr *out, struct span json)
+{
+	static const uint8_t head[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255 };
+
+	wr_str(out, "ELGZv1");
+	wr_put(out, head, sizeof head);
+	for (size_t at = 0;;) { // RFC 1951 section 3.2.4
+		size_t n = json.n - at < 0xffff ? json.n - at : 0xffff;
+
+		wr_u8(out, at + n == json.n);
+		wr_le16(out, (uint16_t)n);
+		wr_le16(out, (uint16_t)~n);
+		wr_put(out, json.p + at, n);
+		at += n;
+		if (at == json.n)
+			break;
+	}
+	wr_le32(out, crc32_of(json));
+	wr_le32(out, (uint32_t)json.n);
+}
+
 static const char confirm[] = "please sign cert:";
 
 static void read_config(struct rd *in, struct csr *csr)

@@ -72,7 +72,9 @@ static void read_event(struct rd *in, struct eventlog *log, bool runtime, struct
 		else
 			mp_skip(in);
 	}
-	if (e.version < 1 || log->n == log->cap || !(seen & 1u << 3))
+	const uint32_t need = runtime ? 8 : 1 | 2 | 8; // a name, and which register and type
+
+	if (e.version < 1 || log->n == log->cap || (seen & need) != need)
 		in->bad = true;
 	if (!in->bad)
 		log->e[log->n++] = e;
@@ -294,7 +296,7 @@ int envelope_read_v1(struct envelope *env, struct wr *scratch, struct span bytes
 	for (uint32_t i = 0; i < n && !in.bad; i++) {
 		int key = key_of(&in, names, 3, &seen);
 
-		if (key == 0 && mp_rd_uint(&in, UINT32_MAX) != 1)
+		if (key == 0 && mp_rd_uint(&in, UINT32_MAX) != 1 && !in.bad)
 			return fault_set(f, "envelope.version", "attestation is of an unknown version", 0);
 		if (key == 1)
 			platform = read_tagged(&in, &pdata);

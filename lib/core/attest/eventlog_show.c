@@ -48,6 +48,21 @@ static void take_quote(struct event_replay *r, struct span bytes)
 		r->quoted[i / EVENT_DIGEST][i % EVENT_DIGEST] = td.rtmr[i / EVENT_DIGEST][i % EVENT_DIGEST];
 }
 
+// Encodings that carry no names for boot events: the three blobs of a TD, or four where there is a TPM.
+static void name_acpi(struct eventlog *log)
+{
+	size_t n = 0;
+	bool named = false;
+
+	for (size_t i = 0; i < log->n; i++)
+		if (event_is_acpi(&log->e[i])) {
+			n++;
+			named |= log->e[i].name.n != 0;
+		}
+	if (!named)
+		eventlog_name_acpi(log, n == 4);
+}
+
 // The platform's boot events, then the runtime events that verification uses.
 static int read_envelope(struct event_replay *r, struct wr *scratch, struct span bytes, struct fault *f)
 {
@@ -66,6 +81,7 @@ static int read_envelope(struct event_replay *r, struct wr *scratch, struct span
 		env.log.e[n++] = env.runtime.e[i];
 	}
 	r->log.n = n;
+	name_acpi(&r->log);
 	r->vm_config = envelope_vm_config(&env, scratch);
 	r->no_registers = env.kind != ENVELOPE_TDX && env.kind != ENVELOPE_GCP_TDX;
 	if (!r->no_registers)

@@ -24,6 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		inside(&log, data, n);
 	if (!eventlog_read_pcrs(&log, span_of(data, n), 0x0b, &f))
 		inside(&log, data, n);
+	struct tpm_pcrs pcrs;
+
+	(void)!tpmlog_replay(&pcrs, span_of(data, n), TPMLOG_SHA256, &f);
 	if (!eventlog_read_tpm(&log, span_of(data, n), &f)) {
 		inside(&log, data, n);
 		(void)!eventlog_replay(rtmr, &log, &f);

@@ -134,6 +134,11 @@ static void both_forms_are_read(void **state)
 	accepted(cert, 9);
 	accepted(legacy(span_str(log_text)), 2);
 	accepted(legacy(squeeze(log_text, sizeof log_text - 1)), 2);
+	uint8_t packed[1024];
+	struct wr w = wr_to(packed, sizeof packed);
+
+	event_log_pack(&w, span_str(log_text));
+	accepted(legacy(span_of(packed, w.n)), 2);
 	cert = legacy(span_str("[]")); // the newer form wins
 	add(cert, OID_DSTACK_ATTESTATION, load("real/dstack/sdk-simulator/attestation.bin"), true);
 	accepted(cert, 9);
