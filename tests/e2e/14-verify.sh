@@ -17,6 +17,30 @@ check "a CCEL replays" says 0 '.kind == "ccel" and .events == 18' \
 	dstack events replay tests/evidence/real/dstack/cc-eventlog/ccel.bin --json
 check "a GetQuote answer replays to its quote" says 0 '.kind == "json" and (.rtmr3 | startswith("6f24c170"))' \
 	dstack events replay tests/evidence/real/dstack/verifier/tdx-lite-getquote.json --json
+simulator=tests/evidence/real/dstack/sdk-simulator/attestation.bin
+check "an envelope replays to its quote" says 0 '.kind == "envelope" and .quoted.equal and .rtmr0 != null' \
+	dstack events replay "$simulator" --json
+check "a TPM log gives its PCRs" says 0 '.pcrs.sha256["0"] == "0cca9ec161b09288802e5a112255d21340ed5b797f5fe29cecccfd8f67b9f802"' \
+	dstack events replay tests/evidence/real/dstack/cc-eventlog/tpm_eventlog.bin --json
+
+# Where a log departs from the expected one.
+lite=tests/evidence/real/dstack/verifier/tdx-lite-getquote.json
+check "a log explains itself" says 0 '.equal and .first == null' dstack explain --expected "$lite" --log "$lite" --json
+jq -c '.vm_config | fromjson | .memory_size = 8589934592' "$lite" >"$work/8g.json"
+check "another memory size is named" \
+	says 5 '.first | .cause == "memory_size" and .event == "TD HOB" and (.text | test("2048 MiB.*8192 MiB"))' \
+	dstack explain --expected "$lite" --log "$lite" --vm-config "$work/8g.json" --json
+jq -r '.vm_config | fromjson | .tdx_measurement.measurement' "$lite" | base64 -d >"$work/measurement.tdx.cbor"
+check "a measurement file and the log's machine" says 0 .equal \
+	dstack explain --expected "$work/measurement.tdx.cbor" --log "$lite" --json
+jq -c '.event_log |= (fromjson | map(if .imr == 2 and .digest[0:4] == "7862" then .digest = ("0" * 96) else . end) | tojson)' \
+	"$lite" >"$work/cmdline.json"
+check "another command line is named" says 5 '.first | .cause == "command_line" and .register == "rtmr2"' \
+	dstack explain --expected "$work/measurement.tdx.cbor" --log "$work/cmdline.json" --json
+check "two recorded machines differ by their memory" says 5 '.first.cause == "memory_size"' \
+	dstack explain --expected tests/evidence/soft/tpm-1024.bin --log tests/evidence/soft/tpm-2560.bin --json
+check "no machine is no answer" says 2 '.code == "vm_config.format"' \
+	dstack explain --expected "$work/measurement.tdx.cbor" --log tests/evidence/real/dstack/cc-eventlog/ccel.bin --json
 check "something else is unreadable input" says 2 '.code == "events.format"' dstack events replay README.md --json
 
 # Evidence of a software TEE whose boot was recorded.
