@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 double proc_cpu_ns(const char *pid)
 {
@@ -29,17 +30,45 @@ double proc_cpu_ns(const char *pid)
 	return sum;
 }
 
-long proc_pss_kib(const char *pid)
+// The number behind `name` in a file of lines.
+static long number(const char *path, const char *name)
 {
-	char path[64], line[256];
-	long kib = 0;
+	char line[256];
+	long n = 0;
 
-	snprintf(path, sizeof path, "/proc/%s/smaps_rollup", pid);
 	FILE *f = fopen(path, "r");
 	while (f && fgets(line, sizeof line, f))
-		if (sscanf(line, "Pss: %ld", &kib) == 1)
+		if (!strncmp(line, name, strlen(name)) && sscanf(line + strlen(name), ": %ld", &n) == 1)
 			break;
 	if (f)
 		fclose(f);
-	return kib;
+	return n;
+}
+
+long proc_pss_kib(const char *pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%s/smaps_rollup", pid);
+	return number(path, "Pss");
+}
+
+long proc_resident_kib(void)
+{
+	return number("/proc/self/smaps_rollup", "Rss");
+}
+
+long proc_peak_kib(void)
+{
+	return number("/proc/self/status", "VmHWM");
+}
+
+void proc_peak_reset(void)
+{
+	FILE *f = fopen("/proc/self/clear_refs", "w");
+
+	if (!f || fputs("5", f) < 0 || fclose(f)) {
+		perror("/proc/self/clear_refs");
+		exit(1);
+	}
 }

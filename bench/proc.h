@@ -9,3 +9,8 @@ double proc_cpu_ns(const char *pid);
 // Its share of resident memory (PSS): processes that were forked have most pages in common, which VmRSS
 // counts twice.
 long proc_pss_kib(const char *pid);
+
+// Of this very process, in KiB: resident now; the most since proc_peak_reset.
+long proc_resident_kib(void);
+long proc_peak_kib(void);
+void proc_peak_reset(void);

@@ -15,6 +15,8 @@ enum { MIB = 1 << 20, CASES = 128, NOW = 1750588248, ROOM = 120 * 1024, DOCUMENT
 
 static struct hostile all[CASES];
 static size_t count;
+static void *kept[512];
+static size_t kept_n;
 
 static _Noreturn void die(const char *what)
 {
@@ -26,8 +28,9 @@ static struct wr room(size_t cap)
 {
 	uint8_t *p = malloc(cap);
 
-	if (!p)
+	if (!p || kept_n == sizeof kept / sizeof *kept)
 		die("out of memory");
+	kept[kept_n++] = p;
 	return wr_to(p, cap);
 }
 
@@ -488,6 +491,13 @@ const struct hostile *hostile_all(size_t *n)
 			add(all[i].name, HOSTILE_EVIDENCE, all[i].bytes, all[i].collateral);
 	*n = count;
 	return all;
+}
+
+void hostile_free(void)
+{
+	while (kept_n)
+		free(kept[--kept_n]);
+	count = 0;
 }
 
 // ---- running

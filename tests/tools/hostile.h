@@ -23,5 +23,6 @@ struct hostile {
 
 // Built on the first call from the real quote in tests/evidence. Up to 1 MiB each, 40 MiB in all.
 const struct hostile *hostile_all(size_t *n);
+void hostile_free(void);
 // What a program does with such input. True when it was refused; `code` says why.
 bool hostile_run(const struct hostile *h, struct engine *g, char *code, size_t cap);

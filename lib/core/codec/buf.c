@@ -177,8 +177,8 @@ void wr_hex(struct wr *w, const void *p, size_t n)
 	const uint8_t *from = p;
 
 	for (size_t i = 0; i < n; i++) {
-		wr_u8(w, (uint8_t)digit[from[i] >> 4]);
-		wr_u8(w, (uint8_t)digit[from[i] & 15]);
+		const uint8_t pair[2] = { (uint8_t)digit[from[i] >> 4], (uint8_t)digit[from[i] & 15] };
+		wr_put(w, pair, 2);
 	}
 }
 

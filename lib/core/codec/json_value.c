@@ -175,11 +175,12 @@ int json_string(struct json v, void *out, size_t cap, size_t *n)
 	if (!contents(v, &s))
 		return -1;
 	while (s.n) {
-		size_t most = s.n < cap - *n ? s.n : cap - *n, plain = 0;
-		while (plain < most && s.p[plain] != '\\') {
-			to[*n + plain] = s.p[plain];
-			plain++;
-		}
+		const uint8_t *end = s.p + (s.n < cap - *n ? s.n : cap - *n), *p = json_run(s.p, end);
+		while (p < end && *p != '\\')
+			p++;
+		size_t plain = (size_t)(p - s.p);
+		if (plain)
+			__builtin_memcpy(to + *n, s.p, plain);
 		*n += plain;
 		if (plain == s.n)
 			return 0;

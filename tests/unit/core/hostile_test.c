@@ -95,6 +95,13 @@ static void rb_02_names_of_one_hash(void **state)
 	assert_int_equal(seen, 2);
 }
 
+static int free_all(void **state)
+{
+	(void)state;
+	hostile_free();
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,5 +110,5 @@ int main(void)
 		cmocka_unit_test(rb_02_names_of_one_hash),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, free_all);
 }
