@@ -86,8 +86,8 @@ static void compare(const struct eventlog *log, const char *path)
 	assert_true(json_get(root, "uefi_event_logs", &list));
 	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &v); i++) {
 		struct wr w = wr_to(text, sizeof text);
-		struct span data;
-		uint64_t index;
+		struct span data = { 0 };
+		uint64_t index = 0;
 		uint8_t want[48];
 
 		assert_true(i < log->n);
