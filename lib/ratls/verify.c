@@ -9,9 +9,11 @@ enum { CONTEXT = (sizeof(struct verify) + 15) & ~(size_t)15 };
 
 static size_t scratch_size(const struct verify_input *in)
 {
-	size_t n = in->evidence.n + in->event_log.n + in->vm_config.n;
+	size_t n = in->evidence.n, beside = in->event_log.n + in->vm_config.n;
 
-	return VERIFY_SCRATCH(n < VERIFY_EVIDENCE_MAX ? n : VERIFY_EVIDENCE_MAX);
+	n = n < VERIFY_EVIDENCE_MAX ? n
+				    : VERIFY_EVIDENCE_MAX; // what is larger is refused before it is decoded
+	return VERIFY_SCRATCH(n + (beside < VERIFY_EVIDENCE_MAX ? beside : VERIFY_EVIDENCE_MAX));
 }
 
 struct verify *evidence_new(const struct verify_input *in, struct err *e)

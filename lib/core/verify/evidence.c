@@ -47,6 +47,8 @@ int evidence_take_quote(struct verify *v, struct span bytes, struct span log, st
 
 	if (bytes.n > QUOTE_MAX)
 		return fault_set(f, "envelope.size", "quote is too large", bytes.n);
+	if (log.n > VERIFY_LIST_MAX)
+		return fault_set(f, "envelope.size", "event log is larger than 384 KiB", log.n);
 	e->env.kind = ENVELOPE_TDX;
 	e->env.quote = bytes;
 	if (quote_parse(&q, bytes) == REASON_OK) { // otherwise the quote's own checks will say what it lacks
@@ -185,8 +187,6 @@ int evidence_parse(struct verify *v, struct fault *f)
 	begin(&v->evidence);
 	if (s.n > VERIFY_EVIDENCE_MAX)
 		return fault_set(f, "envelope.size", "evidence is larger than 1 MiB", s.n);
-	if (v->in.event_log.n > VERIFY_EVIDENCE_MAX)
-		return fault_set(f, "envelope.size", "event log is larger than 1 MiB", v->in.event_log.n);
 	if (v->in.form != VERIFY_ANY)
 		return read_as(v, v->in.form, s, f);
 	if (starts(text, "{"))

@@ -22,8 +22,9 @@
 enum {
 	VERIFY_EVIDENCE_MAX = 1 << 20, // bytes of one piece of evidence, as given
 	VERIFY_EXPECT_MAX = 256 << 10,
-	VERIFY_LOG_MAX = 16 << 10, // of an event log in a certificate, inflated
-	VERIFY_EVENTS = 1024,      // of the platform's log
+	VERIFY_LIST_MAX = 384 << 10, // of an event log in JSON
+	VERIFY_LOG_MAX = 16 << 10,   // of an event log in a certificate, inflated
+	VERIFY_EVENTS = 1024,        // of the platform's log
 	VERIFY_RUNTIME = 2048,
 };
 // Room for decoded evidence of n bytes.
