@@ -229,6 +229,10 @@ static void el_18_event_log_not_applicable(void **state)
 			const struct claim *c = verdict_find(&v->verdict, "event_log");
 
 			assert_false(v->verdict.ok);
+			if (!nitro) { // refused for its report; snp_envelope_test.c has a genuine one
+				assert_null(c);
+				continue;
+			}
 			assert_int_equal(c != NULL, listed);
 			if (!c)
 				continue;
