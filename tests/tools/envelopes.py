@@ -158,7 +158,7 @@ CASES = [
     ("v1-trailing", "envelope.trailing", pack(v1()) + b"\xc0"),
     ("v1-no-version", "envelope.format", pack(without(v1(), "version"))),
     ("v1-no-stack", "envelope.format", pack(without(v1(), "stack"))),
-    ("v1-version-twice", "envelope.version", pack(twice(v1(), "version"))),
+    ("v1-version-twice", "envelope.format", pack(twice(v1(), "version"))),
     ("v1-top-twice", "envelope.format", pack(twice(v1(), "stack"))),
     ("v1-kind", "envelope.format", pack(v1("tdx2"))),
     ("v1-stack-kind", "envelope.format", pack(v1(stack="stack"))),
