@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """One self-contained page from its parts: a pure function of the files given, the same bytes everywhere.
 
-build.py --wasm FILE --out PAGE [--c FILE] [--development-root DER] PAGE.HTML PAGE.CSS GLUE.JS PAGE.JS
+build.py --wasm FILE --out PAGE [--c FILE] [--development-root DER] PAGE.HTML PAGE.CSS SCRIPT.JS...
 
 --development-root makes the page that trusts this root instead of Intel's and says so in red; the released page
 has no root but the one compiled into the module. --c writes the page as a C array, for programs that carry it.
 """
 import argparse
 import base64
-import gzip
 import hashlib
+import lzma
 import pathlib
 import sys
 
@@ -21,8 +21,10 @@ def digest(text):
 
 
 def packed(data):
-    """Base 85 (RFC 1924's digits, but ',' for '<', which means something in HTML): a sixteenth shorter than base 64."""
-    return base64.b85encode(gzip.compress(data, 9, mtime=0)).decode().replace("<", ",")
+    """LZMA without a header, in base 85 (RFC 1924's digits, but ',' for '<', which means something in HTML): unpack.js."""
+    how = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 0, "pb": 0, "nice_len": 273}
+    raw = lzma.compress(data, format=lzma.FORMAT_RAW, filters=[how])
+    return base64.b85encode(raw).decode().replace("<", ",")
 
 
 def bare(text):
@@ -54,12 +56,13 @@ def main():
     p.add_argument("--out", required=True)
     p.add_argument("--c")
     p.add_argument("--development-root")
-    p.add_argument("part", nargs=4)
+    p.add_argument("part", nargs="+")
     a = p.parse_args()
-    html, css, glue, script = (pathlib.Path(f).read_text() for f in a.part)
+    html, css, *scripts = (pathlib.Path(f).read_text() for f in a.part)
     root = base64.b64encode(pathlib.Path(a.development_root).read_bytes()).decode() if a.development_root else ""
-    wasm = packed(pathlib.Path(a.wasm).read_bytes())
-    script = f'{bare(glue)}const CORE = "{wasm}";\nconst DEVELOPMENT_ROOT = "{root}";\n{bare(script)}'
+    wasm = pathlib.Path(a.wasm).read_bytes()
+    script = f'const CORE = "{packed(wasm)}";\nconst CORE_SIZE = {len(wasm)};\nconst DEVELOPMENT_ROOT = "{root}";\n'
+    script = '"use strict";\n' + script + "".join(bare(part) for part in scripts)
     page = fill(html, {"SCRIPT_HASH": digest(script), "STYLE_HASH": digest(bare(css)), "STYLE": bare(css)})
     page = fill(page, {"SCRIPT": script}).encode()
     pathlib.Path(a.out).write_bytes(page)

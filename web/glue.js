@@ -2,8 +2,6 @@
 //
 // The core's own code decides about every signature. Where `subtle` (WebCrypto) is given, the same list runs
 // through it as well, and a single difference is a refusal. Texts are the core's, byte for byte.
-"use strict";
-
 const INPUT = { evidence: 0, collateral: 1, root: 2, code: 3, expect: 4, inflated: 5 };
 const NEXT = { begin: 0, inflate: 1, closed: 2 }; // enum verify_next of lib/core/verify/verify.h
 const LOG_MAX = 16384; // VERIFY_LOG_MAX
@@ -80,11 +78,30 @@ async function loadCore(bytes, subtle) {
 		answers.forEach((yes, i) => (other |= yes << i));
 		return own === other ? own : null;
 	};
-	const settle = (passed, finish) => {
-		if (passed === null)
+	const settle = (agreed, finish) => {
+		if (!agreed)
 			x.engines_disagree();
-		const ok = passed !== null && finish(passed) === 1;
-		return { ok, text: text() };
+		return { ok: agreed && finish() === 1, text: text() };
+	};
+	// Whole evidence under one root after the other: the first that holds, else the refusal that came furthest, as
+	// natively (lib/ratls/verify.c). The context is left as that one left it. False when the engines differ.
+	const tryRoots = async () => {
+		const under = async (i) => {
+			const passed = await run(x.evidence_begin(i));
+			return passed === null ? null : { i, reason: x.evidence_signed(passed) };
+		};
+		const roots = x.evidence_roots();
+		let best = null;
+		for (let i = 0; i < roots; i++) {
+			const tried = await under(i);
+			if (!tried)
+				return false;
+			if (!tried.reason)
+				return true;
+			if (!best || tried.reason > best.reason)
+				best = tried;
+		}
+		return !best || best.i === roots - 1 || (await under(best.i)) !== null;
 	};
 	const replayed = (ok) => {
 		const said = text();
@@ -104,7 +121,8 @@ async function loadCore(bytes, subtle) {
 			put("evidence", quote);
 			put("collateral", collateral);
 			put("root", root);
-			return settle(await run(x.quote_begin(...clock(now))), x.quote_finish);
+			const passed = await run(x.quote_begin(...clock(now)));
+			return settle(passed !== null, () => x.quote_finish(passed));
 		}),
 		// {evidence, collateral?, expect?, root?}: bytes. As `dstack verify FILE --json`.
 		verify: alone(async ({ evidence, collateral, expect, root }, now) => {
@@ -117,7 +135,7 @@ async function loadCore(bytes, subtle) {
 				put("inflated", await inflate(slice(x.compressed(), x.compressed_size())));
 				x.evidence_read(...clock(now));
 			}
-			return settle(await run(x.evidence_begin()), x.evidence_finish);
+			return settle(await tryRoots(), x.evidence_finish);
 		}),
 		// What the evidence of the last verify() holds: its quote and its log, shown as above.
 		showEvidence: alone(async () => ({ ok: x.evidence_decode() === 1, text: text() })),

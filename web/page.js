@@ -158,6 +158,8 @@ const SAYS = {
 	evidence: ["Evidence", "What was given can be read."],
 	expectations: ["Expectations", "What it should be, as you wrote it."],
 	collateral_age: ["Age of Intel's statements", "Whether newer ones were seen."],
+	chip_id: ["Which chip", "The processor's own number. The same machine shows the same one."],
+	measurement: ["Launch measurement", "What the guest began with: firmware, kernel, command line."],
 	platform: ["Platform", "What kind of machine it is."],
 	tls_key: ["This connection", "The connection's key is the attested one."],
 };
@@ -176,7 +178,7 @@ async function showHead(v, isQuoteOnly) {
 		headline("no", "Cannot be judged", `${v.error} [${v.code}]`, todo);
 	else if (!v.ok)
 		headline("no", "Not trusted", `${v.error} [${v.code}]`, todo);
-	else if (v.anchor !== "intel")
+	else if (v.anchor === "development" || v.anchor === "none")
 		headline("no", "Accepted by the development root only", "A software TEE: proves the path, not the hardware.");
 	else if (isQuoteOnly)
 		headline("half", "A genuine quote",
@@ -298,24 +300,6 @@ function blocked(...lines) {
 	$("blocked").hidden = false;
 }
 
-const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~"; // as build.py packs
-
-function unbase85(text) {
-	const whole = text.padEnd(Math.ceil(text.length / 5) * 5, "~"), out = new DataView(new ArrayBuffer((whole.length / 5) * 4));
-	for (let i = 0; i < whole.length; i += 5) {
-		let v = 0;
-		for (const c of whole.slice(i, i + 5))
-			v = v * 85 + DIGITS.indexOf(c);
-		out.setUint32((i / 5) * 4, v);
-	}
-	return new Uint8Array(out.buffer, 0, out.byteLength - (whole.length - text.length));
-}
-
-async function unpack(text) {
-	const stream = new Blob([unbase85(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
-	return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
 function listen() {
 	$("files").onchange = async () => {
 		await giveFiles($("files").files);
@@ -370,7 +354,7 @@ async function start() {
 			"could have changed it, and the browser withholds its cryptography (WebCrypto) from such pages.",
 			"Save it and open it from disk, or open it over https. Compare the file's SHA-256 with the release's.");
 	try {
-		core = await loadCore(await unpack(CORE), crypto.subtle);
+		core = await loadCore(unlzma(unbase85(CORE), CORE_SIZE), crypto.subtle);
 	} catch (e) {
 		return blocked(`This browser cannot run the verifier: ${e.message}`, "Use a current Firefox, Chromium or Safari with WebAssembly.");
 	}

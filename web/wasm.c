@@ -184,21 +184,54 @@ uint32_t EXPORT(compressed_size)(void)
 	return verify.compressed.n;
 }
 
-// The number of checks to run. None when there is no collateral: finish says so.
-uint32_t EXPORT(evidence_begin)(void)
+// How many roots there are to try: one, or AMD's for its products. None when evidence_finish knows already.
+uint32_t EXPORT(evidence_roots)(void)
 {
-	listed_n = 0;
+	enum snp_product product;
+	bool is_snp = verify_is_snp(&verify);
+
 	if (verify.next != VERIFY_BEGIN || verify.needs_collateral)
 		return 0;
-	dcap_collateral_read(&collateral, verify_collateral(&verify), root(), anchor());
-	verify_begin(&verify, &collateral);
+	if (!in_n[IN_ROOT])
+		return is_snp ? SNP_PRODUCTS : 1;
+	if (snp_root_product(given(IN_ROOT), &product) == is_snp)
+		return 1;
+	verify_no_root(&verify);
+	return 0;
+}
+
+static void begin_snp(enum snp_product i)
+{
+	bool is_amd = !in_n[IN_ROOT];
+	struct span der = is_amd ? amd_root(i) : given(IN_ROOT);
+
+	for (enum snp_product p = SNP_MILAN; p < SNP_PRODUCTS; p++)
+		is_amd |= span_eq(der, amd_root(p));
+	verify_begin_snp(&verify, der, is_amd ? ANCHOR_AMD : ANCHOR_DEVELOPMENT);
+}
+
+// The number of checks to run under the root of that number.
+uint32_t EXPORT(evidence_begin)(uint32_t i)
+{
+	if (verify_is_snp(&verify)) {
+		begin_snp((enum snp_product)i);
+	} else {
+		dcap_collateral_read(&collateral, verify_collateral(&verify), root(), anchor());
+		verify_begin(&verify, &collateral);
+	}
 	return listed_n = verify_checks(&verify, &listed);
 }
 
-// 1 when trusted; the text is that of `dstack verify FILE --json` without an image folder.
-uint32_t EXPORT(evidence_finish)(uint32_t passed)
+// Bit i of `passed`: check i holds. The refusal, 0 when none.
+uint32_t EXPORT(evidence_signed)(uint32_t passed)
 {
-	bool ok = verify_finish(&verify, passed, NULL);
+	return verify_signed(&verify, passed);
+}
+
+// 1 when trusted; the text is that of `dstack verify FILE --json` without an image folder.
+uint32_t EXPORT(evidence_finish)(void)
+{
+	bool ok = verify_finish(&verify, 0, NULL); // what passed, evidence_signed was told
 
 	text = wr_to(out, sizeof out);
 	verify_json(&text, &verify);

@@ -75,6 +75,10 @@ enum reason evidence_check(struct engine *g, struct verify *v)
 	uint32_t passed = 0;
 	size_t best = 0, n = verify_is_snp(v) ? engine_snp_roots(g)->n : engine_roots(g);
 
+	if (!n) {
+		verify_no_root(v);
+		return REASON_ROOT_OTHER;
+	}
 	for (size_t i = 0; i < n; i++) {
 		uint32_t p = try_root(g, v, i);
 		enum reason why = verify_signed(v, p);

@@ -16,7 +16,7 @@ twice()
 		mkdir -p "$work/$d" && cp -r lib web "$work/$d/"
 		(cd "$work/$d" && mapfile -t sources < <(find lib/core -name '*.c') &&
 			web/build-wasm.sh lib verify.wasm "${sources[@]}" lib/crypto/intel_root.c web/wasm.c &&
-			web/build.py --wasm verify.wasm --out verify.html web/page.html web/page.css web/glue.js web/page.js) || return 1
+			web/build.py --wasm verify.wasm --out verify.html web/page.html web/page.css web/unpack.js web/glue.js web/page.js) || return 1
 	done
 	cmp "$work/a/verify.wasm" "$work/b/verify.wasm" && cmp "$work/a/verify.html" "$page" && cmp "$work/b/verify.html" "$page"
 }
@@ -27,7 +27,7 @@ mkdir "$work/pki"
 export PAGE_PKI=$work/pki
 dstack-softtee pki --dir "$work/pki" >/dev/null 2>&1
 check "the development page is another file" web/build.py --wasm "$wasm" --development-root "$work/pki/root.der" --out "$work/verify-dev.html" \
-	web/page.html web/page.css web/glue.js web/page.js
+	web/page.html web/page.css web/unpack.js web/glue.js web/page.js
 
 run() # run NAME COMMAND…: a program that prints ok lines of its own
 {

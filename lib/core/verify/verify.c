@@ -213,6 +213,13 @@ bool verify_finish(struct verify *v, uint32_t passed, const struct verify_image 
 	return verdict_close(&v->verdict, platform_required(v));
 }
 
+void verify_no_root(struct verify *v)
+{
+	verify_refuse(v, "quote", reason_text(REASON_ROOT_OTHER)->code,
+		      verify_is_snp(v) ? "none of the trusted roots is AMD's for an SEV-SNP report"
+				       : "none of the trusted roots is one for a TDX quote");
+}
+
 void verify_json(struct wr *out, const struct verify *v)
 {
 	dcap_json(out, v->has_quote ? &v->quote : NULL, &v->verdict);

@@ -146,5 +146,7 @@ bool verify_about_collateral(enum reason r);
 bool verify_finish(struct verify *v, uint32_t passed, const struct verify_image *image);
 // Close it for a reason outside of the core (no collateral could be fetched): verify_finish says just that.
 void verify_refuse(struct verify *v, const char *claim, const char *code, const char *text);
+// The same when no trusted root is of this platform's kind.
+void verify_no_root(struct verify *v);
 // {"ok","status","advisory_ids","code","error","claims",..}
 void verify_json(struct wr *out, const struct verify *v);
