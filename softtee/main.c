@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "base/version.h"
 #include "collateral.h"
+#include "forge/recipe.h"
 #include "quote.h"
 #include "serve.h"
 #include "vm.h"
@@ -32,6 +33,7 @@ static const char usage[] =
 	"                             sign any quote; tests only\n"
 	"  collateral --dir D [--tcb-status S] [--qe-status S] [--fmspc HEX] [--now SECONDS] [--out FILE]\n"
 	"                             collateral as one JSON document\n"
+	"  forge --help               evidence that is wrong on purpose, signed at every layer; tests only\n"
 	"  --version, --help\n";
 
 struct options {
@@ -218,6 +220,8 @@ int main(int argc, char **argv)
 		printf("dstack-softtee %s %s\n", version_text, version_rev);
 		return 0;
 	}
+	if (!strcmp(argv[1], "forge"))
+		return forge_command(argc - 1, argv + 1);
 	quote_body_init(&o.body);
 	if (parse(&o, argc - 1, argv + 1, &e) || run(argv[1], &o, &e)) {
 		log_error("softtee", "%s code=%s", e.text, e.code[0] ? e.code : "-");

@@ -28,7 +28,7 @@ for program in kms gateway vmm guest-agent verifier softtee setup; do
 done
 
 # Examples marked as sh run as they stand.
-for page in README.md docs/*.md; do
+for page in README.md docs/*.md docs/formats/*.md; do
 	grep -q '^```sh$' "$page" || continue
 	mkdir -p "$work/example"
 	sed -n '/^```sh$/,/^```$/{/^```/!p}' "$page" >"$work/example/run.sh"
