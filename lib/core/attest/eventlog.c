@@ -272,6 +272,28 @@ int eventlog_same_runtime(const struct eventlog *log, const struct eventlog *run
 	return 0;
 }
 
+int eventlog_same_boot(const struct eventlog *log, const uint8_t quoted[4][EVENT_DIGEST], struct fault *f)
+{
+	uint8_t rtmr[3][EVENT_DIGEST];
+	bool whole = false;
+
+	clear(rtmr, sizeof rtmr);
+	for (size_t i = 0; i < log->n; i++) {
+		const struct event *e = &log->e[i];
+
+		if (e->imr > 2)
+			continue;
+		whole |= !event_is_acpi(e);
+		if (fold(rtmr[e->imr], e, i, f))
+			return -1;
+	}
+	for (size_t i = 0; whole && i < 3; i++)
+		if (!span_eq(span_of(rtmr[i], EVENT_DIGEST), span_of(quoted[i], EVENT_DIGEST)))
+			return fault_set(f, "events.boot",
+					 "boot events of the log do not fold to the quoted register", i);
+	return 0;
+}
+
 // What the boot measures before boot-mr-done, and what it adds until system-ready.
 struct system_event {
 	const char *name;

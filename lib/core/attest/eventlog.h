@@ -89,6 +89,10 @@ int eventlog_replay_runtime(uint8_t rtmr3[EVENT_DIGEST], const struct eventlog *
 // events.disagree.
 int eventlog_same_runtime(const struct eventlog *log, const struct eventlog *runtime, struct fault *f);
 
+// The boot events of a log that has them all must fold to the quoted registers 0 to 2, else events.boot: what
+// is shown is what was measured. A log from a certificate has only ACPI DATA events left: nothing to compare.
+int eventlog_same_boot(const struct eventlog *log, const uint8_t quoted[4][EVENT_DIGEST], struct fault *f);
+
 // What an app is, from the runtime events before the first "system-ready". app-id, compose-hash, instance-id,
 // gpu-policy-hash and init-script-hash count before boot-mr-done only. A system event that occurs twice is
 // refused (code events.duplicate), except init-script-hash. Missing ones are empty spans.

@@ -80,7 +80,8 @@ static bool judge_events(struct verify *v, struct app_events *app)
 		return false;
 	}
 	if (eventlog_replay_runtime(rtmr3, &e->env.runtime, false, &f) ||
-	    eventlog_same_runtime(&e->env.log, &e->env.runtime, &f)) {
+	    eventlog_same_runtime(&e->env.log, &e->env.runtime, &f) ||
+	    eventlog_same_boot(&e->env.log, (const uint8_t(*)[48])v->quote.td.rtmr, &f)) {
 		fail_fault(&v->verdict, "event_log", a, &f);
 		return false;
 	}

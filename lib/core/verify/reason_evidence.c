@@ -278,6 +278,11 @@ static const struct reason_text table[] = {
 		"Fetch it again.",
 	},
 	{
+		"events.boot", "The boot events do not fold to the quoted registers",
+		"The log handed over is not what the firmware measured, whatever the registers are compared with.",
+		"Do not trust it; the log was altered or cut on its way. Evidence without boot events is judged by its registers alone.",
+	},
+	{
 		"events.digest", "An event's digest is not that of its content",
 		"The log was altered.",
 		"Do not trust it.",
