@@ -1,4 +1,5 @@
 #include "base/strings.h"
+#include "core/codec/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -84,22 +85,6 @@ bool str_ends(const char *s, const char *tail)
 }
 
 // The length of the well-formed sequence at p, 0 if none: RFC 3629 (no overlong forms, no surrogates).
-static size_t utf8_len(const uint8_t *p, size_t n)
-{
-	if (p[0] < 0x80)
-		return 1;
-	size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc2 || p[0] > 0xf4 || n < len)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-	    (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return len;
-}
-
 size_t str_utf8_next(const void *p, size_t n)
 {
 	return n ? utf8_len(p, n) : 0;
@@ -107,15 +92,7 @@ size_t str_utf8_next(const void *p, size_t n)
 
 bool str_is_utf8(const void *p, size_t n)
 {
-	const uint8_t *s = p;
-
-	for (size_t i = 0; i < n;) {
-		size_t len = utf8_len(s + i, n - i);
-		if (!len)
-			return false;
-		i += len;
-	}
-	return true;
+	return utf8_is(span_of(p, n));
 }
 
 char *str_format(const char *fmt, ...)

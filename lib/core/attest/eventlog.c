@@ -1,4 +1,5 @@
 #include "core/attest/eventlog.h"
+#include "core/codec/utf8.h"
 #include "core/hash/sha2.h"
 
 static const char acpi_data[] = "ACPI DATA";
@@ -28,37 +29,13 @@ struct event event_runtime(struct span name, struct span payload, uint8_t versio
 	};
 }
 
-// UTF-8 without overlong forms, surrogates or values past U+10FFFF (RFC 3629).
-static bool is_utf8(struct span s)
-{
-	for (size_t i = 0; i < s.n;) {
-		uint8_t c = s.p[i++], low = 0x80, high = 0xbf;
-		unsigned more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : 3;
-
-		if (more == 3 && (c < 0xf0 || c > 0xf4))
-			return false;
-		if (c == 0xe0)
-			low = 0xa0;
-		else if (c == 0xed)
-			high = 0x9f;
-		else if (c == 0xf0)
-			low = 0x90;
-		else if (c == 0xf4)
-			high = 0x8f;
-		for (; more; more--, low = 0x80, high = 0xbf)
-			if (i == s.n || s.p[i] < low || s.p[i++] > high)
-				return false;
-	}
-	return true;
-}
-
 int event_name_check(struct span name, uint8_t version, struct fault *f)
 {
 	if (version != 1 && version != 2)
 		return fault_set(f, "events.version", "runtime event version is neither 1 nor 2", 0);
 	if (!name.n || name.n > EVENT_NAME_MAX)
 		return fault_set(f, "events.name", "runtime event name is empty or too long", 0);
-	if (!is_utf8(name))
+	if (!utf8_is(name))
 		return fault_set(f, "events.name", "runtime event name is not UTF-8", 0);
 	for (size_t i = 0; version == 1 && i < name.n; i++)
 		if (name.p[i] == ':')

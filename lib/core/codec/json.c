@@ -2,6 +2,7 @@
 
 #include "core/codec/hex.h"
 #include "core/codec/json_text.h"
+#include "core/codec/utf8.h"
 
 // Other names of one object in a name's bucket (one on average when there are 1024), and of its 32-bit hash:
 // who has as many made them so, to have each compared with all.
@@ -98,7 +99,7 @@ static bool parse_string(struct parse *s, struct span *contents)
 			if (!parse_escape(s))
 				return false;
 		} else {
-			size_t n = json_utf8_len(s->p, (size_t)(s->end - s->p));
+			size_t n = utf8_len(s->p, (size_t)(s->end - s->p));
 			if (!n)
 				return fail(s, "not UTF-8");
 			s->p += n;

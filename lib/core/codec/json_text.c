@@ -2,6 +2,7 @@
 
 #include "core/codec/hex.h"
 #include "core/codec/json.h"
+#include "core/codec/utf8.h"
 
 bool json_is_blank(uint8_t c)
 {
@@ -44,26 +45,6 @@ static size_t utf8_put(uint8_t out[4], uint32_t c)
 	out[2] = (uint8_t)(0x80 | (c >> 6 & 63));
 	out[3] = (uint8_t)(0x80 | (c & 63));
 	return 4;
-}
-
-size_t json_utf8_len(const uint8_t *p, size_t left)
-{
-	uint8_t c = p[0];
-	size_t n = c < 0x80                 ? 1
-		   : c >= 0xc2 && c <= 0xdf ? 2
-		   : c >= 0xe0 && c <= 0xef ? 3
-		   : c >= 0xf0 && c <= 0xf4 ? 4
-					    : 0;
-
-	if (n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) ||
-	    (c == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
 }
 
 struct json_chars json_chars_of(struct span contents)
@@ -112,7 +93,7 @@ void wr_json(struct wr *w, struct span s)
 	wr_u8(w, '"');
 	for (size_t i = 0; i < s.n;) {
 		uint8_t c = s.p[i];
-		size_t n = json_utf8_len(s.p + i, s.n - i);
+		size_t n = utf8_len(s.p + i, s.n - i);
 		if (c == '"' || c == '\\') {
 			wr_u8(w, '\\');
 			wr_u8(w, c);

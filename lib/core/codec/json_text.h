@@ -28,8 +28,5 @@ static inline const uint8_t *json_run(const uint8_t *p, const uint8_t *end)
 bool json_is_blank(uint8_t c);
 bool json_is_digit(uint8_t c);
 uint32_t json_hex4(const uint8_t *p); // of four checked digits
-// Length of the UTF-8 sequence at p, 0 when it is none (RFC 3629: no overlong forms, no surrogates, to
-// U+10FFFF).
-size_t json_utf8_len(const uint8_t *p, size_t left);
 struct json_chars json_chars_of(struct span contents);
 int json_chars_next(struct json_chars *c); // -1 at the end
