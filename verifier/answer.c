@@ -18,7 +18,8 @@ static bool one_of(const char *name, const char *const *list)
 
 static enum stage stage_of(const struct claim *c)
 {
-	static const char *const image[] = { "os_image", "mrtd", "rtmr0", "rtmr1", "rtmr2", NULL };
+	static const char *const image[] = { "os_image", "mrtd",        "rtmr0", "rtmr1",
+					     "rtmr2",    "measurement", NULL };
 	static const char *const events[] = { "event_log", "app_id",      "compose_hash",
 					      "identity",  "instance_id", "key_provider",
 					      "config_id", "app_info",    NULL };
@@ -170,18 +171,24 @@ static bool stage_holds(const struct trust_result *r, enum stage s, const char *
 	return true;
 }
 
-static void details(struct sb *b, const struct answer *a)
+static bool is_snp(const struct trust_result *r)
+{
+	const struct claim *c = r->has_quote ? verdict_find(&r->verdict, "platform") : NULL;
+
+	return c && c->ok && !strcmp(c->value, "sev-snp");
+}
+
+// What holds: of SEV-SNP the document behind the host data stands for the events, and an allowed launch
+// measurement for the image.
+static void stages(struct sb *b, const struct answer *a)
 {
 	const struct trust_result *r = a->result;
-	bool valid = r && a->failed == STAGE_NONE && r->verdict.ok;
-	bool quote = r && r->has_quote && stage_holds(r, STAGE_QUOTE, "quote");
+	bool snp = r && is_snp(r), quote = r && r->has_quote && stage_holds(r, STAGE_QUOTE, "quote");
+	bool image = quote && a->failed != STAGE_IMAGE;
 
-	sb_json_key(b, "details");
-	sb_str(b, "{");
 	flag(b, "quote_verified", quote);
-	flag(b, "event_log_verified", quote && stage_holds(r, STAGE_EVENTS, "event_log"));
-	flag(b, "os_image_hash_verified",
-	     quote && a->failed != STAGE_IMAGE && stage_holds(r, STAGE_IMAGE, "mrtd"));
+	flag(b, "event_log_verified", quote && stage_holds(r, STAGE_EVENTS, snp ? "config_id" : "event_log"));
+	flag(b, "os_image_hash_verified", image && stage_holds(r, STAGE_IMAGE, snp ? "measurement" : "mrtd"));
 	flag(b, "acpi_tables_verified", false); // their digests are the log's
 	if (r && r->machine.has_image) {
 		flag(b, "os_image_is_dev", r->machine.is_dev);
@@ -192,7 +199,19 @@ static void details(struct sb *b, const struct answer *a)
 		null(b, "os_image_version");
 	}
 	sb_json_key(b, "tee_variant");
-	sb_str(b, r && r->has_quote && r->quote.is_tdx ? "\"dstack-tdx\"" : "null");
+	sb_str(b, snp                                    ? "\"dstack-amd-sev-snp\""
+		  : r && r->has_quote && r->quote.is_tdx ? "\"dstack-tdx\""
+							 : "null");
+}
+
+static void details(struct sb *b, const struct answer *a)
+{
+	const struct trust_result *r = a->result;
+	bool valid = r && a->failed == STAGE_NONE && r->verdict.ok;
+
+	sb_json_key(b, "details");
+	sb_str(b, "{");
+	stages(b, a);
 	if (r && r->has_quote)
 		hex_member(b, "report_data", r->quote.report_data, sizeof r->quote.report_data);
 	else

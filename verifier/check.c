@@ -82,7 +82,7 @@ static bool lacks_image_only(const struct trust_result *r)
 
 static enum stage judge(struct checker *k, const struct subject *s, struct trust_result *out, struct err *e)
 {
-	struct trust_expect x = { 0 };
+	struct trust_expect x = { .policy = span_str(k->config->policy) };
 	struct err why = { 0 };
 	int r = judge_once(k, s, &x, out, e);
 
@@ -95,7 +95,7 @@ static enum stage judge(struct checker *k, const struct subject *s, struct trust
 	}
 	if (r)
 		return answer_stage(out, e) == STAGE_NONE ? STAGE_INTERNAL : answer_stage(out, e);
-	if (out->machine.lite || out->machine.soft)
+	if (out->machine.lite || out->machine.soft || strcmp(out->boot.tee_variant, "dstack-tdx") != 0)
 		return STAGE_NONE;
 	err_code(e, ERR_UNTRUSTED, "verifier.legacy",
 		 "the machine's vm_config is not of the lite variant: its ACPI tables would have to be "

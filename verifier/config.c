@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/sb.h"
 #include "base/strings.h"
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
@@ -31,6 +32,8 @@ const struct config_key verifier_config_keys[] = {
 	  .doc = "for one image" },
 	{ "allowed_images", CONFIG_STRINGS,
 	  .doc = "hashes of images that need not be there: the measurement that evidence brings is used" },
+	{ "allowed_snp_measurements", CONFIG_STRINGS,
+	  .doc = "launch measurements of SEV-SNP guests that are accepted" },
 	{ "insecure_development", CONFIG_BOOL,
 	  .doc = "accept evidence under attestation.development_root; logged" },
 	{ "attestation.insecure_allow_external_trust_anchors", CONFIG_BOOL,
@@ -162,6 +165,29 @@ static int load_allowed(struct verifier_config *c, struct err *e)
 	return 0;
 }
 
+static int load_measurements(struct verifier_config *c, struct err *e)
+{
+	size_t n = config_count(c->file, "allowed_snp_measurements");
+	auto_sb b = { .max = sizeof c->policy - 1 };
+	uint8_t bytes[48];
+
+	if (n > VERIFIER_ALLOWED_MAX)
+		return err_code(e, ERR_INPUT, "config.range", "more than %d allowed_snp_measurements",
+				VERIFIER_ALLOWED_MAX);
+	sb_str(&b, "{\"snp_measurement\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (!hex_exact(bytes, sizeof bytes, config_item(c->file, i, "allowed_snp_measurements")))
+			return err_code(e, ERR_INPUT, "config.type",
+					"allowed_snp_measurements: item %zu is not 48 bytes in hex", i + 1);
+		sb_fmt(&b, "%s\"%s\"", i ? "," : "", STR_HEX(bytes, sizeof bytes));
+	}
+	sb_str(&b, "]}");
+	if (b.bad)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	snprintf(c->policy, sizeof c->policy, "%s", n ? b.p : "");
+	return 0;
+}
+
 static int load_address(struct verifier_config *c, struct err *e)
 {
 	const char *ip = config_str(c->file, "address");
@@ -186,7 +212,7 @@ static int load(struct verifier_config *c, struct err *e)
 	c->workers = config_int(c->file, "workers");
 	c->queue = config_int(c->file, "queue");
 	return load_address(c, e) || check_image_url(c->image_url, e) || load_allowed(c, e) ||
-			       check_roots(c, e)
+			       load_measurements(c, e) || check_roots(c, e)
 		       ? -1
 		       : 0;
 }

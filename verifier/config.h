@@ -5,7 +5,7 @@
 #pragma once
 #include "base/config.h"
 
-enum { VERIFIER_ALLOWED_MAX = 64 };
+enum { VERIFIER_ALLOWED_MAX = 64, VERIFIER_POLICY_MAX = 8192 };
 
 struct verifier_config {
 	struct config *file; // owns the texts
@@ -14,6 +14,7 @@ struct verifier_config {
 	int64_t image_seconds;
 	size_t n_allowed;
 	uint8_t allowed[VERIFIER_ALLOWED_MAX][32]; // images accepted by the measurement that evidence brings
+	char policy[VERIFIER_POLICY_MAX];          // expectations: allowed launch measurements of SEV-SNP
 	const char *pccs_url, *cache_dir;          // "" when not set
 	bool allow_older_collateral;
 	const char *root; // a development root, "" when not set

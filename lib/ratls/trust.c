@@ -229,7 +229,8 @@ static int with_its_own(struct trust *t, struct verify *v, bool *older, struct e
 {
 	struct span own = v->in.collateral.n ? v->in.collateral : v->evidence.collateral;
 
-	if (check_signed(t, v) || !own.n || !pccs_offered(t->pccs, &v->quote, own, older, e))
+	if (check_signed(t, v) || !own.n || v->evidence.env.kind != ENVELOPE_TDX ||
+	    !pccs_offered(t->pccs, &v->quote, own, older, e))
 		return 0;
 	verify_refuse(v, "collateral", e->code, e->text);
 	return -1;

@@ -319,6 +319,44 @@ static void minted_images_are_not_verified(void **state)
 	close_verifier(f);
 }
 
+// Offline sample of a genuine machine: its certificates are valid for some years.
+static void snp_by_its_launch_measurement(void **state)
+{
+	static const char measurement[] = "7f51e17f72a04d5422cb2c00998166536019a217376f3aa4"
+					  "5a630e59c805a599847ff250dbffcd07e1ba639771d6f05d";
+	char more[300], path[300], *text;
+	time_t now = time(NULL);
+	bool in_time = now > 1781658304 && now < 2002582804, valid;
+	struct sb out = { 0 };
+	struct err e;
+	size_t n;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/real/dstack/verifier/sev-snp-attestation.json",
+		 getenv("DSTACK_EVIDENCE"));
+	assert_int_equal(file_read(path, 1 << 20, &text, &n, &e), 0);
+	for (int allowed = 0; allowed < 2; allowed++) {
+		snprintf(more, sizeof more, "allowed_snp_measurements = [\"%s\"]",
+			 allowed ? measurement : STR_HEX((uint8_t[48]){ 1 }, 48));
+		struct fixture *f = open_verifier(more);
+		struct json r;
+
+		assert_int_equal(check_body(&f->checker, span_of(text, n), &out, &valid, &e), 0);
+		if (valid != (in_time && allowed))
+			fail_msg("%s", out.p);
+		assert_int_equal(json_parse(&r, span_of(out.p, out.n), NULL), 0);
+		assert_true(!in_time || says(r, "details.tee_variant", "dstack-amd-sev-snp"));
+		assert_true(!valid || says(r, "details.boot_info.teeVariant", "dstack-amd-sev-snp"));
+		assert_true(!valid || says(r, "verdict.anchor", "amd"));
+		assert_true(!in_time ||
+			    says(r, "details.os_image_hash_verified", allowed ? "true" : "false"));
+		sb_free(&out);
+		out = (struct sb){ 0 };
+		close_verifier(f);
+	}
+	free(text);
+}
+
 static void *one_get(void *arg)
 {
 	struct err e = { 0 };
@@ -539,6 +577,7 @@ int main(void)
 		cmocka_unit_test(good_evidence_is_valid),
 		cmocka_unit_test(bad_evidence_says_where),
 		cmocka_unit_test(minted_images_are_not_verified),
+		cmocka_unit_test(snp_by_its_launch_measurement),
 		cmocka_unit_test(one_download_for_many),
 		cmocka_unit_test(downloads_are_bounded),
 		cmocka_unit_test(requests_are_read_strictly),
