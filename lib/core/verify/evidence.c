@@ -26,18 +26,12 @@ static bool starts(struct span s, const char *with)
 }
 
 // The same events seen as the runtime's: of a form that has one list.
-static int split_runtime(struct verify_evidence *e, struct fault *f)
+static void split_runtime(struct verify_evidence *e)
 {
-	struct eventlog *log = &e->env.log, *runtime = &e->env.runtime;
-
-	for (size_t i = 0; i < log->n; i++) {
-		if (log->e[i].imr != 3)
-			continue;
-		if (runtime->n == runtime->cap)
-			return fault_set(f, "events.limit", "event log has too many events", i);
-		runtime->e[runtime->n++] = log->e[i];
-	}
-	return 0;
+	_Static_assert(VERIFY_RUNTIME >= VERIFY_EVENTS, "there is room for all of them");
+	for (size_t i = 0; i < e->env.log.n; i++)
+		if (e->env.log.e[i].imr == 3)
+			e->env.runtime.e[e->env.runtime.n++] = e->env.log.e[i];
 }
 
 int evidence_take_quote(struct verify *v, struct span bytes, struct span log, struct fault *f)
@@ -59,7 +53,10 @@ int evidence_take_quote(struct verify *v, struct span bytes, struct span log, st
 	e->has_log = log.n;
 	if (!log.n)
 		return 0;
-	return eventlog_read_json(&e->env.log, &v->scratch, log, f) || split_runtime(e, f) ? -1 : 0;
+	if (eventlog_read_json(&e->env.log, &v->scratch, log, f))
+		return -1;
+	split_runtime(e);
+	return 0;
 }
 
 static int read_envelope(struct verify *v, struct span bytes, struct fault *f)

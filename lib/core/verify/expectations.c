@@ -120,22 +120,22 @@ enum expected expect_bytes(struct json expect, const char *name, struct span got
 // "expected X" of a list of one, else how many there are.
 static void say_wanted(struct wr *w, struct json expect, const char *name)
 {
-	struct json v, item = { 0 };
+	struct json v, item, first = { 0 };
+	struct span digits = { 0 };
 	size_t n = 0;
 
 	(void)json_get(expect, name, &v);
 	if (json_kind(v) == JSON_STRING) {
-		item = v;
+		first = v;
 		n = 1;
 	}
 	for (struct json_iter it = json_iter(v); json_next(&it, NULL, &item);)
-		n++;
+		if (!n++)
+			first = item;
 	if (n == 1) {
-		struct span digits = { 0 };
-
 		wr_str(w, "expected ");
-		if (!json_plain(item, &digits))
-			wr_span(w, span_of(digits.p, digits.n < 96 ? digits.n : 96));
+		(void)!json_plain(first, &digits);
+		wr_span(w, span_of(digits.p, digits.n < 96 ? digits.n : 96));
 	} else if (!n) {
 		wr_str(w, "the expectations allow none");
 	} else {
