@@ -1,7 +1,9 @@
-// quote - verify an SGX or TDX quote with its collateral, or show what one says.
+// quote - verify an SGX or TDX quote, or an SEV-SNP report, with its collateral, or show what one says.
 //
 //   dstack quote verify --quote FILE --collateral FILE --at UNIX [--root FILE.der] [--json]
 //   dstack quote show FILE [--json]
+//   dstack quote verify --quote REPORT --collateral CERTS [--crl FILE] ..   (SEV-SNP: CERTS is PEM or a
+//                                                                            certificate table)
 // Quote files are raw or hex. Exit 0 accepted, 5 not trusted, 2 unreadable input.
 #include "command.h"
 
@@ -15,6 +17,7 @@
 #include "base/strings.h"
 #include "core/attest/dcap_text.h"
 #include "core/attest/quote_show.h"
+#include "core/attest/snp_show.h"
 #include "crypto/engine.h"
 
 enum { FILE_MAX = 1 << 20 };
@@ -46,18 +49,15 @@ static int read_quote(const char *path, uint8_t **out, struct span *quote, struc
 }
 
 struct verify_args {
-	const char *quote, *collateral, *root, *at;
+	const char *quote, *collateral, *root, *at, *crl;
 	bool json;
 };
 
-static void print_verdict(const struct dcap_result *r, const struct verdict *v, bool json)
+// `json`: the text to print instead, NULL: for people.
+static void print_verdict(const struct verdict *v, const struct wr *json)
 {
-	static char text[64 * 1024];
-
 	if (json) {
-		struct wr w = wr_to(text, sizeof text);
-		dcap_json(&w, r, v);
-		printf("%.*s\n", (int)w.n, text);
+		printf("%.*s\n", (int)json->n, (const char *)json->p);
 		return;
 	}
 	for (size_t i = 0; i < v->n; i++) {
@@ -71,6 +71,8 @@ static void print_verdict(const struct dcap_result *r, const struct verdict *v, 
 		printf("not trusted: %s [%s]\n", v->error, v->code);
 }
 
+static char verdict_text[64 * 1024];
+
 static int judge(struct engine *g, const struct dcap_input *in, bool json)
 {
 	struct dcap_result r;
@@ -81,7 +83,35 @@ static int judge(struct engine *g, const struct dcap_input *in, bool json)
 	if (rc && e.class == ERR_INPUT)
 		return command_fail(&e, json);
 	dcap_verdict(&v, rc ? NULL : &r, e.code, e.text);
-	print_verdict(rc ? NULL : &r, &v, json);
+	struct wr w = wr_to(verdict_text, sizeof verdict_text);
+	dcap_json(&w, rc ? NULL : &r, &v);
+	print_verdict(&v, json ? &w : NULL);
+	return v.ok ? 0 : err_exit(&(struct err){ .class = ERR_UNTRUSTED });
+}
+
+// Certificates as PEM or DER, or as the table that the kernel hands out with an extended report.
+static int judge_report(struct engine *g, const struct dcap_input *quote, struct span crl, bool json)
+{
+	struct snp_input in = { .report = quote->quote, .crl = crl, .now = quote->now };
+	struct span certs = quote->collateral;
+	struct snp_result r;
+	struct verdict v;
+	struct err e;
+
+	if (certs.n && (certs.p[0] == '-' || certs.p[0] == 0x30)) {
+		in.items[in.n_items++] = certs;
+	} else if (snp_table_read(&in, certs)) {
+		const struct reason_text *why = reason_text(REASON_SNP_TABLE);
+		err_code(&e, ERR_INPUT, why->code, "%s", why->text);
+		return command_fail(&e, json);
+	}
+	int rc = snp_verify(g, &in, &r, &e);
+	if (rc && e.class == ERR_INPUT)
+		return command_fail(&e, json);
+	snp_verdict(&v, rc ? NULL : &r, e.code, e.text);
+	struct wr w = wr_to(verdict_text, sizeof verdict_text);
+	snp_json(&w, rc ? NULL : &r, &v);
+	print_verdict(&v, json ? &w : NULL);
 	return v.ok ? 0 : err_exit(&(struct err){ .class = ERR_UNTRUSTED });
 }
 
@@ -89,10 +119,10 @@ AUTO_DEFINE(struct engine *, engine_free)
 
 static int verify(const struct verify_args *a)
 {
-	auto_free uint8_t *quote = NULL, *collateral = NULL, *root = NULL;
+	auto_free uint8_t *quote = NULL, *collateral = NULL, *root = NULL, *crl = NULL;
 	struct dcap_input in = { .now = (uint64_t)time(NULL) };
 	struct err e;
-	size_t n;
+	size_t n, crl_n = 0;
 	AUTO(engine_free_auto) struct engine *g = engine_new(&e);
 
 	if (!g || read_quote(a->quote, &quote, &in.quote, &e) ||
@@ -105,18 +135,35 @@ static int verify(const struct verify_args *a)
 	}
 	if (a->root && (read_file(a->root, &root, &n, &e) || engine_only_root(g, span_of(root, n), &e)))
 		return command_fail(&e, a->json);
+	if (a->crl && read_file(a->crl, &crl, &crl_n, &e))
+		return command_fail(&e, a->json);
+	if (snp_is_report(in.quote))
+		return judge_report(g, &in, span_of(crl, crl_n), a->json);
 	return judge(g, &in, a->json);
+}
+
+static int refuse_to_show(enum reason why, const uint32_t arg[static 2], bool json)
+{
+	char text[200];
+	struct wr w = wr_to(text, sizeof text);
+	struct err e;
+
+	wr_reason(&w, why, arg);
+	err_code(&e, ERR_INPUT, reason_text(why)->code, "%.*s", (int)w.n, text);
+	return command_fail(&e, json);
 }
 
 static int show(const char *path, bool json)
 {
 	auto_free uint8_t *bytes = NULL;
+	uint32_t arg[2] = { 0 };
 	struct span s;
 	struct quote q;
 	struct err e;
 
 	if (read_quote(path, &bytes, &s, &e))
 		return command_fail(&e, json);
+<<<<<<< HEAD
 	enum reason why = quote_parse(&q, s);
 	if (why && why != REASON_QUOTE_BODY_EX) {
 		char text[200];
@@ -125,10 +172,21 @@ static int show(const char *path, bool json)
 		err_code(&e, ERR_INPUT, reason_text(why)->code, "%.*s", (int)w.n, text);
 		return command_fail(&e, json);
 	}
+=======
+>>>>>>> 81f3d88 (cli: quote show and verify take SEV-SNP reports)
 	auto_free char *text = malloc(QUOTE_SHOW_MAX);
 	struct wr w = wr_to(text, text ? QUOTE_SHOW_MAX : 0);
+	enum reason why;
 
-	quote_show(&w, &q, json);
+	if (snp_is_report(s)) {
+		why = snp_show(&w, s, json, arg);
+	} else if (!(why = quote_parse(&q, s))) {
+		quote_show(&w, &q, json);
+	} else {
+		arg[0] = q.tee;
+	}
+	if (why)
+		return refuse_to_show(why, arg, json);
 	if (w.bad)
 		return err_set(&e, ERR_SYSTEM, "out of memory"), command_fail(&e, json);
 	fwrite(text, 1, w.n, stdout);
@@ -138,9 +196,13 @@ static int show(const char *path, bool json)
 int cmd_quote(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "quote", required_argument, NULL, 'q' }, { "collateral", required_argument, NULL, 'c' },
-		{ "at", required_argument, NULL, 'a' },    { "root", required_argument, NULL, 'r' },
-		{ "json", no_argument, NULL, 'j' },        { 0 },
+		{ "quote", required_argument, NULL, 'q' },
+		{ "collateral", required_argument, NULL, 'c' },
+		{ "at", required_argument, NULL, 'a' },
+		{ "root", required_argument, NULL, 'r' },
+		{ "crl", required_argument, NULL, 'l' },
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 },
 	};
 	struct verify_args a = { 0 };
 
@@ -157,6 +219,9 @@ int cmd_quote(int argc, char **argv)
 			break;
 		case 'r':
 			a.root = optarg;
+			break;
+		case 'l':
+			a.crl = optarg;
 			break;
 		case 'j':
 			a.json = true;

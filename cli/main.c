@@ -68,7 +68,9 @@ static const char help_verify[] =
 static const char help_quote[] =
 	"A quote alone, without the machine it is about: `dstack verify` is for apps. FILE is raw or hex.\n"
 	"  verify --quote FILE --collateral FILE\n"
-	"                   check signatures, chains and TCB with the collateral given\n"
+	"                   check signatures, chains and TCB with the collateral given (of an SEV-SNP\n"
+	"                   report: the certificates VCEK, ASK and ARK as PEM, or the kernel's table)\n"
+	"  --crl FILE       of an SEV-SNP report: AMD's revocation list, DER\n"
 	"  --at UNIX        time to judge at (default now)\n"
 	"  --root FILE.der  the only root accepted (default: Intel's)\n"
 	"  show FILE        header, registers and chain, unchecked\n"

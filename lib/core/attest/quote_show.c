@@ -1,118 +1,44 @@
 #include "core/attest/quote_show.h"
 
 #include "core/attest/pck.h"
-#include "core/codec/json.h"
+#include "core/attest/show.h"
 #include "core/codec/pem.h"
 #include "core/codec/utc.h"
 
-enum { FIELD_WIDTH = 24, CERTIFICATE_MAX = 8192, CHAIN_MAX = 10 };
-
-struct show {
-	struct wr *out;
-	bool json, any_group, any_field;
-};
-
-static void group(struct show *s, const char *name)
-{
-	if (s->json) {
-		wr_str(s->out, s->any_group ? "},\"" : "{\"");
-		wr_str(s->out, name);
-		wr_str(s->out, "\":{");
-	} else {
-		wr_str(s->out, s->any_group ? "\n" : "");
-		wr_str(s->out, name);
-		wr_u8(s->out, '\n');
-	}
-	s->any_group = true;
-	s->any_field = false;
-}
-
-static void name(struct show *s, const char *field)
-{
-	if (s->json) {
-		wr_str(s->out, s->any_field ? ",\"" : "\"");
-		wr_str(s->out, field);
-		wr_str(s->out, "\":");
-	} else {
-		wr_str(s->out, "  ");
-		wr_str(s->out, field);
-		for (size_t n = span_str(field).n; n <= FIELD_WIDTH; n++)
-			wr_u8(s->out, ' ');
-	}
-	s->any_field = true;
-}
-
-static void end_field(struct show *s)
-{
-	if (!s->json)
-		wr_u8(s->out, '\n');
-}
-
-static void number(struct show *s, const char *field, uint64_t v)
-{
-	name(s, field);
-	wr_dec(s->out, v);
-	end_field(s);
-}
-
-static void text(struct show *s, const char *field, struct span v)
-{
-	name(s, field);
-	if (s->json)
-		wr_json(s->out, v);
-	else
-		for (size_t i = 0; i < v.n; i++) // a name from a certificate must not steer a terminal
-			wr_u8(s->out, v.p[i] < ' ' || v.p[i] == 0x7f ? '?' : v.p[i]);
-	end_field(s);
-}
-
-static void hex(struct show *s, const char *field, const void *p, size_t n)
-{
-	name(s, field);
-	if (s->json)
-		wr_json_hex(s->out, p, n);
-	else
-		wr_hex(s->out, p, n);
-	end_field(s);
-}
-
-static void bytes(struct show *s, const char *field, struct span v)
-{
-	hex(s, field, v.p, v.n);
-}
+enum { CERTIFICATE_MAX = 8192, CHAIN_MAX = 10 };
 
 static void sgx(struct show *s, const struct sgx_report *r)
 {
-	hex(s, "cpu_svn", r->cpu_svn, sizeof r->cpu_svn);
-	number(s, "misc_select", r->misc_select);
-	hex(s, "attributes", r->attributes, sizeof r->attributes);
-	hex(s, "mr_enclave", r->mr_enclave, sizeof r->mr_enclave);
-	hex(s, "mr_signer", r->mr_signer, sizeof r->mr_signer);
-	number(s, "isv_prod_id", r->isv_prod_id);
-	number(s, "isv_svn", r->isv_svn);
-	hex(s, "report_data", r->report_data, sizeof r->report_data);
+	show_hex(s, "cpu_svn", r->cpu_svn, sizeof r->cpu_svn);
+	show_number(s, "misc_select", r->misc_select);
+	show_hex(s, "attributes", r->attributes, sizeof r->attributes);
+	show_hex(s, "mr_enclave", r->mr_enclave, sizeof r->mr_enclave);
+	show_hex(s, "mr_signer", r->mr_signer, sizeof r->mr_signer);
+	show_number(s, "isv_prod_id", r->isv_prod_id);
+	show_number(s, "isv_svn", r->isv_svn);
+	show_hex(s, "report_data", r->report_data, sizeof r->report_data);
 }
 
 static void td(struct show *s, const struct td_report *r)
 {
 	static const char *const rtmr[] = { "rtmr0", "rtmr1", "rtmr2", "rtmr3" };
 
-	hex(s, "tee_tcb_svn", r->tee_tcb_svn, sizeof r->tee_tcb_svn);
-	hex(s, "mr_seam", r->mr_seam, sizeof r->mr_seam);
-	hex(s, "mr_signer_seam", r->mr_signer_seam, sizeof r->mr_signer_seam);
-	hex(s, "seam_attributes", r->seam_attributes, sizeof r->seam_attributes);
-	hex(s, "td_attributes", r->td_attributes, sizeof r->td_attributes);
-	hex(s, "xfam", r->xfam, sizeof r->xfam);
-	hex(s, "mr_td", r->mr_td, sizeof r->mr_td);
-	hex(s, "mr_config_id", r->mr_config_id, sizeof r->mr_config_id);
-	hex(s, "mr_owner", r->mr_owner, sizeof r->mr_owner);
-	hex(s, "mr_owner_config", r->mr_owner_config, sizeof r->mr_owner_config);
+	show_hex(s, "tee_tcb_svn", r->tee_tcb_svn, sizeof r->tee_tcb_svn);
+	show_hex(s, "mr_seam", r->mr_seam, sizeof r->mr_seam);
+	show_hex(s, "mr_signer_seam", r->mr_signer_seam, sizeof r->mr_signer_seam);
+	show_hex(s, "seam_attributes", r->seam_attributes, sizeof r->seam_attributes);
+	show_hex(s, "td_attributes", r->td_attributes, sizeof r->td_attributes);
+	show_hex(s, "xfam", r->xfam, sizeof r->xfam);
+	show_hex(s, "mr_td", r->mr_td, sizeof r->mr_td);
+	show_hex(s, "mr_config_id", r->mr_config_id, sizeof r->mr_config_id);
+	show_hex(s, "mr_owner", r->mr_owner, sizeof r->mr_owner);
+	show_hex(s, "mr_owner_config", r->mr_owner_config, sizeof r->mr_owner_config);
 	for (int i = 0; i < 4; i++)
-		hex(s, rtmr[i], r->rtmr[i], sizeof r->rtmr[i]);
-	hex(s, "report_data", r->report_data, sizeof r->report_data);
+		show_hex(s, rtmr[i], r->rtmr[i], sizeof r->rtmr[i]);
+	show_hex(s, "report_data", r->report_data, sizeof r->report_data);
 	if (r->is_15) {
-		hex(s, "tee_tcb_svn2", r->tee_tcb_svn2, sizeof r->tee_tcb_svn2);
-		hex(s, "mr_service_td", r->mr_service_td, sizeof r->mr_service_td);
+		show_hex(s, "tee_tcb_svn2", r->tee_tcb_svn2, sizeof r->tee_tcb_svn2);
+		show_hex(s, "mr_service_td", r->mr_service_td, sizeof r->mr_service_td);
 	}
 }
 
@@ -136,20 +62,20 @@ static void td_ex(struct show *s, struct span body)
 
 	rd_bytes(&r, QUOTE_TD15);
 	for (size_t i = 0; i < sizeof field / sizeof *field; i++)
-		bytes(s, field[i].name, rd_bytes(&r, field[i].n));
+		show_bytes(s, field[i].name, rd_bytes(&r, field[i].n));
 }
 
 static void header(struct show *s, const struct quote *q)
 {
-	group(s, "header");
-	number(s, "version", q->version);
-	number(s, "attestation_key_type", q->key_type);
-	text(s, "tee_type", span_str(q->tee == QUOTE_TDX ? "tdx" : "sgx"));
-	number(s, "qe_svn", q->qe_svn);
-	number(s, "pce_svn", q->pce_svn);
-	bytes(s, "qe_vendor_id", q->vendor);
-	bytes(s, "user_data", q->user_data);
-	number(s, "body_type", q->body_type);
+	show_group(s, "header");
+	show_number(s, "version", q->version);
+	show_number(s, "attestation_key_type", q->key_type);
+	show_text(s, "tee_type", span_str(q->tee == QUOTE_TDX ? "tdx" : "sgx"));
+	show_number(s, "qe_svn", q->qe_svn);
+	show_number(s, "pce_svn", q->pce_svn);
+	show_bytes(s, "qe_vendor_id", q->vendor);
+	show_bytes(s, "user_data", q->user_data);
+	show_number(s, "body_type", q->body_type);
 }
 
 // "certificate_2": its subject and its validity.
@@ -165,20 +91,20 @@ static void certificate(struct show *s, size_t i, const struct x509 *c)
 	wr_str(&w, " to ");
 	wr_utc(&w, c->not_after);
 	field[sizeof field - 2] = (char)('0' + i);
-	text(s, field, span_of(value, w.bad ? 0 : w.n));
+	show_text(s, field, span_of(value, w.bad ? 0 : w.n));
 }
 
 static void platform(struct show *s, const struct pck *p)
 {
-	group(s, "platform");
-	hex(s, "ppid", p->ppid, sizeof p->ppid);
-	hex(s, "cpu_svn", p->cpu_svn, sizeof p->cpu_svn);
-	number(s, "pce_svn", p->pce_svn);
-	hex(s, "pce_id", p->pce_id, sizeof p->pce_id);
-	hex(s, "fmspc", p->fmspc, sizeof p->fmspc);
-	number(s, "sgx_type", p->sgx_type);
+	show_group(s, "platform");
+	show_hex(s, "ppid", p->ppid, sizeof p->ppid);
+	show_hex(s, "cpu_svn", p->cpu_svn, sizeof p->cpu_svn);
+	show_number(s, "pce_svn", p->pce_svn);
+	show_hex(s, "pce_id", p->pce_id, sizeof p->pce_id);
+	show_hex(s, "fmspc", p->fmspc, sizeof p->fmspc);
+	show_number(s, "sgx_type", p->sgx_type);
 	if (p->has_instance)
-		hex(s, "instance_id", p->instance, sizeof p->instance);
+		show_hex(s, "instance_id", p->instance, sizeof p->instance);
 }
 
 static void certification(struct show *s, const struct quote *q)
@@ -191,20 +117,20 @@ static void certification(struct show *s, const struct quote *q)
 	bool has_pck = false;
 	size_t n;
 
-	group(s, "certification");
-	number(s, "type", q->cert_type);
+	show_group(s, "certification");
+	show_number(s, "type", q->cert_type);
 	if (quote_cert_name(q->cert_type))
-		text(s, "name", span_str(quote_cert_name(q->cert_type)));
-	number(s, "size", q->cert_data.n);
+		show_text(s, "name", span_str(quote_cert_name(q->cert_type)));
+	show_number(s, "size", q->cert_data.n);
 	if (!quote_ppid(q, &named)) {
-		bytes(s, q->cert_type == QUOTE_CERT_PPID ? "ppid" : "encrypted_ppid", named.ppid);
-		hex(s, "cpu_svn", named.cpu_svn, sizeof named.cpu_svn);
-		number(s, "pce_svn", named.pce_svn);
-		hex(s, "pce_id", named.pce_id, sizeof named.pce_id);
+		show_bytes(s, q->cert_type == QUOTE_CERT_PPID ? "ppid" : "encrypted_ppid", named.ppid);
+		show_hex(s, "cpu_svn", named.cpu_svn, sizeof named.cpu_svn);
+		show_number(s, "pce_svn", named.pce_svn);
+		show_hex(s, "pce_id", named.pce_id, sizeof named.pce_id);
 		return;
 	}
 	if (q->cert_type != QUOTE_CERT_PCK_CHAIN && q->cert_type != QUOTE_CERT_PCK) {
-		bytes(s, "data", q->cert_data);
+		show_bytes(s, "data", q->cert_data);
 		return;
 	}
 	for (size_t i = 0; i < CHAIN_MAX && pem_next(&in, der, sizeof der, &n) == 1; i++) {
@@ -224,22 +150,21 @@ void quote_show(struct wr *out, const struct quote *q, bool json)
 	struct sgx_report e;
 
 	header(&s, q);
-	group(&s, "report");
+	show_group(&s, "report");
 	if (!quote_td(q, &t)) {
 		td(&s, &t);
 		if (q->body.n == QUOTE_TD15_EX)
 			td_ex(&s, q->body);
 	} else if (!quote_sgx(q, &e))
 		sgx(&s, &e);
-	group(&s, "signature");
-	bytes(&s, "signature", q->sig);
-	bytes(&s, "attestation_key", q->att_key);
-	group(&s, "qe_report");
+	show_group(&s, "signature");
+	show_bytes(&s, "signature", q->sig);
+	show_bytes(&s, "attestation_key", q->att_key);
+	show_group(&s, "qe_report");
 	sgx_report_read(&e, q->qe_report);
 	sgx(&s, &e);
-	bytes(&s, "signature", q->qe_report_sig);
-	bytes(&s, "auth_data", q->qe_auth);
+	show_bytes(&s, "signature", q->qe_report_sig);
+	show_bytes(&s, "auth_data", q->qe_auth);
 	certification(&s, q);
-	if (json)
-		wr_str(out, "}}\n");
+	show_end(&s);
 }

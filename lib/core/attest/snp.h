@@ -94,6 +94,10 @@ void snp_explain(const struct snp *s, enum reason r, char *out, size_t cap);
 
 const char *snp_product_name(enum snp_product p);             // "Milan", ...
 const char *snp_status_name(const struct snp_result *r);      // "UpToDate" or "OutOfDate"
+// The bytes have the form of a report rather than that of a quote: so that a command takes both.
+bool snp_is_report(struct span bytes);
+// The compiled-in root to try: by the report's CPU, else by the names in the certificates, else Milan's.
+struct span snp_default_root(const struct snp_input *in);
 bool snp_root_product(struct span root, enum snp_product *p); // is it an ARK, of which product
 // The claims every report gives (quote, tcb, collateral, chip_id, ..), added to a verdict.
 void snp_claims(const struct snp_result *r, struct verdict *v);

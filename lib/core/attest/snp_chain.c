@@ -52,6 +52,44 @@ bool snp_root_product(struct span root, enum snp_product *p)
 	return !amd_cert_parse(&c, root) && is_root(&c, p);
 }
 
+// By the name of an authority.
+static bool named_product(const struct amd_cert *c, enum snp_product *p)
+{
+	for (*p = SNP_MILAN; *p < SNP_PRODUCTS; ++*p)
+		if (span_is(c->x.common_name, ask_name[*p]) || span_is(c->x.common_name, ark_name[*p]))
+			return true;
+	return false;
+}
+
+static bool item_product(struct span item, enum snp_product *p)
+{
+	struct rd in = rd_span(item);
+	uint8_t der[SNP_CERT_MAX];
+	struct amd_cert c;
+	size_t n;
+
+	if (item.n && item.p[0] == 0x30)
+		return !amd_cert_parse(&c, item) && named_product(&c, p);
+	for (size_t i = 0; i < SNP_CERTS && pem_next(&in, der, sizeof der, &n) == 1; i++)
+		if (!amd_cert_parse(&c, span_of(der, n)) && named_product(&c, p))
+			return true;
+	return false;
+}
+
+struct span snp_default_root(const struct snp_input *in)
+{
+	struct snp_report r;
+	uint32_t arg[2];
+	enum snp_product p;
+
+	if (!snp_report_read(&r, in->report, arg) && !snp_report_product(&r, &p))
+		return amd_root(p);
+	for (size_t i = 0; i < in->n_items && i < SNP_ITEMS; i++)
+		if (item_product(in->items[i], &p))
+			return amd_root(p);
+	return amd_root(SNP_MILAN);
+}
+
 static int read_root(struct snp_job *j, struct span root)
 {
 	struct amd_cert *c = &j->root;

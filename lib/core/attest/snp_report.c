@@ -97,6 +97,12 @@ enum reason snp_report_read(struct snp_report *r, struct span bytes, uint32_t ar
 	return reserved(r, bytes, arg);
 }
 
+// A quote's second half word is its key type, which is never 0; a report's version has no second half.
+bool snp_is_report(struct span bytes)
+{
+	return bytes.n == SNP_REPORT && !bytes.p[2] && !bytes.p[3];
+}
+
 int snp_report_product(const struct snp_report *r, enum snp_product *out)
 {
 	uint8_t model = r->cpu_model;

@@ -11,7 +11,7 @@ enum verify_next snp_open(struct verify *v)
 	return VERIFY_BEGIN;
 }
 
-void snp_start(struct verify *v, struct span root, enum anchor anchor)
+static struct snp_input input(const struct verify *v)
 {
 	const struct envelope *env = &v->evidence.env;
 	struct snp_input in = { .report = env->quote, .now = v->in.now };
@@ -23,6 +23,20 @@ void snp_start(struct verify *v, struct span root, enum anchor anchor)
 		for (size_t i = 0; i < env->n_chain && i < SNP_ITEMS; i++)
 			in.items[i] = env->chain[i];
 	}
+	return in;
+}
+
+struct span verify_snp_root(const struct verify *v)
+{
+	struct snp_input in = input(v);
+
+	return snp_default_root(&in);
+}
+
+void snp_start(struct verify *v, struct span root, enum anchor anchor)
+{
+	struct snp_input in = input(v);
+
 	snp_begin(&v->snp, &in, root, anchor);
 }
 
