@@ -17,7 +17,6 @@
 #include "base/strings.h"
 #include "core/attest/dcap_text.h"
 #include "core/attest/quote_show.h"
-#include "core/attest/snp_show.h"
 #include "crypto/engine.h"
 
 enum { FILE_MAX = 1 << 20 };
@@ -158,33 +157,14 @@ static int show(const char *path, bool json)
 	auto_free uint8_t *bytes = NULL;
 	uint32_t arg[2] = { 0 };
 	struct span s;
-	struct quote q;
 	struct err e;
 
 	if (read_quote(path, &bytes, &s, &e))
 		return command_fail(&e, json);
-<<<<<<< HEAD
-	enum reason why = quote_parse(&q, s);
-	if (why && why != REASON_QUOTE_BODY_EX) {
-		char text[200];
-		struct wr w = wr_to(text, sizeof text - 1);
-		wr_reason(&w, why, (uint32_t[2]){ q.tee, 0 });
-		err_code(&e, ERR_INPUT, reason_text(why)->code, "%.*s", (int)w.n, text);
-		return command_fail(&e, json);
-	}
-=======
->>>>>>> 81f3d88 (cli: quote show and verify take SEV-SNP reports)
 	auto_free char *text = malloc(QUOTE_SHOW_MAX);
 	struct wr w = wr_to(text, text ? QUOTE_SHOW_MAX : 0);
-	enum reason why;
+	enum reason why = quote_show_any(&w, s, json, arg);
 
-	if (snp_is_report(s)) {
-		why = snp_show(&w, s, json, arg);
-	} else if (!(why = quote_parse(&q, s))) {
-		quote_show(&w, &q, json);
-	} else {
-		arg[0] = q.tee;
-	}
 	if (why)
 		return refuse_to_show(why, arg, json);
 	if (w.bad)

@@ -2,14 +2,6 @@
 
 #include <string.h>
 
-static bool is_amd(struct span der)
-{
-	for (enum snp_product p = SNP_MILAN; p < SNP_PRODUCTS; p++)
-		if (span_eq(der, amd_root(p)))
-			return true;
-	return false;
-}
-
 static void append(struct snp_roots *r, struct span der, enum anchor a)
 {
 	struct snp_trusted *t = &r->root[r->n++];
@@ -32,6 +24,6 @@ int snp_roots_add(struct snp_roots *r, struct span der, struct err *e)
 		return err_code(e, ERR_INPUT, "root.format", "more than %d trusted AMD roots", SNP_ROOTS);
 	if (der.n > SNP_ROOT_MAX)
 		return err_code(e, ERR_INPUT, "root.format", "a root certificate of %zu bytes", der.n);
-	append(r, der, is_amd(der) ? ANCHOR_AMD : ANCHOR_DEVELOPMENT);
+	append(r, der, snp_root_anchor(der));
 	return 0;
 }

@@ -187,18 +187,19 @@ static bool read_extensions(struct amd_cert *c, struct rd *list)
 	return !list->bad;
 }
 
-int amd_cert_parse(struct amd_cert *c, struct span der)
+// `outer`: the algorithm outside, which must be the same inside; empty when there is none.
+static int read_tbs(struct amd_cert *c, struct rd in, struct span outer)
 {
-	struct span unused = { 0 }, outer;
-
-	*c = (struct amd_cert){ .x = { .der = der, .path_limit = X509_NO_PATH_LIMIT } };
-	struct rd in = open_signed(der, &c->x.tbs, &outer, &c->sig);
+	struct span unused = { 0 };
 	struct rd version = der_enter(&in, X509_TAG_VERSION);
+
 	if (der_u32(&version, 2) != 2)
 		in.bad = true;
 	der_end(&version);
 	c->x.serial = der_unsigned(&in, X509_SERIAL_MAX);
-	der_literal(&in, outer);
+	struct span inner = read_algorithm(&in);
+	if (outer.n && !span_eq(inner, outer))
+		in.bad = true;
 	x509_part_name(&in, &c->x.issuer, &unused);
 	struct rd validity = der_enter(&in, DER_SEQUENCE);
 	c->x.not_before = der_time(&validity);
@@ -212,6 +213,26 @@ int amd_cert_parse(struct amd_cert *c, struct span der)
 	if (in.bad || version.bad || validity.bad || holder.bad || list.bad)
 		return -1;
 	return read_extensions(c, &list) ? 0 : -1;
+}
+
+int amd_cert_parse(struct amd_cert *c, struct span der)
+{
+	struct span outer;
+
+	*c = (struct amd_cert){ .x = { .der = der, .path_limit = X509_NO_PATH_LIMIT } };
+	struct rd in = open_signed(der, &c->x.tbs, &outer, &c->sig);
+
+	return read_tbs(c, in, outer);
+}
+
+int amd_tbs_parse(struct amd_cert *c, struct span tbs)
+{
+	struct rd all = rd_span(tbs), in = der_enter(&all, DER_SEQUENCE);
+
+	*c = (struct amd_cert){ .x = { .der = tbs, .tbs = tbs, .path_limit = X509_NO_PATH_LIMIT } };
+	der_end(&all);
+	in.bad = all.bad;
+	return read_tbs(c, in, (struct span){ 0 });
 }
 
 int amd_crl_parse(struct amd_crl *c, struct span der)

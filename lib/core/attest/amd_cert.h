@@ -28,4 +28,6 @@ struct amd_crl {
 };
 
 MUST_USE int amd_cert_parse(struct amd_cert *c, struct span der);
+// A certificate without its signature (TBSCertificate): `sig` stays empty, x.der is x.tbs.
+MUST_USE int amd_tbs_parse(struct amd_cert *c, struct span tbs);
 MUST_USE int amd_crl_parse(struct amd_crl *c, struct span der);

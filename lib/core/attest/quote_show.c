@@ -2,6 +2,7 @@
 
 #include "core/attest/pck.h"
 #include "core/attest/show.h"
+#include "core/attest/snp_show.h"
 #include "core/codec/pem.h"
 #include "core/codec/utc.h"
 
@@ -167,4 +168,21 @@ void quote_show(struct wr *out, const struct quote *q, bool json)
 	show_bytes(&s, "auth_data", q->qe_auth);
 	certification(&s, q);
 	show_end(&s);
+}
+
+enum reason quote_show_any(struct wr *out, struct span bytes, bool json, uint32_t arg[static 2])
+{
+	struct quote q;
+	enum reason why;
+
+	arg[0] = arg[1] = 0;
+	if (snp_is_report(bytes))
+		return snp_show(out, bytes, json, arg);
+	why = quote_parse(&q, bytes);
+	if (why && why != REASON_QUOTE_BODY_EX) {
+		arg[0] = q.tee;
+		return why;
+	}
+	quote_show(out, &q, json);
+	return REASON_OK;
 }

@@ -85,19 +85,21 @@ MUST_USE int snp_report_product(const struct snp_report *r, enum snp_product *ou
 // The certificates of an extended report (GHCB specification: entries of GUID, offset, length) into `in`.
 MUST_USE enum reason snp_table_read(struct snp_input *in, struct span table);
 
-// `root`: DER of a trusted ARK; its name tells the product. Always leaves a valid list of checks.
+// `root`: DER of a trusted ARK, or amd_root(); its name tells the product. Always leaves a valid list of
+// checks.
 void snp_begin(struct snp *s, const struct snp_input *in, struct span root, enum anchor anchor);
 // Bit i of `passed`: check i holds. REASON_OK and the result copied out, or the reason.
 enum reason snp_finish(struct snp *s, uint32_t passed, struct snp_result *out);
 // The sentence for the reason that snp_finish gave, with its numbers; NUL-terminated.
 void snp_explain(const struct snp *s, enum reason r, char *out, size_t cap);
 
-const char *snp_product_name(enum snp_product p);             // "Milan", ...
-const char *snp_status_name(const struct snp_result *r);      // "UpToDate" or "OutOfDate"
+const char *snp_product_name(enum snp_product p);        // "Milan", ...
+const char *snp_status_name(const struct snp_result *r); // "UpToDate" or "OutOfDate"
 // The bytes have the form of a report rather than that of a quote: so that a command takes both.
 bool snp_is_report(struct span bytes);
 // The compiled-in root to try: by the report's CPU, else by the names in the certificates, else Milan's.
 struct span snp_default_root(const struct snp_input *in);
+enum anchor snp_root_anchor(struct span root); // ANCHOR_AMD for AMD's own, else ANCHOR_DEVELOPMENT
 bool snp_root_product(struct span root, enum snp_product *p); // is it an ARK, of which product
 // The claims every report gives (quote, tcb, collateral, chip_id, ..), added to a verdict.
 void snp_claims(const struct snp_result *r, struct verdict *v);

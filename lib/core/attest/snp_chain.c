@@ -45,11 +45,23 @@ static bool is_root(const struct amd_cert *c, enum snp_product *p)
 	return false;
 }
 
+static int parse_root(struct amd_cert *c, struct span root)
+{
+	return amd_is_root(root) ? amd_tbs_parse(c, root) : amd_cert_parse(c, root);
+}
+
 bool snp_root_product(struct span root, enum snp_product *p)
 {
 	struct amd_cert c;
 
-	return !amd_cert_parse(&c, root) && is_root(&c, p);
+	return !parse_root(&c, root) && is_root(&c, p);
+}
+
+enum anchor snp_root_anchor(struct span root)
+{
+	struct amd_cert c;
+
+	return !parse_root(&c, root) && amd_is_root(c.x.tbs) ? ANCHOR_AMD : ANCHOR_DEVELOPMENT;
 }
 
 // By the name of an authority.
@@ -94,12 +106,13 @@ static int read_root(struct snp_job *j, struct span root)
 {
 	struct amd_cert *c = &j->root;
 
-	if (amd_cert_parse(c, root) || !is_root(c, &j->s->result.product))
+	if (parse_root(c, root) || !is_root(c, &j->s->result.product))
 		return snp_fail(j, REASON_SNP_ROOT_FORMAT, 0, 0);
 	if (!in_time(j, c))
 		return snp_fail(j, REASON_SNP_ROOT_TIME, 0, 0);
 	window(j, c->x.not_before, c->x.not_after);
-	return snp_want(j, REASON_SNP_ROOT_FORMAT, SIG_RSA_PSS_SHA384, c->x.tbs, c->key, c->sig);
+	return c->sig.n ? snp_want(j, REASON_SNP_ROOT_FORMAT, SIG_RSA_PSS_SHA384, c->x.tbs, c->key, c->sig)
+			: 0;
 }
 
 // One certificate into its place.
@@ -111,8 +124,10 @@ static int place(struct snp_job *j, struct span der)
 		return snp_fail(j, REASON_SNP_CERT_FORMAT, 0, 0);
 	if (c.csp.p || starts(c.x.common_name, "SEV-VLEK"))
 		return snp_fail(j, REASON_SNP_CERT_VLEK, 0, 0);
-	if (span_eq(c.x.subject, c.x.issuer))
-		return span_eq(der, j->root.x.der) ? 0 : snp_fail(j, REASON_SNP_ROOT_OTHER, 0, 0);
+	if (span_eq(c.x.subject, c.x.issuer) && !span_eq(c.x.tbs, j->root.x.tbs))
+		return snp_fail(j, REASON_SNP_ROOT_OTHER, 0, 0);
+	if (span_eq(c.x.subject, c.x.issuer)) // the root again; nothing in it goes unchecked
+		return snp_want(j, REASON_SNP_ROOT_OTHER, SIG_RSA_PSS_SHA384, c.x.tbs, j->root.key, c.sig);
 	struct amd_cert *to = span_is(c.x.common_name, "SEV-VCEK") ? &j->vcek : &j->ask;
 	if (to->x.der.n)
 		return snp_fail(j, REASON_SNP_CHAIN, 0, 0);

@@ -7,7 +7,11 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "core/attest/amd_cert.h"
+#include "core/codec/pem.h"
 #include "core/hash/sha2.h"
+#include "crypto/sig.h"
+#include "evidence_files.h"
 #include "snp_fixture.h"
 
 #ifdef BIT_STEP // a sanitizer build
@@ -42,7 +46,7 @@ static void other_chains(void **state)
 	fake = m->ark;
 	made_sign_cert(&fake, sig_of(snp_key(3)));
 	m->in.items[2] = span_of(fake.der, fake.n);
-	expect(m, REASON_SNP_ROOT_OTHER);
+	expect_signed(m, REASON_SNP_ROOT_OTHER);
 	// None, one alone, twice, too many, and neither.
 	for (size_t n = 0; n < 2; n++) {
 		m = made_new(SNP_MILAN, 3);
@@ -385,31 +389,49 @@ static void tables(void **state)
 	}
 }
 
+// What is compiled in is what AMD serves: the whole certificates by their digests, and their signatures hold.
 static void roots(void **state)
 {
-	static const char *const want[] = {
-		"69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd",
-		"4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1",
-		"1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a"
+	static const struct {
+		const char *file, *digest;
+	} want[] = {
+		{ "ask_ark_milan.pem", "69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd" },
+		{ "ask_ark_genoa.pem", "4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1" },
+		{ "ask_ark_turin_vcek.pem",
+		  "1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a" },
 	};
+	static uint8_t der[4096];
 	enum snp_product p;
-	struct sha256 h;
 	uint8_t digest[32];
 	char text[65];
 
 	(void)state;
 	for (enum snp_product i = SNP_MILAN; i < SNP_PRODUCTS; i++) {
+		struct span pem = file_read("real/go-sev-guest/verify/trust", want[i].file);
 		struct wr w = wr_to(text, sizeof text);
-		sha256_init(&h);
-		sha256_add(&h, amd_root(i).p, amd_root(i).n);
-		sha256_end(&h, digest);
+		struct rd in = rd_span(pem);
+		struct amd_cert c;
+		size_t n;
+		assert_int_equal(pem_next(&in, der, sizeof der, &n), 1); // the ASK
+		assert_int_equal(pem_next(&in, der, sizeof der, &n), 1);
+		sha256(der, n, digest);
 		wr_hex(&w, digest, 32);
-		assert_memory_equal(text, want[i], 64);
+		assert_memory_equal(text, want[i].digest, 64);
+		assert_int_equal(amd_cert_parse(&c, span_of(der, n)), 0);
+		assert_true(span_eq(c.x.tbs, amd_root(i)));
+		struct sig_check self = { 0, SIG_RSA_PSS_SHA384, c.x.tbs, c.key, c.sig };
+		assert_true(sig_verify(&self));
 		assert_true(snp_root_product(amd_root(i), &p) && p == i);
+		assert_true(snp_root_product(span_of(der, n), &p) && p == i);
+		assert_int_equal(snp_root_anchor(span_of(der, n)), ANCHOR_AMD);
+		assert_int_equal(snp_root_anchor(amd_root(i)), ANCHOR_AMD);
 	}
+	file_free_all();
 	assert_int_equal(amd_root(SNP_PRODUCTS).n, 0);
 	assert_string_equal(snp_product_name(SNP_PRODUCTS), "unknown");
 	assert_false(snp_root_product(span_str("0"), &p));
+	struct made *m = made_new(SNP_MILAN, 3);
+	assert_int_equal(snp_root_anchor(span_of(m->ark.der, m->ark.n)), ANCHOR_DEVELOPMENT);
 }
 
 int main(void)
