@@ -34,6 +34,7 @@ struct engine {
 	size_t anchors;
 	struct trusted anchor[ANCHORS];
 	struct snp_roots snp;
+	bool has_development;
 	EVP_MD *sha256;
 	EVP_MD_CTX *md;
 	EVP_PKEY_CTX *maker; // makes public keys from bytes
@@ -89,13 +90,10 @@ void engine_free(struct engine *g)
 	free(g);
 }
 
-int engine_add_root(struct engine *g, struct span der, struct err *e)
+static int add_quote_root(struct engine *g, struct span der, struct err *e)
 {
 	struct trusted *t = &g->anchor[g->anchors];
-	enum snp_product product;
 
-	if (snp_root_product(der, &product))
-		return snp_roots_add(&g->snp, der, e);
 	if (g->anchors == ANCHORS)
 		return err_code(e, ERR_INPUT, "root.format", "more than %d trusted roots", ANCHORS);
 	if (!der.n || der.n > ANCHOR_MAX)
@@ -107,21 +105,37 @@ int engine_add_root(struct engine *g, struct span der, struct err *e)
 	return 0;
 }
 
+static bool is_development(struct span der, bool is_snp)
+{
+	return is_snp ? snp_root_anchor(der) == ANCHOR_DEVELOPMENT : !span_eq(der, intel_root());
+}
+
+int engine_add_root(struct engine *g, struct span der, struct err *e)
+{
+	enum snp_product product;
+	bool is_snp = snp_root_product(der, &product);
+
+	if (is_snp ? snp_roots_add(&g->snp, der, e) : add_quote_root(g, der, e))
+		return -1;
+	g->has_development = g->has_development || is_development(der, is_snp);
+	return 0;
+}
+
+// For both kinds of evidence, so that each says what is wrong with a root of the other kind.
 int engine_only_root(struct engine *g, struct span der, struct err *e)
 {
+	enum snp_product product;
+
 	g->anchors = g->snp.n = 0;
-	return engine_add_root(g, der, e);
+	if (add_quote_root(g, der, e) || snp_roots_add(&g->snp, der, e))
+		return -1;
+	g->has_development = is_development(der, snp_root_product(der, &product));
+	return 0;
 }
 
 bool engine_has_development(const struct engine *g)
 {
-	for (size_t i = 0; i < g->anchors; i++)
-		if (g->anchor[i].anchor == ANCHOR_DEVELOPMENT)
-			return true;
-	for (size_t i = 0; i < g->snp.n; i++)
-		if (g->snp.root[i].anchor == ANCHOR_DEVELOPMENT)
-			return true;
-	return false;
+	return g->has_development;
 }
 
 const struct snp_roots *engine_snp_roots(const struct engine *g)
@@ -321,7 +335,7 @@ int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_resul
 
 	*out = (struct dcap_result){ 0 };
 	if (!g->anchors)
-		return err_code(e, ERR_INPUT, "root.format", "the trusted root is not one for quotes");
+		return err_code(e, ERR_INPUT, "root.format", "no root is trusted for quotes");
 	for (size_t i = 0; i < g->anchors; i++) {
 		dcap_begin(&g->work, in, engine_collateral(g, in->collateral, i));
 		enum reason why = dcap_finish(

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "core/attest/snp.h"
 
-enum { SNP_ROOTS = 8, SNP_ROOT_MAX = 2048 };
+enum { SNP_ROOTS = 8, SNP_ROOT_MAX = 4096 };
 
 struct snp_roots {
 	size_t n;

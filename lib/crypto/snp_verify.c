@@ -14,8 +14,6 @@ int snp_verify(struct engine *g, const struct snp_input *in, struct snp_result *
 	*out = (struct snp_result){ 0 };
 	if (!s)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (!roots->n)
-		return err_code(e, ERR_INPUT, "snp.root_format", "the trusted root is none of AMD's kind");
 	for (size_t i = 0; i < roots->n; i++) {
 		const struct snp_trusted *t = &roots->root[i];
 		snp_begin(s, in, span_of(t->der, t->n), t->anchor);

@@ -42,6 +42,9 @@ struct span quote_unhex(uint8_t *p, size_t n)
 		s.n--;
 	if (s.n > 2 && s.p[0] == '0' && (s.p[1] == 'x' || s.p[1] == 'X'))
 		s = span_of(s.p + 2, s.n - 2);
+	for (size_t i = 0; i < s.n; i++) // all of it, before a byte is overwritten
+		if (hex_digit(s.p[i]) < 0)
+			return span_of(p, n);
 	if (!s.n || hex_decode(p, s.n / 2, s))
 		return span_of(p, n);
 	return span_of(p, s.n / 2);

@@ -8,6 +8,7 @@
 
 #include "core/codec/base64.h"
 #include "crypto/engine.h"
+#include "crypto/intel_root.h"
 #include "evidence_files.h"
 
 #define GO      "real/go-sev-guest/verify/testdata"
@@ -187,9 +188,18 @@ static void trusted_roots(void **state)
 	assert_int_equal(engine_add_root(g, amd_root(SNP_MILAN), &e), 0);
 	assert_int_equal(snp_verify(g, &in, &result, &e), 0);
 	assert_false(engine_has_development(g));
+	// A root of the other kind is told apart.
 	struct dcap_result quote;
-	assert_int_not_equal(dcap_verify(g, &(struct dcap_input){ 0 }, &quote, &e), 0);
+	struct dcap_input dcap = { .quote = file_read("real/dcap-qvl", "tdx_quote"),
+				   .collateral = file_read("real/dcap-qvl", "tdx_quote_collateral.json"),
+				   .now = 1750588248 };
+	assert_int_equal(engine_only_root(g, amd_root(SNP_MILAN), &e), 0);
+	assert_int_not_equal(dcap_verify(g, &dcap, &quote, &e), 0);
 	assert_string_equal(e.code, "root.format");
+	assert_int_equal(engine_only_root(g, intel_root(), &e), 0);
+	assert_false(engine_has_development(g));
+	assert_int_not_equal(snp_verify(g, &in, &result, &e), 0);
+	assert_string_equal(e.code, "snp.root_format");
 	engine_free(g);
 }
 
