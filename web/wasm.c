@@ -42,6 +42,8 @@ static size_t listed_n;
 
 static struct dcap dcap;
 static struct dcap_input dcap_in;
+static struct snp snp;
+static bool is_report; // the first input is an SEV-SNP report, not a quote
 
 static struct verify verify;
 static uint8_t verify_room[VERIFY_SCRATCH(VERIFY_EVIDENCE_MAX)];
@@ -118,10 +120,41 @@ uint32_t EXPORT(out_size)(void)
 	return text.bad ? 0 : text.n;
 }
 
-// A quote and its collateral: the number of checks to run.
+static uint32_t report_begin(struct span report, uint64_t now)
+{
+	struct snp_input input = {
+		.report = report, .items = { given(IN_COLLATERAL) }, .n_items = 1, .now = now
+	};
+	struct span r = in_n[IN_ROOT] ? given(IN_ROOT) : snp_default_root(&input);
+
+	snp_begin(&snp, &input, r, snp_root_anchor(r));
+	listed = snp.check;
+	return listed_n = snp.checks;
+}
+
+static uint32_t report_finish(uint32_t passed)
+{
+	static struct snp_result r;
+	static struct verdict v;
+	char error[TEXT_MAX];
+	enum reason why = snp_finish(&snp, passed, &r);
+
+	snp_explain(&snp, why, error, sizeof error);
+	text = wr_to(out, sizeof out);
+	snp_verdict(&v, why ? NULL : &r, reason_text(why)->code, error);
+	snp_json(&text, why ? NULL : &r, &v);
+	return v.ok;
+}
+
+// A quote and its collateral, or an SEV-SNP report and its certificates (PEM): the number of checks to run.
 uint32_t EXPORT(quote_begin)(uint32_t now_high, uint32_t now_low)
 {
-	dcap_in = (struct dcap_input){ .quote = quote_unhex(evidence, in_n[IN_EVIDENCE]),
+	struct span bytes = quote_unhex(evidence, in_n[IN_EVIDENCE]);
+
+	is_report = snp_is_report(bytes);
+	if (is_report)
+		return report_begin(bytes, (uint64_t)now_high << 32 | now_low);
+	dcap_in = (struct dcap_input){ .quote = bytes,
 				       .collateral = given(IN_COLLATERAL),
 				       .now = (uint64_t)now_high << 32 | now_low };
 	dcap_collateral_read(&collateral, dcap_in.collateral, root(), anchor());
@@ -147,6 +180,9 @@ uint32_t EXPORT(quote_finish)(uint32_t passed)
 	static struct dcap_result r;
 	static struct verdict v;
 	char error[TEXT_MAX];
+
+	if (is_report)
+		return report_finish(passed);
 	enum reason why = dcap_finish(&dcap, passed, &r);
 
 	dcap_explain(&dcap, why, error, sizeof error);
@@ -202,12 +238,9 @@ uint32_t EXPORT(evidence_roots)(void)
 
 static void begin_snp(enum snp_product i)
 {
-	bool is_amd = !in_n[IN_ROOT];
-	struct span der = is_amd ? amd_root(i) : given(IN_ROOT);
+	struct span der = in_n[IN_ROOT] ? given(IN_ROOT) : amd_root(i);
 
-	for (enum snp_product p = SNP_MILAN; p < SNP_PRODUCTS; p++)
-		is_amd |= span_eq(der, amd_root(p));
-	verify_begin_snp(&verify, der, is_amd ? ANCHOR_AMD : ANCHOR_DEVELOPMENT);
+	verify_begin_snp(&verify, der, snp_root_anchor(der));
 }
 
 // The number of checks to run under the root of that number.
@@ -251,18 +284,16 @@ static uint32_t refuse(const char *why, struct span error)
 
 static uint32_t decode(struct span bytes)
 {
-	struct quote q;
-	enum reason why = quote_parse(&q, bytes);
+	uint32_t arg[2];
 	uint8_t error[TEXT_MAX];
 	struct wr w = wr_to(error, sizeof error);
 
-	if (why && why != REASON_QUOTE_BODY_EX) {
-		wr_reason(&w, why, (uint32_t[2]){ q.tee, 0 });
-		return refuse(reason_text(why)->code, span_of(error, w.n));
-	}
 	text = wr_to(out, sizeof out);
-	quote_show(&text, &q, true);
-	return 1;
+	enum reason why = quote_show_any(&text, bytes, true, arg);
+	if (!why)
+		return 1;
+	wr_reason(&w, why, arg);
+	return refuse(reason_text(why)->code, span_of(error, w.n));
 }
 
 // The quote that is in the first input, decoded: the text of `dstack quote show --json`, or why not.

@@ -90,10 +90,15 @@ void engine_free(struct engine *g)
 	free(g);
 }
 
-static int add_quote_root(struct engine *g, struct span der, struct err *e)
+int engine_add_root(struct engine *g, struct span der, struct err *e)
 {
 	struct trusted *t = &g->anchor[g->anchors];
+	enum snp_product product;
 
+	if (snp_root_product(der, &product)) {
+		g->has_development |= snp_root_anchor(der) == ANCHOR_DEVELOPMENT;
+		return snp_roots_add(&g->snp, der, e);
+	}
 	if (g->anchors == ANCHORS)
 		return err_code(e, ERR_INPUT, "root.format", "more than %d trusted roots", ANCHORS);
 	if (!der.n || der.n > ANCHOR_MAX)
@@ -102,35 +107,15 @@ static int add_quote_root(struct engine *g, struct span der, struct err *e)
 	t->n = der.n;
 	memcpy(t->der, der.p, der.n);
 	g->anchors++;
+	g->has_development |= t->anchor == ANCHOR_DEVELOPMENT;
 	return 0;
 }
 
-static bool is_development(struct span der, bool is_snp)
-{
-	return is_snp ? snp_root_anchor(der) == ANCHOR_DEVELOPMENT : !span_eq(der, intel_root());
-}
-
-int engine_add_root(struct engine *g, struct span der, struct err *e)
-{
-	enum snp_product product;
-	bool is_snp = snp_root_product(der, &product);
-
-	if (is_snp ? snp_roots_add(&g->snp, der, e) : add_quote_root(g, der, e))
-		return -1;
-	g->has_development = g->has_development || is_development(der, is_snp);
-	return 0;
-}
-
-// For both kinds of evidence, so that each says what is wrong with a root of the other kind.
 int engine_only_root(struct engine *g, struct span der, struct err *e)
 {
-	enum snp_product product;
-
 	g->anchors = g->snp.n = 0;
-	if (add_quote_root(g, der, e) || snp_roots_add(&g->snp, der, e))
-		return -1;
-	g->has_development = is_development(der, snp_root_product(der, &product));
-	return 0;
+	g->has_development = false;
+	return engine_add_root(g, der, e);
 }
 
 bool engine_has_development(const struct engine *g)

@@ -26,13 +26,6 @@ static struct snp_input input(const struct verify *v)
 	return in;
 }
 
-struct span verify_snp_root(const struct verify *v)
-{
-	struct snp_input in = input(v);
-
-	return snp_default_root(&in);
-}
-
 void snp_start(struct verify *v, struct span root, enum anchor anchor)
 {
 	struct snp_input in = input(v);

@@ -131,7 +131,6 @@ void verify_begin(struct verify *v, const struct dcap_collateral *col);
 // An SEV-SNP report has no collateral: it begins with the DER of one trusted root, which must stay, too.
 bool verify_is_snp(const struct verify *v);
 void verify_begin_snp(struct verify *v, struct span root, enum anchor anchor);
-struct span verify_snp_root(const struct verify *v); // AMD's for this report: for callers with no others
 // The checks that verify_begin listed: always a valid list, of at most SIG_CHECKS.
 size_t verify_checks(const struct verify *v, const struct sig_check **checks);
 // The refusal that verify_begin found already, REASON_OK when none: checks behind it cannot matter any more.
