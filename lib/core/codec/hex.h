@@ -1,4 +1,6 @@
 // hex - bytes from hexadecimal digits, exactly as many as asked for. Writing them is wr_hex in buf.h.
+//
+// What is refused may still have been written over: only decode in place what is known to be digits.
 #pragma once
 #include "core/codec/buf.h"
 
