@@ -197,14 +197,14 @@ static int read_edit(struct recipe *r, struct json v, struct forge_edit *ed, str
 	ed->layer = (enum forge_layer)layer;
 	ed->op = (enum forge_op)op;
 	if (json_kind(m[1]) != JSON_NONE && json_bool(m[1], &ed->late))
-		return bad(e, "edit.late", "true or false");
+		return bad(e, "late of an edit", "true or false");
 	if (json_kind(m[3]) != JSON_NONE) {
 		if (json_u64(m[3], SIZE_MAX - 1, &n))
-			return bad(e, "edit.at", "an offset");
+			return bad(e, "at of an edit", "an offset");
 		ed->at = (size_t)n;
 	}
 	if (json_kind(m[4]) != JSON_NONE && json_u64(m[4], SIZE_MAX, &n))
-		return bad(e, "edit.n", "a number");
+		return bad(e, "n of an edit", "a number");
 	ed->n = (size_t)n;
 	if ((json_kind(m[5]) != JSON_NONE && read_text(r, m[5], &path)) ||
 	    (json_kind(m[6]) != JSON_NONE && read_text(r, m[6], &ed->from)) ||
