@@ -76,7 +76,7 @@ static int read_record(struct record *r, struct rd *in, const uint8_t *last, uin
 		       struct fault *f)
 {
 	*r = (struct record){ 0 };
-	if (rd_left(in) < 4 || in->p >= last)
+	if (in->p >= last)
 		return 0;
 	r->index = rd_le32(in);
 	if (r->index == log_end)

@@ -23,10 +23,11 @@ int hex_decode(uint8_t *out, size_t n, struct span s)
 
 	if (s.n % 2 || s.n / 2 != n)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		int hi = value_of(s.p[2 * i]), lo = value_of(s.p[2 * i + 1]);
-		bad |= hi | lo; // only what is no digit is negative
-		out[i] = (uint8_t)((unsigned)hi << 4 | (unsigned)lo);
-	}
-	return bad < 0 ? -1 : 0;
+	for (size_t i = 0; i < s.n; i++)
+		bad |= value_of(s.p[i]); // only what is no digit is negative
+	if (bad < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (uint8_t)(value_of(s.p[2 * i]) << 4 | value_of(s.p[2 * i + 1]));
+	return 0;
 }

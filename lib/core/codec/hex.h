@@ -4,5 +4,6 @@
 #pragma once
 #include "core/codec/buf.h"
 
-int hex_digit(uint8_t c);                                       // -1 when it is none
-MUST_USE int hex_decode(uint8_t *out, size_t n, struct span s); // either case; -1 unless s is n bytes in hex
+int hex_digit(uint8_t c); // -1 when it is none
+// Either case. -1, and nothing written, unless s is n bytes in hex; `out` may be where s is.
+MUST_USE int hex_decode(uint8_t *out, size_t n, struct span s);
