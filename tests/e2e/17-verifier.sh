@@ -141,7 +141,8 @@ check "upstream's members, no others" answers "$m/quote.json" '(keys | join(" ")
 	(.details | keys | join(" ")) == "acpi_tables_verified advisory_ids app_info boot_info event_log_verified key_provider os_image_hash_verified os_image_is_dev os_image_version quote_verified report_data tcb_status tee_variant"'
 check "boot_info is what a policy is asked with" answers "$m/quote.json" \
 	'.details.boot_info | .teeVariant == "dstack-tdx" and .tcbStatus == "UpToDate" and (.appId | length) == 40 and (.osImageHash | length) == 64'
-dstack verify "$m/quote.json" --pccs-url "$pccs" --development-root "$m/pki/root.pem" --image-dir "$work/images-main" --json >"$work/verdict" 2>/dev/null
+dstack verify "$m/quote.json" --collateral "$work"/collateral-main/tdx-*.json --development-root "$m/pki/root.pem" --image-dir "$work/images-main" --json >"$work/verdict" 2>/dev/null
+# Of the same collateral: that of the service, out of its cache.
 check "its verdict is the text of dstack verify --json" grep -qFf "$work/verdict" <(post "$m/quote.json")
 check "the attestation form" answers "$m/envelope.json" '.is_valid and .details.app_info.app_id == "a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0"'
 check "another base" answers "$m/other-base.json" \
@@ -150,10 +151,13 @@ check "another log" answers "$m/other-event.json" \
 	'(.is_valid | not) and (.reason | startswith("Event log verification failed: ")) and .details.app_info == null and (.details | has("boot_info") | not)'
 check "an image minted for its measurement is not verified" answers "$m/lite.json" \
 	'(.is_valid | not) and (.reason | startswith("OS image hash verification failed: ")) and .details.os_image_hash_verified == false'
-for f in "$samples"/*.json; do
+for f in "$samples"/tdx-*.json; do # without collateral for them here
 	check "the sample ${f##*/} is judged, not believed" answers "$f" \
 		'(.is_valid | not) and (.reason | startswith("Quote verification failed: ")) and .verdict.ok == false'
 done
+check "the sample of SEV-SNP: no launch measurement is allowed" answers "$samples/sev-snp-attestation.json" \
+	'(.is_valid | not) and .verdict.ok == false and .details.app_info == null'
+
 
 # ---- hostile requests
 python3 - "$work" <<'END'

@@ -33,8 +33,8 @@ static struct {
 	int fd;
 	uint16_t port;
 	atomic_int requests, delay_ms;
-	const char *status; // NULL: the archive
-	bool endless;
+	_Atomic(const char *) status; // NULL: the archive
+	atomic_bool endless;
 } source;
 
 static void *serve(void *arg)
@@ -44,17 +44,18 @@ static void *serve(void *arg)
 		int c = accept4(source.fd, NULL, NULL, SOCK_CLOEXEC);
 		char head[4096];
 		struct sb out = { 0 };
+		const char *status;
 
 		source.requests++;
 		if (recv(c, head, sizeof head, 0) <= 0)
 			abort();
 		time_sleep_ms((uint64_t)source.delay_ms);
-		sb_fmt(&out, "HTTP/1.1 %s\r\nConnection: close\r\n",
-		       source.status ? source.status : "200 OK");
+		status = source.status;
+		sb_fmt(&out, "HTTP/1.1 %s\r\nConnection: close\r\n", status ? status : "200 OK");
 		if (!source.endless)
-			sb_fmt(&out, "Content-Length: %zu\r\n", source.status ? 0 : archive.n);
+			sb_fmt(&out, "Content-Length: %zu\r\n", status ? 0 : archive.n);
 		sb_str(&out, "\r\n");
-		if (!source.status)
+		if (!status)
 			sb_put(&out, archive.p, archive.n);
 		if (send(c, out.p, out.n, MSG_NOSIGNAL) < 0)
 			abort();
