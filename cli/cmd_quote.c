@@ -49,7 +49,7 @@ static int read_quote(const char *path, uint8_t **out, struct span *quote, struc
 
 struct verify_args {
 	const char *quote, *collateral, *root, *at, *crl;
-	bool json;
+	bool json, intel_components;
 };
 
 // `json`: the text to print instead, NULL: for people.
@@ -119,7 +119,7 @@ AUTO_DEFINE(struct engine *, engine_free)
 static int verify(const struct verify_args *a)
 {
 	auto_free uint8_t *quote = NULL, *collateral = NULL, *root = NULL, *crl = NULL;
-	struct dcap_input in = { .now = (uint64_t)time(NULL) };
+	struct dcap_input in = { .now = (uint64_t)time(NULL), .intel_components = a->intel_components };
 	struct err e;
 	size_t n, crl_n = 0;
 	AUTO(engine_free_auto) struct engine *g = engine_new(&e);
@@ -176,13 +176,10 @@ static int show(const char *path, bool json)
 int cmd_quote(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "quote", required_argument, NULL, 'q' },
-		{ "collateral", required_argument, NULL, 'c' },
-		{ "at", required_argument, NULL, 'a' },
-		{ "root", required_argument, NULL, 'r' },
-		{ "crl", required_argument, NULL, 'l' },
-		{ "json", no_argument, NULL, 'j' },
-		{ 0 },
+		{ "quote", required_argument, NULL, 'q' }, { "collateral", required_argument, NULL, 'c' },
+		{ "at", required_argument, NULL, 'a' },    { "root", required_argument, NULL, 'r' },
+		{ "crl", required_argument, NULL, 'l' },   { "tdx-components", required_argument, NULL, 't' },
+		{ "json", no_argument, NULL, 'j' },        { 0 },
 	};
 	struct verify_args a = { 0 };
 
@@ -202,6 +199,11 @@ int cmd_quote(int argc, char **argv)
 			break;
 		case 'l':
 			a.crl = optarg;
+			break;
+		case 't':
+			if (strcmp(optarg, "all") != 0 && strcmp(optarg, "intel") != 0)
+				return command_usage("quote");
+			a.intel_components = !strcmp(optarg, "intel");
 			break;
 		case 'j':
 			a.json = true;

@@ -73,6 +73,9 @@ static const char help_quote[] =
 	"  --crl FILE       of an SEV-SNP report: AMD's revocation list, DER\n"
 	"  --at UNIX        time to judge at (default now)\n"
 	"  --root FILE.der  the only root accepted (default: Intel's)\n"
+	"  --tdx-components all|intel\n"
+	"                   compare all 16 TDX components (default), or as Intel does not the first two\n"
+	"                   when the TDX module has a version\n"
 	"  show FILE        header, registers and chain, unchecked\n"
 	"  --json           the verdict, or the fields, as one JSON object\n"
 	"Exit 0 accepted or shown, 5 not trusted, 2 unreadable.";

@@ -298,6 +298,7 @@ static int open_trust(struct gateway *g, struct err *e)
 	struct trust_config c = { .pccs_url = or_null(s->pccs_url),
 				  .cache_dir = or_null(s->cache_dir),
 				  .collateral_compat = s->allow_older_collateral,
+				  .intel_components = s->intel_components,
 				  .image_dir = or_null(s->image_dir),
 				  .development_root = or_null(s->development_root),
 				  .insecure_development = s->insecure_development };

@@ -80,6 +80,8 @@ const struct config_key settings_keys[] = {
 	{ "attestation.cache_dir", CONFIG_STRING, .def = "", .doc = "collateral cache; empty: memory only" },
 	{ "attestation.allow_older_collateral", CONFIG_BOOL,
 	  .doc = "accept, with a label, collateral older than seen before" },
+	{ "attestation.intel_tdx_components", CONFIG_BOOL,
+	  .doc = "judge a TDX module that has a version by its identity alone, as Intel does" },
 	{ "attestation.image_dir", CONFIG_STRING, .def = "",
 	  .doc = "folder of guest images that are accepted" },
 	{ "attestation.development_root", CONFIG_STRING, .def = "",
@@ -194,6 +196,7 @@ static void texts(struct settings *s, const struct config *c)
 	s->pccs_url = config_str(c, "attestation.pccs_url");
 	s->cache_dir = config_str(c, "attestation.cache_dir");
 	s->allow_older_collateral = config_bool(c, "attestation.allow_older_collateral");
+	s->intel_components = config_bool(c, "attestation.intel_tdx_components");
 	s->image_dir = config_str(c, "attestation.image_dir");
 	s->development_root = config_str(c, "attestation.development_root");
 }

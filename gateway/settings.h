@@ -18,7 +18,7 @@ struct settings {
 	uint32_t external_port, agent_port, workers, max_connections;
 	struct reactor_config reactor;
 	const char *pccs_url, *cache_dir, *image_dir, *development_root;
-	bool allow_older_collateral;
+	bool allow_older_collateral, intel_components;
 	bool attestation, attestation_required, insecure_development;
 };
 

@@ -12,7 +12,7 @@ struct kms_config {
 	struct keystore_config keys;
 	const char *policy_file, *image_dir;
 	const char *pccs_url, *cache_dir, *development_root; // "" when not set
-	bool insecure_development, allow_older_collateral;
+	bool insecure_development, allow_older_collateral, intel_components;
 	int64_t leaf_days;
 };
 

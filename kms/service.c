@@ -49,6 +49,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 		.pccs_url = or_null(c->pccs_url),
 		.cache_dir = or_null(c->cache_dir),
 		.collateral_compat = c->allow_older_collateral,
+		.intel_components = c->intel_components,
 		.image_dir = c->image_dir,
 		.development_root = or_null(c->development_root),
 		.insecure_development = c->insecure_development,

@@ -18,6 +18,7 @@ int checker_init(struct checker *k, const struct verifier_config *c, struct err 
 		.pccs_url = or_null(c->pccs_url),
 		.cache_dir = or_null(c->cache_dir),
 		.collateral_compat = c->allow_older_collateral,
+		.intel_components = c->intel_components,
 		.image_dir = c->image_dir,
 		.development_root = or_null(c->root),
 		.insecure_development = *c->root,

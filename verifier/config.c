@@ -42,6 +42,8 @@ const struct config_key verifier_config_keys[] = {
 	  .doc = "keeps collateral between starts; empty: memory only" },
 	{ "attestation.allow_older_collateral", CONFIG_BOOL,
 	  .doc = "accept, with a label, collateral older than seen before" },
+	{ "attestation.intel_tdx_components", CONFIG_BOOL,
+	  .doc = "judge a TDX module that has a version by its identity alone, as Intel does" },
 	{ "attestation.development_root", CONFIG_STRING,
 	  .doc = "certificate of a development root; needs insecure_development" },
 	{ "attestation.urls.pccs", CONFIG_STRING, .doc = "collateral service; empty: Intel's" },
@@ -209,6 +211,7 @@ static int load(struct verifier_config *c, struct err *e)
 	c->pccs_url = config_str(c->file, "attestation.urls.pccs");
 	c->cache_dir = config_str(c->file, "attestation.cache_dir");
 	c->allow_older_collateral = config_bool(c->file, "attestation.allow_older_collateral");
+	c->intel_components = config_bool(c->file, "attestation.intel_tdx_components");
 	c->workers = config_int(c->file, "workers");
 	c->queue = config_int(c->file, "queue");
 	return load_address(c, e) || check_image_url(c->image_url, e) || load_allowed(c, e) ||

@@ -16,7 +16,7 @@ struct verifier_config {
 	uint8_t allowed[VERIFIER_ALLOWED_MAX][32]; // images accepted by the measurement that evidence brings
 	char policy[VERIFIER_POLICY_MAX];          // expectations: allowed launch measurements of SEV-SNP
 	const char *pccs_url, *cache_dir;          // "" when not set
-	bool allow_older_collateral;
+	bool allow_older_collateral, intel_components;
 	const char *root; // a development root, "" when not set
 	int64_t workers, queue;
 };

@@ -33,6 +33,7 @@ struct trust {
 	struct engine *engine;
 	struct images *images;
 	bool has_images; // a folder is configured
+	bool intel_components;
 	struct kept *kept;
 	size_t next;
 };
@@ -78,6 +79,7 @@ struct trust *trust_new(const struct trust_config *c, struct err *e)
 	}
 	pthread_mutex_init(&t->lock, NULL);
 	t->has_images = c->image_dir;
+	t->intel_components = c->intel_components;
 	struct pccs_config source = { .url = c->pccs_url,
 				      .cache_dir = c->cache_dir,
 				      .compat = c->collateral_compat };
@@ -272,6 +274,7 @@ static int check(struct trust *t, struct trust_result *out, struct verify_input 
 	in->collateral = x->collateral;
 	in->now = x->now ? x->now : time_now();
 	in->boottime = x->boottime;
+	in->intel_components = t->intel_components;
 	in->any_tcb = !x->judge_tcb;
 	if (!in->binding)
 		in->binding = VERIFY_BIND_STATED;

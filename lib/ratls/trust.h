@@ -20,6 +20,7 @@ struct trust_config {
 	const char *pccs_url;   // base URL; NULL: Intel's PCS
 	const char *cache_dir;  // disk cache of collateral; NULL: memory only
 	bool collateral_compat; // label collateral that is older than seen before instead of refusing it
+	bool intel_components;  // Intel's rule for TDX components (docs/formats/dcap.md, step 13)
 	const char *image_dir;  // folder of image folders (each with sha256sum.txt); NULL: none, so never ok
 	const char *development_root; // DER or PEM file; NULL: Intel only
 	struct span only_root; // DER of the one root trusted instead of Intel's; empty: Intel and the above

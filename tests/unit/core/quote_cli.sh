@@ -1,8 +1,8 @@
 #!/bin/bash
 # `dstack quote verify` and `quote show`: forms, JSON and exit statuses that scripts rely on.
-#   quote_cli.sh DSTACK EVIDENCE-FOLDER
+#   quote_cli.sh DSTACK EVIDENCE-FOLDER DSTACK-SOFTTEE
 set -euo pipefail
-dstack=$1 real=$2/real mutants=$2/mutants/blobs
+dstack=$1 real=$2/real mutants=$2/mutants/blobs softtee=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -60,4 +60,29 @@ check "a quote is shown" 0 "$dstack" quote show "$real/dcap-qvl/tdx_quote" --jso
 has "with its fields" '.header.version == 4 and (.report.rtmr3 | length) == 96 and .platform.fmspc == "b0c06f000000"'
 check "for people, too" 0 "$dstack" quote show "$real/dcap-qvl/sgx_quote"
 check "what is no quote is not shown" 2 "$dstack" quote show "$real/dcap-qvl/intel-root-ca.der" --json
+
+forged=(--quote "$work/q" --collateral "$work/c" --root "$work/root.der")
+level() # level STATUS SVN: a TCB level that needs SVN in the first TDX component
+{
+	printf '{"tcb":{"sgxtcbcomponents":[%s],"pcesvn":0,"tdxtcbcomponents":[{"svn":%s},%s]},"tcbDate":"2024-11-13T00:00:00Z","tcbStatus":"%s"}' \
+		"$zeros,{\"svn\":0}" "$2" "$zeros" "$1"
+}
+zeros=$(printf '{"svn":0},%.0s' {1..14})'{"svn":0}'
+check "evidence is forged" 0 "$softtee" forge "${forged[@]}" --set tcb_info.tcbLevels="[$(level UpToDate 9),$(level OutOfDate 0)]"
+check "all TDX components count" 0 "$dstack" quote verify "${forged[@]}" --tdx-components all --json
+has "by which it is out of date" '.status == "OutOfDate"'
+check "Intel leaves the first two to the module's identity" 0 "$dstack" quote verify "${forged[@]}" --tdx-components intel --json
+has "by which it is up to date" '.status == "UpToDate"'
+check "there is no third rule" 2 "$dstack" quote verify "${forged[@]}" --tdx-components none
+check "a TD 1.5 Ex quote is forged" 0 "$softtee" forge --set kind=tdx5-ex --set td.td_attributes=0000001000000000 "${forged[@]}"
+check "and shown" 0 "$dstack" quote show "$work/q" --json
+has "whole" '.report.vmid == "00" and (.report.td_id | length) == 64 and .certification.type == 5'
+check "but not trusted" 5 "$dstack" quote verify "${forged[@]}" --json
+has "by its name" '.code == "quote.body_ex" and (.error | contains("TD 1.5 Ex"))'
+check "a quote that names its platform by PPID is forged" 0 "$softtee" forge "${forged[@]}" --set quote.cert_type=2 \
+	--set quote.cert_data="$(printf 'ab%.0s' {1..256})$(printf '05%.0s' {1..16})0d000000"
+check "and shown" 0 "$dstack" quote show "$work/q" --json
+has "with the parts of the name" '.certification.name == "PPID encrypted with RSA-2048" and .certification.pce_svn == 13'
+check "but not trusted" 5 "$dstack" quote verify "${forged[@]}" --json
+has "since it lacks the chain" '.code == "pck.type" and (.error | contains("format: 2 (PPID encrypted with RSA-2048)"))'
 exit $failed
