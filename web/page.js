@@ -130,13 +130,13 @@ function readTime() {
 
 const SAYS = {
 	quote: ["Signed by genuine hardware", "The signatures lead from the trusted root through the platform's certificate to this quote."],
-	tcb: ["Security updates", "What Intel says of the platform's firmware and microcode: UpToDate is best."],
-	collateral: ["Intel's statements in force", "Revocation lists and update levels were valid at the time of the verdict."],
-	fmspc: ["Kind of processor", "Intel's number for the platform's family and model."],
+	tcb: ["Security updates", "What the maker says of the platform's firmware and microcode: UpToDate is best."],
+	collateral: ["The maker's statements", "Certificates, revocation lists and update levels were valid at the time of the verdict."],
+	fmspc: ["Kind of processor", "The maker's number for the platform's family and model."],
 	ppid: ["Which machine", "The processor's own number. The same machine shows the same one."],
 	debug: ["Debug mode", "A machine in debug mode could be read by its host."],
 	report_data: ["Bound to", "64 bytes that whoever asked for the quote chose; they tie it to a key or a question."],
-	binding: ["Belongs to this question", "The quote was made for this key or challenge, not copied from elsewhere."],
+	binding: ["Made for", "A key or a challenge that the quote is bound to. When it only states something itself, it may be a copy of another's."],
 	pod_payload: ["Pod's payload", "The bytes the pod committed to."],
 	event_log: ["Log of the start", "The log gives exactly the register that the hardware measured."],
 	app_id: ["App", "Which app runs."],
@@ -157,7 +157,7 @@ const SAYS = {
 	verdict: ["Completeness", "Everything that has to be compared was compared."],
 	evidence: ["Evidence", "What was given can be read."],
 	expectations: ["Expectations", "What it should be, as you wrote it."],
-	collateral_age: ["Age of Intel's statements", "Whether newer ones were seen."],
+	collateral_age: ["Age of the statements", "Whether newer ones were seen."],
 	chip_id: ["Which chip", "The processor's own number. The same machine shows the same one."],
 	measurement: ["Launch measurement", "What the guest began with: firmware, kernel, command line."],
 	platform: ["Platform", "What kind of machine it is."],
@@ -191,7 +191,9 @@ async function showHead(v, isQuoteOnly) {
 function showClaims(claims) {
 	$("claims").hidden = !claims.length;
 	$("claims").tBodies[0].replaceChildren(...claims.map((c) => {
-		const [title, words] = SAYS[c.name] || [c.name, ""];
+		let [title, words] = SAYS[c.name] || [c.name, ""];
+		if (c.name === "quote" && c.anchor === "development")
+			[title, words] = ["Signed under a development root", "By software: says nothing about hardware."];
 		const note = [words, c.detail, c.code ? `[${c.code}]` : ""].filter(Boolean);
 		return el("tr", { className: c.ok ? "" : "wrong" },
 			el("td", {}, el("span", { className: c.ok ? "ok" : "bad", title: c.ok ? "holds" : "does not hold" }, c.ok ? "yes" : "NO")),

@@ -29,15 +29,10 @@ dstack-softtee pki --dir "$work/pki" >/dev/null 2>&1
 check "the development page is another file" web/build.py --wasm "$wasm" --development-root "$work/pki/root.der" --out "$work/verify-dev.html" \
 	web/page.html web/page.css web/unpack.js web/glue.js web/page.js
 
-run() # run NAME COMMAND…: a program that prints ok lines of its own
-{
-	local name=$1
-	shift
-	timeout 300 "$@" >"$work/lines" 2>&1
-	case $? in 0 | 1) ;; *) echo "not ok - $name ended early" >>"$work/lines" ;; esac
-	grep -q '^ok' "$work/lines" || echo "not ok - $name ran nothing" >>"$work/lines"
-	cat "$work/lines"
-	failures=$((failures + $(grep -c '^not ok' "$work/lines")))
-}
-run "the parity test" node "$tests/parity.mjs" "$wasm" web/glue.js
-run "the browser test" node "$tests/browser.mjs" "$page" "$work/verify-dev.html"
+timeout 300 node "$tests/page.mjs" "$wasm" web/glue.js "$page" "$work/verify-dev.html" >"$work/lines" 2>&1
+case $? in 0 | 1) ;; *) echo "not ok - the page's tests ended early" >>"$work/lines" ;; esac
+for part in node chromium; do
+	grep -q "^ok - $part" "$work/lines" || echo "not ok - nothing ran in $part" >>"$work/lines"
+done
+cat "$work/lines"
+failures=$((failures + $(grep -c '^not ok' "$work/lines")))

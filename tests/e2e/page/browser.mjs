@@ -1,13 +1,13 @@
-// browser.mjs PAGE DEVELOPMENT-PAGE: the page in Debian's Chromium. From a file, from http://127.0.0.1 and from an
+// browser: the page in Debian's Chromium. From a file, from http://127.0.0.1 and from an
 // origin that is not secure; every given case; files, paste, drop and keyboard through the real controls.
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import * as cases from "./cases.mjs";
 import { openBrowser } from "./webdriver.mjs";
 
-const [, , pageFile, developmentFile] = process.argv;
+const [, , , , pageFile, developmentFile] = process.argv;
 const evidence = new URL("../../evidence/", import.meta.url).pathname;
-const ENTER = "\uE007", TAB = "\uE004", SHIFT = "\uE008";
+const ENTER = "\uE007", TAB = "\uE004";
 
 let failed = false;
 function say(ok, what, detail) {
@@ -52,8 +52,8 @@ const base64 = (bytes) => Buffer.from(bytes).toString("base64");
 
 // Every case through the functions of the page that stands in the browser, in portions.
 async function everyCase(origin) {
-	for (const [family, list] of Object.entries({ mutants: cases.mutants(), "real quotes": cases.real(), "decoded quotes": cases.shown(),
-		"event logs": cases.logs(), "pieces of whole evidence": cases.whole() })) {
+	for (const [family, make] of Object.entries(cases.families)) {
+		const list = make();
 		const differ = [];
 		for (let i = 0; i < list.length; i += 25) {
 			const part = list.slice(i, i + 25), pack = (v) => (v instanceof Uint8Array ? { base64: base64(v) } : typeof v === "object" ?

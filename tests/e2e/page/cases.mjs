@@ -10,6 +10,14 @@ const evidence = new URL("../../evidence/", import.meta.url).pathname;
 const work = mkdtempSync(`${tmpdir()}/page-cases-`);
 process.on("exit", () => rmSync(work, { recursive: true }));
 
+function once(f) {
+	let value;
+	return () => (value ??= f());
+}
+
+export const families = { mutants: () => mutants(), "real quotes": () => real(), "decoded quotes": () => shown(), "event logs": () => logs(),
+	"pieces of whole evidence": () => whole() };
+
 export const read = (path) => new Uint8Array(readFileSync(evidence + path));
 
 const tool = (name, ...args) => execFileSync(name, args, { stdio: ["ignore", "pipe", "ignore"] });
@@ -34,7 +42,7 @@ const blob = (name) => `${evidence}mutants/blobs/${name}`;
 const index = JSON.parse(readFileSync(`${evidence}mutants/index.json`)).filter((c) => readFileSync(blob(c.quote)).length);
 
 // The altered and malformed ones.
-export const mutants = () => index.map((c) => quoteCase(c.id, blob(c.quote), blob(c.collateral), blob(c.root), c.now));
+export const mutants = once(() => index.map((c) => quoteCase(c.id, blob(c.quote), blob(c.collateral), blob(c.root), c.now)));
 
 const QUOTES = ["dcap-qvl/sgx_quote", "dcap-qvl/tdx_quote", "dcap-qvl/quote-from-tappd.hex", "dstack/ra-tls/tdx_quote",
 	"go-tdx-guest/testing/testdata/tdx_prod_quote_SPR_E4.dat", "go-tdx-guest/testing/testdata/quote_v5_sample.dat",
@@ -42,7 +50,7 @@ const QUOTES = ["dcap-qvl/sgx_quote", "dcap-qvl/tdx_quote", "dcap-qvl/quote-from
 	"trustee/deps/verifier/test_data/occlum_quote.dat", "intel-qvl/Src/AttestationApp/sampleData/quote.dat"];
 
 // Each genuine quote with each collateral set, under the set's root, inside its window.
-export function real() {
+export const real = once(() => {
 	const pool = readdirSync(`${evidence}real/collateral-pool`).sort();
 	return pool.flatMap((file, i) => {
 		const set = JSON.parse(readFileSync(`${evidence}real/collateral-pool/${file}`));
@@ -50,10 +58,10 @@ export function real() {
 		writeFileSync(`${work}/${i}.der`, Buffer.from(set.root_pem.replace(/-----[A-Z ]+-----|\s/g, ""), "base64"));
 		return QUOTES.map((q) => quoteCase(`${q} with ${file}`, `${evidence}real/${q}`, `${work}/${i}.json`, `${work}/${i}.der`, set.now));
 	});
-}
+});
 
 // Each quote of both, decoded.
-export function shown() {
+export const shown = once(() => {
 	const blobs = new Set(index.map((c) => `mutants/blobs/${c.quote}`));
 	return [...blobs, ...QUOTES.map((q) => `real/${q}`)].map((path) => ({
 		name: `show ${path}`,
@@ -61,7 +69,7 @@ export function shown() {
 		args: [readFileSync(evidence + path)],
 		want: dstack("quote", "show", evidence + path, "--json"),
 	}));
-}
+});
 
 const LOGS = ["real/dstack/cc-eventlog/ccel.bin", "real/dstack/cc-eventlog/tpm_eventlog.bin", "real/dstack/verifier/tdx-lite-getquote.json",
 	"real/dstack/verifier/tdx-lite-attestation.json", "real/dstack/verifier/sev-snp-attestation.json", "real/dstack/guest-agent/attestation.bin",
@@ -71,12 +79,12 @@ const LOGS = ["real/dstack/cc-eventlog/ccel.bin", "real/dstack/cc-eventlog/tpm_e
 	"real/dcap-qvl/tdx_quote", "real/dcap-qvl/quote-from-tappd.hex"];
 
 // Each event log, and a few files that hold none.
-export const logs = () => LOGS.map((path) => ({
+export const logs = once(() => LOGS.map((path) => ({
 	name: `replay ${path}`,
 	call: "replay",
 	args: [read(path)],
 	want: dstack("events", "replay", evidence + path, "--list", "--json"),
-}));
+})));
 
 // ---- whole evidence
 
@@ -139,10 +147,7 @@ function certificate(machine, log, pem) {
 	return readFileSync(`${work}/cert`);
 }
 
-let soft = null;
-export function softEvidence() {
-	if (soft)
-		return soft;
+export const softEvidence = once(() => {
 	const m = softMachine(), { answer, genuine, now, collateral, root } = m;
 	const image = JSON.parse(answer.vm_config).os_image_hash, log = JSON.parse(answer.event_log);
 	const json = (changes, quote = m.quote(genuine.report_data)) => JSON.stringify({ ...answer, quote: quote.toString("hex"), ...changes });
@@ -152,7 +157,7 @@ export function softEvidence() {
 	const one = (name, text, expect, c = collateral, at = now) => evidenceCase(name, Buffer.from(text), c, root, at, expect);
 	const stripped = JSON.stringify(log.filter((e) => e.imr === 3));
 	const changed = json({ event_log: events((e) => e.event === "compose-hash" ? [{ ...e, event_payload: "44".repeat(32) }] : null) });
-	soft = { image, json: json(), changed, app: payload("app-id"), collateral, root, now, file, cases: [
+	return { image, json: json(), changed, app: payload("app-id"), collateral, root, now, file, cases: [
 		one("accepted", json(), good),
 		one("accepted with everything expected", json(), { ...good, app_id: [payload("app-id")], compose_hash: [payload("compose-hash")],
 			report_data: genuine.report_data, tcb_status: ["UpToDate"] }),
@@ -192,8 +197,7 @@ export function softEvidence() {
 		one("nothing known", "some text that is no evidence", good),
 		one("JSON without evidence", "{}", good),
 	] };
-	return soft;
-}
+});
 
 const WHOLE = ["dstack/guest-agent/attestation.bin", "dstack/sdk-simulator/attestation.bin", "dstack/verifier/tdx-lite-getquote.json",
 	"dstack/verifier/tdx-lite-attestation.json", "dstack/verifier/sev-snp-attestation.json", "dstack/dstack-attest/nitro_attestation.bin",
@@ -201,7 +205,7 @@ const WHOLE = ["dstack/guest-agent/attestation.bin", "dstack/sdk-simulator/attes
 	"go-tdx-guest/testing/testdata/quote_v5_sample.dat"];
 
 // Genuine whole evidence with each collateral set, and what a machine of the software TEE shows.
-export function whole() {
+export const whole = once(() => {
 	const pool = readdirSync(`${evidence}real/collateral-pool`).sort();
 	const cases = pool.flatMap((name) => {
 		const set = JSON.parse(readFileSync(`${evidence}real/collateral-pool/${name}`));
@@ -211,4 +215,4 @@ export function whole() {
 			{ os_image_hash: ["e6f5cfec20c02e7b97baa213d0f718020b55e040172d90ccbcb946d56c8b09db"] }));
 	});
 	return [...cases, ...softEvidence().cases];
-}
+});

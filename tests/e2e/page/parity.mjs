@@ -1,4 +1,4 @@
-// parity.mjs WASM GLUE: the module under node says of every case what the command line says, with its own
+// parity: the module under node says of every case what the command line says, with its own
 // signature checks alone and together with WebCrypto.
 import { readFileSync } from "node:fs";
 import { webcrypto } from "node:crypto";
@@ -9,8 +9,7 @@ const loadCore = new Function(`${readFileSync(glue, "utf8")}; return loadCore;`)
 const bytes = readFileSync(wasm);
 const engines = { "own code": await loadCore(bytes, null), "own code and WebCrypto": await loadCore(bytes, webcrypto.subtle) };
 
-for (const [family, list] of Object.entries({ mutants: cases.mutants(), "real quotes": cases.real(), "decoded quotes": cases.shown(), "event logs": cases.logs(),
-	"pieces of whole evidence": cases.whole() }))
+for (const [family, list] of Object.entries(cases.families).map(([f, make]) => [f, make()]))
 	for (const [name, core] of Object.entries(engines)) {
 		const differ = [];
 		for (const c of list) {

@@ -14,6 +14,7 @@
 #include "core/codec/hex.h"
 #include "core/sig/curve.h"
 #include "core/sig/ecdsa.h"
+#include "core/sig/own.h"
 
 enum { WIDE = 48 };
 
@@ -563,13 +564,46 @@ static void known_answers(void **state)
 	assert_false(ecdsa_p384_sha384(key, span_str("sample"), sig));
 }
 
+// The one door to all of them: by the algorithm, with the lengths that belong to it.
+static void by_algorithm(void **state)
+{
+	uint8_t key[96], sig[96];
+	struct sig_check c = { REASON_OK, SIG_P256_SHA256, span_of("m", 1), span_of(key, 64),
+			       span_of(sig, 64) };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		const struct lab *l = &lab[i];
+		BIGNUM *d = random_scalar(l);
+		struct signature s;
+
+		EVP_Digest("m", 1, s.digest, NULL, i ? EVP_sha384() : EVP_sha256(), NULL);
+		key_of(l, key, d);
+		sign(l, &s, d);
+		memcpy(sig, s.sig, sizeof sig);
+		c.alg = i ? SIG_P384_SHA384 : SIG_P256_SHA256;
+		c.key.n = c.sig.n = 2 * l->width;
+		assert_true(sig_own(&c));
+		c.msg.n = 0;
+		assert_false(sig_own(&c));
+		c.msg.n = 1;
+		c.sig.n--;
+		assert_false(sig_own(&c));
+		c.sig.n++;
+		c.key.n--;
+		assert_false(sig_own(&c));
+		BN_free(d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(constants),          cmocka_unit_test(known_answers),
-		cmocka_unit_test(many_p256),          cmocka_unit_test(many_p384),
-		cmocka_unit_test(qv_16_edge_scalars), cmocka_unit_test(qv_16_infinity),
-		cmocka_unit_test(qv_16_keys),         cmocka_unit_test(x_above_the_order),
+		cmocka_unit_test(constants),         cmocka_unit_test(known_answers),
+		cmocka_unit_test(by_algorithm),      cmocka_unit_test(many_p256),
+		cmocka_unit_test(many_p384),         cmocka_unit_test(qv_16_edge_scalars),
+		cmocka_unit_test(qv_16_infinity),    cmocka_unit_test(qv_16_keys),
+		cmocka_unit_test(x_above_the_order),
 	};
 	return cmocka_run_group_tests(tests, open_lab, close_lab);
 }
