@@ -14,6 +14,7 @@ const number = (n) => n.toLocaleString("en");
 
 const KINDS = { evidence: "evidence", collateral: "collateral", policy: "expectations" };
 const POLICY = ["os_image_hash", "app_id", "compose_hash", "key_provider_id", "tcb_status", "advisories_denied", "report_data"];
+const REPORT_SIZE = 1184;
 const given = new Map(); // kind -> {name, bytes, what}
 
 const asText = (bytes) => {
@@ -39,6 +40,14 @@ const isQuote = (bytes) => {
 	return head[0] >= 3 && head[0] <= 5 && head[1] === 0 && head[2] <= 3 && head[3] === 0;
 };
 
+// An SEV-SNP report has one length, and a version that is small.
+const isReport = (bytes) => {
+	const text = asText(bytes);
+	return isHex(text) ? text.replace(/^0x/i, "").length === 2 * REPORT_SIZE && /^(0x)?0\d000000/i.test(text)
+		: bytes.length === REPORT_SIZE && bytes[0] < 10 && !bytes[1];
+};
+const isPem = (bytes) => !!asText(bytes)?.startsWith("-----BEGIN");
+
 function classify(bytes) {
 	const text = asText(bytes), object = text && asObject(text);
 	if (object) {
@@ -49,10 +58,12 @@ function classify(bytes) {
 			return ["policy", "expectations"];
 		return ["evidence", Array.isArray(object) ? "event log" : "JSON evidence"];
 	}
+	if (isReport(bytes))
+		return ["evidence", "SEV-SNP report"];
 	if (isQuote(bytes))
 		return ["evidence", "quote"];
-	if (text && text.startsWith("-----BEGIN"))
-		return ["evidence", "certificate"];
+	if (isPem(bytes)) // beside a report: the certificates that it needs
+		return given.has("evidence") && isReport(given.get("evidence").bytes) ? ["collateral", "certificates"] : ["evidence", "certificate"];
 	return ["evidence", bytes[0] === 0x30 ? "certificate" : "attestation"];
 }
 
@@ -63,8 +74,12 @@ function give(name, bytes) {
 	if (kind === "policy") {
 		$("policy").value = asText(bytes);
 		policyToFields();
-	} else
+	} else {
+		const before = given.get("evidence");
+		if (kind === "evidence" && isReport(bytes) && before && isPem(before.bytes)) // they came the other way round
+			given.set("collateral", { ...before, what: "certificates" });
 		given.set(kind, { name, bytes, what });
+	}
 	hideResult();
 	showItems();
 }
@@ -261,7 +276,7 @@ async function verifyGiven() {
 	if (!(now >= 0 && now < 2 ** 53))
 		return headline("no", "Cannot be judged", "The time is neither a date nor Unix seconds.", "Write it like 2026-01-31T12:00:00Z.");
 	// A bare quote that is compared with nothing is judged as just that.
-	const isQuoteOnly = isQuote(evidence) && collateral && !expect;
+	const isQuoteOnly = (isQuote(evidence) || isReport(evidence)) && collateral && !expect;
 	const result = isQuoteOnly ? await core.verifyQuote({ quote: evidence, collateral, root }, now)
 		: await core.verify({ evidence, collateral, root, expect: expect ? new TextEncoder().encode(expect) : null }, now);
 	const quote = isQuoteOnly ? await core.showQuote(evidence) : await core.showEvidence();

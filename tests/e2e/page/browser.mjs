@@ -121,6 +121,17 @@ async function flows(origin) {
 	same(await b.run("return document.activeElement.id"), "verdict", `${origin}: the verdict then has the focus`);
 
 	await b.click("#clear");
+	const snp = cases.snpReport();
+	for (const files of [`${snp.report}\n${snp.certificates}`, `${snp.certificates}\n${snp.report}`]) { // in either order
+		await b.type("#files", files);
+		await b.wait("for (let i = 0; i < 200 && document.querySelectorAll('#items li').length < 2; i++) await new Promise((r) => setTimeout(r, 25));");
+		await setTime(snp.now);
+		s = await verify();
+		same(s.text, cases.dstack("quote", "verify", "--quote", snp.report, "--collateral", snp.certificates, "--at", String(snp.now), "--json"),
+			`${origin}: an SEV-SNP report with its certificates`);
+		say(s.cls === "half" && s.fields.includes("measurement"), `${origin}: shown as what it is`, s);
+		await b.click("#clear");
+	}
 	await paste('{"quote":"<img src=x onerror=alert(1)>","event_log":"<script>alert(2)</script>","quote":1}');
 	s = await verify();
 	const foreign = await b.run("return document.querySelectorAll('img, iframe, object, embed, script:not(body > script)').length");

@@ -16,7 +16,7 @@ function once(f) {
 }
 
 export const families = { mutants: () => mutants(), "real quotes": () => real(), "decoded quotes": () => shown(), "event logs": () => logs(),
-	"pieces of whole evidence": () => whole() };
+	"SEV-SNP reports": () => reports(), "pieces of whole evidence": () => whole() };
 
 export const read = (path) => new Uint8Array(readFileSync(evidence + path));
 
@@ -30,11 +30,12 @@ export function dstack(...args) {
 	}
 }
 
+// Without `root` Intel's or AMD's is trusted.
 const quoteCase = (name, quote, collateral, root, now) => ({
 	name,
 	call: "verifyQuote",
-	args: [{ quote: readFileSync(quote), collateral: readFileSync(collateral), root: readFileSync(root) }, now],
-	want: dstack("quote", "verify", "--quote", quote, "--collateral", collateral, "--root", root, "--at", String(now), "--json"),
+	args: [{ quote: readFileSync(quote), collateral: readFileSync(collateral), ...(root ? { root: readFileSync(root) } : {}) }, now],
+	want: dstack("quote", "verify", "--quote", quote, "--collateral", collateral, ...(root ? ["--root", root] : []), "--at", String(now), "--json"),
 });
 
 const blob = (name) => `${evidence}mutants/blobs/${name}`;
@@ -98,14 +99,16 @@ function file(bytes) {
 // `evidence` and `collateral` bytes, `expect` an object, a text or nothing.
 function evidenceCase(name, evidence, collateral, root, now, expect) {
 	const text = typeof expect === "object" ? JSON.stringify(expect) : expect;
-	const input = { evidence: new Uint8Array(evidence), root: new Uint8Array(root) };
+	const input = { evidence: new Uint8Array(evidence) };
+	if (root)
+		input.root = new Uint8Array(root);
 	if (collateral)
 		input.collateral = new Uint8Array(collateral);
 	if (text)
 		input.expect = new TextEncoder().encode(text);
 	return {
 		name, call: "verify", args: [input, now],
-		want: dstack("verify", file(evidence), ...(collateral ? ["--collateral", file(collateral)] : []), "--root", file(root), "--at", String(now), "--json",
+		want: dstack("verify", file(evidence), ...(collateral ? ["--collateral", file(collateral)] : []), ...(root ? ["--root", file(root)] : []), "--at", String(now), "--json",
 			...(text ? ["--policy", file(text)] : [])),
 	};
 }
@@ -215,4 +218,29 @@ export const whole = once(() => {
 			{ os_image_hash: ["e6f5cfec20c02e7b97baa213d0f718020b55e040172d90ccbcb946d56c8b09db"] }));
 	});
 	return [...cases, ...softEvidence().cases];
+});
+
+const SNP = `${evidence}real/trustee/deps/verifier/test_data/snp`, GO_SNP = `${evidence}real/go-sev-guest/verify`;
+const pem = (der) => `-----BEGIN CERTIFICATE-----\n${der.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
+
+export const snpReport = once(() => ({ now: 1748736000, report: `${SNP}/test-report.bin`,
+	certificates: file(pem(readFileSync(`${SNP}/test-vcek.der`)) + readFileSync(`${GO_SNP}/trust/ask_ark_milan.pem`)) }));
+
+// SEV-SNP reports by themselves, under AMD's roots and others, at several times; and in an envelope.
+export const reports = once(() => {
+	const vceks = ["test-vcek.der", "test-vcek-invalid-new.der", "test-vcek-invalid-legacy.der", "test-vlek.der"];
+	const chains = readdirSync(`${GO_SNP}/trust`).sort(), now = snpReport().now;
+	const pairs = ["test-report.bin", "test-vlek-report.bin"].flatMap((r) => vceks.flatMap((v) => chains.map((c) => [r, v, c])));
+	const envelope = readFileSync(`${evidence}real/dstack/verifier/sev-snp-attestation.json`), intel = readFileSync(`${evidence}real/dcap-qvl/intel-root-ca.der`);
+	return [
+		...pairs.map(([r, v, c]) => quoteCase(`${r}, ${v}, ${c}`, `${SNP}/${r}`,
+			file(pem(readFileSync(`${SNP}/${v}`)) + readFileSync(`${GO_SNP}/trust/${c}`)), null, now)),
+		...[0, 1600000000, now, 4000000000].map((at) => quoteCase(`report at ${at}`, snpReport().report, snpReport().certificates, null, at)),
+		quoteCase("report under Intel's root", snpReport().report, snpReport().certificates, file(intel), now),
+		quoteCase("report in debug mode", `${GO_SNP}/testdata/attestation.bin`,
+			file(pem(readFileSync(`${GO_SNP}/testdata/vcek.testcer`)) + readFileSync(`${GO_SNP}/trust/ask_ark_milan.pem`)), null, now),
+		quoteCase("report without certificates", snpReport().report, file("-"), null, now),
+		...[1700000000, 1770000000, 1780000000, 1790000000].map((at) => evidenceCase(`envelope at ${at}`, envelope, null, null, at)),
+		evidenceCase("envelope under Intel's root", envelope, null, intel, 1770000000),
+	];
 });
