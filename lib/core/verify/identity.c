@@ -13,14 +13,25 @@ struct comparison {
 	bool broken;
 };
 
-static void compare(struct comparison *c, const uint8_t *want, const char *code)
+// `words` are those that other implementations' clients look for.
+static void compare(struct comparison *c, const uint8_t *want, const char *code, const char *words)
 {
 	struct span w = span_of(want, 64);
+	char text[240];
+	struct wr o = wr_to(text, sizeof text);
 
 	if (c->broken || span_eq(c->got, w))
 		return;
-	verdict_equal(&c->v->verdict, "binding", c->got, &w, c->anchor, code);
 	c->broken = true;
+	struct claim *claim = verdict_equal(&c->v->verdict, "binding", c->got, &w, c->anchor, code);
+
+	wr_str(&o, words);
+	wr_str(&o, ": expected ");
+	wr_hex(&o, want, 32);
+	wr_str(&o, ".., got ");
+	wr_hex(&o, c->got.p, 32);
+	wr_str(&o, "..");
+	TEXT_PUT(claim->detail, span_of(text, o.n));
 }
 
 static const char *bound_to(const struct verify *v)
@@ -40,22 +51,28 @@ bool identity_binding(struct verify *v, struct span got, enum anchor a, bool ear
 	const struct verify_evidence *e = &v->evidence;
 	uint8_t want[64];
 
-	compare(&c, e->env.report_data, "report_data.envelope");
+	compare(&c, e->env.report_data, "report_data.envelope", "report_data mismatch");
 	if (e->report_data.n)
-		compare(&c, e->report_data.p, "report_data.envelope");
+		compare(&c, e->report_data.p, "report_data.envelope", "report_data mismatch");
 	if (e->env.is_pod) {
 		report_data_tagged(want, REPORT_APP_DATA, e->env.pod_payload);
-		compare(&c, want, "report_data.payload");
+		compare(&c, want, "report_data.payload", "report_data does not match report_data_payload");
 	}
 	if (e->form == VERIFY_CERTIFICATE) {
 		report_data_tagged(want, REPORT_RATLS_CERT, e->cert.spki);
-		compare(&c, want, "ratls.key_mismatch");
+		compare(&c, want, "ratls.key_mismatch", "report data mismatch");
 	}
 	if (v->in.binding == VERIFY_BIND_CHALLENGE)
-		compare(&c, v->in.report_data, "report_data.mismatch");
+		compare(&c, v->in.report_data, "report_data.mismatch", "report_data mismatch");
 	if (!c.broken && expect_bytes(v->expect, "report_data", got) == EXPECT_BROKEN) {
-		(void)expect_claim(v, "binding", "report_data", got, "report_data.mismatch");
-		v->verdict.claim[v->verdict.n - 1].anchor = a;
+		struct claim *claim = expect_claim(v, "binding", "report_data", got, "report_data.mismatch");
+		char text[sizeof claim->detail + 32];
+		struct wr w = wr_to(text, sizeof text);
+
+		wr_str(&w, "report data mismatch: ");
+		wr_str(&w, claim->detail);
+		TEXT_PUT(claim->detail, span_of(text, w.n));
+		claim->anchor = a;
 		c.broken = true;
 	}
 	if (!c.broken && !early)
@@ -85,8 +102,20 @@ static bool judge_events(struct verify *v, struct app_events *app)
 		fail_fault(&v->verdict, "event_log", a, &f);
 		return false;
 	}
-	if (!verdict_equal(&v->verdict, "event_log", span_of(rtmr3, 48), &want, a, "events.rtmr3")->ok)
+	struct claim *c =
+		verdict_equal(&v->verdict, "event_log", span_of(rtmr3, 48), &want, a, "events.rtmr3");
+
+	if (!c->ok) {
+		char text[240];
+		struct wr w = wr_to(text, sizeof text);
+
+		wr_str(&w, "RTMR3 mismatch, quoted: ");
+		wr_hex(&w, want.p, want.n);
+		wr_str(&w, ", replayed: ");
+		wr_hex(&w, rtmr3, sizeof rtmr3);
+		TEXT_PUT(c->detail, span_of(text, w.n));
 		return false;
+	}
 	if (app_events_read(app, &e->env.runtime, &f)) {
 		fail_fault(&v->verdict, "identity", a, &f);
 		return false;

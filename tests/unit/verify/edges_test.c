@@ -363,6 +363,34 @@ static void expectations_have_limits(void **state)
 	guest_refuses(guest_envelope(&g, true), &in, "key_provider.mismatch");
 }
 
+// Words that clients of other implementations match on.
+static void sentences_keep_known_words(void **state)
+{
+	struct verify_input in = { .binding = VERIFY_BIND_CHALLENGE,
+				   .report_data = (const uint8_t[64]){ 1 } };
+
+	(void)state;
+	fresh();
+	const char *text = guest_judge(guest_envelope(&g, true), &in, guest_image())->verdict.error;
+
+	assert_non_null(strstr(text, "report_data mismatch"));
+	struct cert_extras x = { .attestation = guest_envelope(&g, true) }; // of no key
+
+	text = guest_judge(guest_cert(&x), NULL, guest_image())->verdict.error;
+	assert_non_null(strstr(text, "report data mismatch"));
+	in = (struct verify_input){
+		.binding = VERIFY_BIND_STATED,
+		.expect = guest_text("{\"report_data\":\"%0128d\"}", 0),
+	};
+	text = guest_judge(guest_envelope(&g, true), &in, guest_image())->verdict.error;
+	assert_non_null(strstr(text, "report data mismatch: expected 0000"));
+	g.forged_rtmr = true;
+	g.rtmr[3][0] ^= 1;
+	text = guest_judge(sealed(), NULL, guest_image())->verdict.error;
+	assert_non_null(strstr(text, "RTMR3 mismatch, quoted: "));
+	assert_non_null(strstr(text, ", replayed: "));
+}
+
 // What was expected is in the sentence, so that nobody has to look it up.
 static void sentences_name_what_was_expected(void **state)
 {
@@ -399,6 +427,7 @@ int main(void)
 		cmocka_unit_test(sizes_and_forms_said_by_the_caller),
 		cmocka_unit_test(quotes_that_cannot_be_read_say_why_even_without_collateral),
 		cmocka_unit_test(expectations_have_limits),
+		cmocka_unit_test(sentences_keep_known_words),
 		cmocka_unit_test(sentences_name_what_was_expected),
 	};
 	return cmocka_run_group_tests(tests, guest_setup, guest_teardown);
