@@ -218,6 +218,7 @@ static int fetch(struct pccs *p, struct entry *n, struct err *e)
 	int r = request(p, &platform, &got, e);
 	pthread_mutex_lock(&p->lock);
 	n->busy = false;
+	p->stats.ended++;
 	if (r) {
 		p->stats.failures++;
 		n->failure = *e;

@@ -63,6 +63,6 @@ void pccs_release(struct pccs_answer *a);
 int pccs_offered(struct pccs *p, const struct dcap_result *q, struct span json, bool *older, struct err *e);
 
 struct pccs_stats {
-	uint64_t fetches, failures; // groups of requests begun, and those that gave nothing
+	uint64_t fetches, ended, failures; // groups of requests begun, done with, and without a result
 };
 struct pccs_stats pccs_stats(struct pccs *p);
