@@ -235,6 +235,121 @@ static void every_disagreement_is_seen(void **state)
 	assert_int_equal(mr_config_agrees(&d, &x, &f), -1);
 }
 
+static void facts_need_a_sound_key_provider(void **state)
+{
+	static const char *const bad[] = { "kms",
+					   "{}",
+					   "{\"name\":\"kms\"}",
+					   "{\"id\":\"00\"}",
+					   "{\"name\":\"sgx\",\"id\":\"00\"}",
+					   "{\"name\":\"kms\",\"id\":\"0\"}",
+					   "{\"name\":\"kms\",\"id\":1}" };
+	static const struct {
+		const char *text;
+		enum key_provider_kind kind;
+	} good[] = { { "{\"name\":\"none\",\"id\":\"\"}", KEY_PROVIDER_NONE },
+		     { "{\"name\":\"local-sgx\",\"id\":\"00\"}", KEY_PROVIDER_LOCAL },
+		     { "{\"name\":\"tpm\",\"id\":\"\"}", KEY_PROVIDER_TPM },
+		     { "{\"name\":\"kms\",\"id\":\"30\"}", KEY_PROVIDER_KMS } };
+	struct app_events app = { .n_init_scripts = 1, .gpu_policy_hash = hex(H32) };
+	struct mr_config c;
+	struct fault f = { 0 };
+
+	(void)state;
+	app.init_scripts[0] = hex(H32);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct wr w = wr_to(scratch2, sizeof scratch2);
+
+		app.key_provider = span_str(bad[i]);
+		assert_int_equal(mr_config_facts(&c, &w, &app, &f), -1);
+		assert_string_equal(f.code, "events.key_provider");
+	}
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		struct wr w = wr_to(scratch2, strlen(good[i].text));
+
+		app.key_provider = span_str(good[i].text);
+		assert_int_equal(mr_config_facts(&c, &w, &app, &f), 0);
+		assert_int_equal(c.key_provider, good[i].kind);
+		assert_true(c.has & MR_CONFIG_PROVIDER && c.has & MR_CONFIG_GPU_POLICY && c.n_scripts == 1);
+		assert_false(c.has & (MR_CONFIG_APP_ID | MR_CONFIG_INSTANCE_ID));
+	}
+	app.key_provider = (struct span){ 0 };
+	struct wr none = wr_to(scratch2, 0);
+
+	assert_int_equal(mr_config_facts(&c, &none, &app, &f), 0);
+	assert_false(c.has & MR_CONFIG_PROVIDER);
+}
+
+static void identities_of_other_sizes_bind_nothing(void **state)
+{
+	uint8_t id[MR_CONFIG_LEN], want[MR_CONFIG_LEN];
+	struct wr w = wr_to(scratch2, sizeof scratch2);
+	struct sample s;
+	struct fault f = { 0 };
+
+	(void)state;
+	read_sample(&s);
+	struct mr_config facts = copy_facts(&s);
+
+	facts.app_id.n = 19;
+	mr_config_id_v2(id, facts.compose_hash.p, facts.app_id.p, facts.key_provider, facts.key_provider_id);
+	assert_int_equal(mr_config_judge(want, id, &facts, (struct span){ 0 }, &w, &f), MR_CONFIG_BAD);
+	facts.compose_hash.n = 31;
+	assert_int_equal(mr_config_judge(want, id, &facts, (struct span){ 0 }, &w, &f), MR_CONFIG_BAD);
+	assert_string_equal(f.code, "quote.config_id");
+	facts = copy_facts(&s);
+	facts.has &= ~(unsigned)MR_CONFIG_PROVIDER; // form 3 without document and provider
+	assert_int_equal(mr_config_judge(want, s.id, &facts, (struct span){ 0 }, &w, &f), MR_CONFIG_OPEN);
+	// a document that hashes right and is not one
+	mr_config_id_v3(id, span_str("{}"));
+	assert_int_equal(mr_config_judge(want, id, &facts, span_str("{}"), &w, &f), MR_CONFIG_BAD);
+	assert_string_equal(f.code, "config_id.document");
+	// a provider's id of any length: too long a one matches nothing and breaks nothing
+	static uint8_t big[MR_CONFIG_DOCUMENT_MAX];
+
+	facts = copy_facts(&s);
+	facts.key_provider_id = span_of(big, sizeof big);
+	mr_config_id_v2(id, facts.compose_hash.p, facts.app_id.p, facts.key_provider, facts.key_provider_id);
+	assert_int_equal(id[0], 0xff);
+	assert_int_equal(mr_config_judge(want, s.id, &facts, (struct span){ 0 }, &w, &f), MR_CONFIG_OPEN);
+}
+
+static void documents_have_bounds(void **state)
+{
+	static char text[2 * MR_CONFIG_DOCUMENT_MAX];
+	struct mr_config c;
+	struct fault f = { 0 };
+	struct wr w = wr_to(scratch2, sizeof scratch2);
+	size_t n;
+
+	(void)state;
+	memset(text, ' ', sizeof text);
+	assert_int_equal(mr_config_read(&c, &w, span_of(text, sizeof text), &f), -1);
+	assert_string_equal(f.code, "config_id.document");
+	for (int scripts = APP_SCRIPTS_MAX; scripts <= APP_SCRIPTS_MAX + 1; scripts++) {
+		n = (size_t)snprintf(text, sizeof text,
+				     "{\"compose_hash\":\"" H32 "\",\"init_script_hashes\":[");
+		for (int i = 0; i < scripts; i++)
+			n += (size_t)snprintf(text + n, sizeof text - n, "%s\"" H32 "\"", i ? "," : "");
+		n += (size_t)snprintf(text + n, sizeof text - n, "],\"key_provider\":\"kms\",\"version\":3}");
+		w = wr_to(scratch2, sizeof scratch2);
+		assert_int_equal(mr_config_read(&c, &w, span_of(text, n), &f),
+				 scripts > APP_SCRIPTS_MAX ? -1 : 0);
+	}
+	n = strlen("{\"compose_hash\":\"" H32 "\",\"key_provider\":\"none\",\"version\":3}");
+	memcpy(text, "{\"compose_hash\":\"" H32 "\",\"key_provider\":\"none\",\"version\":3}", n);
+	w = wr_to(scratch2, 31); // no room
+	assert_int_equal(mr_config_read(&c, &w, span_of(text, n), &f), -1);
+	for (size_t i = 0; i < n; i++) { // every byte counts
+		char was = text[i];
+
+		text[i] = was == 'x' ? 'y' : 'x';
+		w = wr_to(scratch2, sizeof scratch2);
+		assert_int_equal(mr_config_read(&c, &w, span_of(text, n), &f), -1);
+		text[i] = was;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +359,9 @@ int main(void)
 		cmocka_unit_test(form_3_needs_its_document_or_the_facts),
 		cmocka_unit_test(documents_are_read_strictly),
 		cmocka_unit_test(every_disagreement_is_seen),
+		cmocka_unit_test(facts_need_a_sound_key_provider),
+		cmocka_unit_test(identities_of_other_sizes_bind_nothing),
+		cmocka_unit_test(documents_have_bounds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
