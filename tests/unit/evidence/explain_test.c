@@ -140,6 +140,38 @@ static void each_altered_event_names_its_cause(void **state)
 	altered(2, 1, "initrd", "initrd");
 }
 
+// Below 2.75 GiB the kernel's digest goes with the memory, too.
+static void memory_shows_in_the_kernels_header_too(void **state)
+{
+	static uint8_t hob[MEASURE_LEN];
+	char text[4096] = { 0 };
+	struct wr w = wr_to(text, sizeof text - 1);
+	struct explain x;
+	struct td t;
+	struct fault f = { 0 };
+
+	(void)state;
+	read_td(&t);
+	assert_int_equal(measure_td_hob(hob, &t.m.hob, 1ull << 30, &f), 0);
+	nth(&t.log, 0, 0)->digest = span_of(hob, sizeof hob);
+	nth(&t.log, 1, 0)->digest = span_of(other, sizeof other);
+	memcpy(t.mrtd, other, MEASURE_LEN);
+	explain_td(&x, &t);
+	assert_int_equal(x.n, 3);
+	assert_string_equal(x.d[1].cause, "memory_size");
+	assert_string_equal(x.d[2].cause, "memory_size");
+	explain_text(&w, &x);
+	assert_non_null(strstr(text, "first  mrtd differs"));
+	assert_non_null(strstr(text, "then   rtmr1 event 1 (kernel)"));
+	t.m.hob.s[0].size = 0; // firmware that no TD HOB can be made of is no reason to give up
+	t.m.hob.n = 0;
+	struct explain_facts facts = { .m = &t.m, .expected = &t.config };
+	struct measured want = { 0 };
+
+	explain_logs(&x, &want, &t.log, &facts);
+	assert_true(x.n > EXPLAIN_MAX);
+}
+
 static void an_initrd_shows_in_the_kernels_header_too(void **state)
 {
 	struct explain x;
@@ -162,6 +194,10 @@ static void firmware_and_page_order_show_in_mrtd(void **state)
 	(void)state;
 	read_td(&t);
 	memcpy(t.mrtd, t.m.mrtd_single, MEASURE_LEN);
+	explain_td(&x, &t);
+	assert_first(&x, "page_order", EXPLAIN_MRTD, "firmware", "qemu_version");
+	t.config.qemu[0] = 9;
+	memcpy(t.mrtd, t.m.mrtd_two, MEASURE_LEN);
 	explain_td(&x, &t);
 	assert_first(&x, "page_order", EXPLAIN_MRTD, "firmware", "qemu_version");
 	memcpy(t.mrtd, other, MEASURE_LEN);
@@ -668,6 +704,7 @@ int main(void)
 		cmocka_unit_test(nothing_differs_where_all_is_well),
 		cmocka_unit_test(memory_size_is_named_with_its_value),
 		cmocka_unit_test(each_altered_event_names_its_cause),
+		cmocka_unit_test(memory_shows_in_the_kernels_header_too),
 		cmocka_unit_test(an_initrd_shows_in_the_kernels_header_too),
 		cmocka_unit_test(firmware_and_page_order_show_in_mrtd),
 		cmocka_unit_test(one_event_more_is_one_difference),
