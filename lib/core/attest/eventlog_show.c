@@ -139,6 +139,8 @@ static int read_object(struct event_replay *r, struct wr *scratch, struct json r
 		return fault_set(f, "events.format", "vm_config is not a string", 0);
 	if (!json_get(root, "quote", &quote) || json_plain(quote, &digits))
 		return 0;
+	if (digits.n > 1 && digits.p[0] == '0' && digits.p[1] == 'x')
+		digits = span_sub(digits, 2, digits.n - 2);
 	n = digits.n / 2;
 	p = room(scratch, n);
 	if (p && !hex_decode(p, n, digits))
