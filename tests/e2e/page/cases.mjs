@@ -207,6 +207,33 @@ const WHOLE = ["dstack/guest-agent/attestation.bin", "dstack/sdk-simulator/attes
 	"dstack/dstack-attest/sev_snp_vcek.pem", "dstack/cc-eventlog/ccel.bin", "dcap-qvl/sgx_quote", "dcap-qvl/tdx_quote", "dcap-qvl/quote-from-tappd.hex",
 	"go-tdx-guest/testing/testdata/quote_v5_sample.dat"];
 
+// SEV-SNP: a report by itself with its certificates, and a guest, under AMD's root and under others.
+function snp() {
+	const azure = `${evidence}real/trustee/deps/verifier/test_data/az-snp-vtpm/`, trust = `${evidence}real/go-sev-guest/verify/trust/`;
+	const ark = (name) => Buffer.from(readFileSync(`${trust}ask_ark_${name}.pem`).toString().split("-----BEGIN CERTIFICATE-----")[2]
+		.replace(/-----[A-Z ]+-----|\s/g, ""), "base64");
+	const report = readFileSync(`${azure}hcl-report.bin`).subarray(32, 32 + 1184), now = 1750588248;
+	const turned = Buffer.from(report);
+	turned[0x90] ^= 1;
+	const alone = (name, r, certs, root) => quoteCase(name, file(r), `${azure}${certs}`, file(root), now);
+	const guest = readFileSync(`${evidence}real/dstack/verifier/sev-snp-attestation.json`);
+	const measured = { tcb_status: ["OutOfDate"], snp_measurement:
+		["7f51e17f72a04d5422cb2c00998166536019a217376f3aa45a630e59c805a599847ff250dbffcd07e1ba639771d6f05d"] };
+	return [
+		alone("report", report, "vcek.pem", ark("milan")),
+		alone("report, one bit turned", turned, "vcek.pem", ark("milan")),
+		alone("report, too long", Buffer.concat([report, report]), "vcek.pem", ark("milan")),
+		alone("report, another chip's certificate", report, "vcek-genoa.pem", ark("milan")),
+		alone("report under another product's root", report, "vcek.pem", ark("genoa")),
+		alone("report under no root of AMD's", report, "vcek.pem", Buffer.from("none")),
+		evidenceCase("guest", guest, null, ark("milan"), 1790000000, measured),
+		evidenceCase("guest, no measurement allowed", guest, null, ark("milan"), 1790000000, { tcb_status: ["OutOfDate"] }),
+		evidenceCase("guest, another app", guest, null, ark("milan"), 1790000000, { ...measured, app_id: ["11".repeat(20)] }),
+		evidenceCase("guest before its certificate", guest, null, ark("milan"), now, measured),
+		evidenceCase("guest under another product's root", guest, null, ark("turin_vcek"), 1790000000, measured),
+	];
+}
+
 // Genuine whole evidence with each collateral set, and what a machine of the software TEE shows.
 export const whole = once(() => {
 	const pool = readdirSync(`${evidence}real/collateral-pool`).sort();
@@ -217,7 +244,7 @@ export const whole = once(() => {
 			Buffer.from(JSON.stringify(set.collateral)), root, set.now,
 			{ os_image_hash: ["e6f5cfec20c02e7b97baa213d0f718020b55e040172d90ccbcb946d56c8b09db"] }));
 	});
-	return [...cases, ...softEvidence().cases];
+	return [...cases, ...snp(), ...softEvidence().cases];
 });
 
 const SNP = `${evidence}real/trustee/deps/verifier/test_data/snp`, GO_SNP = `${evidence}real/go-sev-guest/verify`;

@@ -85,4 +85,34 @@ check "and shown" 0 "$dstack" quote show "$work/q" --json
 has "with the parts of the name" '.certification.name == "PPID encrypted with RSA-2048" and .certification.pce_svn == 13'
 check "but not trusted" 5 "$dstack" quote verify "${forged[@]}" --json
 has "since it lacks the chain" '.code == "pck.type" and (.error | contains("format: 2 (PPID encrypted with RSA-2048)"))'
+
+# SEV-SNP reports
+azure=$real/trustee/deps/verifier/test_data/az-snp-vtpm trustee=$real/trustee/deps/verifier/test_data/snp go=$real/go-sev-guest/verify
+tail -c +33 "$azure/hcl-report.bin" | head -c 1184 >"$work/report"
+cat "$azure/vcek-genoa.pem" "$go/trust/ask_ark_genoa.pem" >"$work/genoa.pem"
+jq -r '.report[32:1216][]' "$azure/evidence-genoa.json" | awk '{printf "%02x", $1}' >"$work/genoa.hex"
+check "a report is accepted with its certificates" 0 "$dstack" quote verify --quote "$work/report" --collateral "$azure/vcek.pem" --at 1750588248 --json
+has "under AMD's root" '.ok and .anchor == "amd" and .status == "OutOfDate" and all(.claims[]; .anchor == "amd")'
+check "in hex, of Genoa" 0 "$dstack" quote verify --quote "$work/genoa.hex" --collateral "$work/genoa.pem" --at 1750588248 --json
+has "it is up to date" '.status == "UpToDate" and (.claims[0].value | test("Genoa"))'
+check "other certificates are refused" 5 "$dstack" quote verify --quote "$work/report" --collateral "$work/genoa.pem" --at 1750588248 --json
+has "as another chip's" '.ok == false and .code == "snp.chip_id" and .status == ""'
+cat "$go/testdata/milan.testcer" >"$work/go.pem"
+openssl x509 -inform DER -in "$go/testdata/vcek.testcer" >>"$work/go.pem"
+check "a debug guest is refused" 5 "$dstack" quote verify --quote "$go/testdata/attestation.bin" --collateral "$work/go.pem" --at 1750588248 --json
+has "as such" '.code == "snp.debug"'
+check "so is a VLEK" 5 "$dstack" quote verify --quote "$trustee/test-vlek-report.bin" --collateral "$work/go.pem" --at 1750588248 --json
+has "by name" '.code == "snp.vlek"'
+check "another root is none for reports" 5 "$dstack" quote verify --quote "$work/report" --collateral "$azure/vcek.pem" --at 1750588248 \
+	--root "$real/dcap-qvl/intel-root-ca.der" --json
+has "and is named" '.code == "snp.root_format"'
+check "a list that is none is refused" 5 "$dstack" quote verify --quote "$work/report" --collateral "$azure/vcek.pem" --at 1750588248 \
+	--crl "$azure/vcek.pem" --json
+has "with its reason" '.code == "snp.crl_format"'
+check "certificates in no known form are unreadable" 2 "$dstack" quote verify --quote "$work/report" --collateral "$work/report" --at 1750588248 --json
+check "a report is shown" 0 "$dstack" quote show "$work/report" --json
+has "with its fields" '.header.tee_type == "sev-snp" and (.guest.measurement | length) == 96 and .platform.current_firmware == "1.52 build 4"'
+check "for people, too" 0 "$dstack" quote show "$trustee/test-vlek-report.bin"
+check "an altered one is told apart" 2 "$dstack" quote show <(head -c 1183 "$work/report"; printf x) --json
+has "by its byte" '.code == "snp.reserved"'
 exit $failed
