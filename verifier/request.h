@@ -4,7 +4,8 @@
 #include "base/err.h"
 #include "core/codec/buf.h"
 
-enum { REQUEST_MAX = 4 << 20 };
+// Three times the largest genuine request, and what a stranger may cost: some 5 ms.
+enum { REQUEST_MAX = 768 << 10 };
 
 struct request {
 	struct span attestation;          // bytes; when there is one the others are empty

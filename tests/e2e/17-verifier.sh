@@ -166,8 +166,8 @@ d = sys.argv[1]
 open(f"{d}/deep", "w").write("[" * 100000)
 open(f"{d}/deeper", "w").write('{"a":' * 50000 + "1" + "}" * 50000)
 open(f"{d}/large", "w").write('{"attestation":"' + "00" * (5 << 20) + '"}')
-open(f"{d}/mib", "w").write('{"attestation":"' + "00" * (1 << 20) + '"}')
-open(f"{d}/log", "w").write(json.dumps({"quote": "04", "event_log": "[" * 1000000}))
+open(f"{d}/zeros", "w").write('{"attestation":"' + "00" * (380 << 10) + '"}')
+open(f"{d}/log", "w").write(json.dumps({"quote": "04", "event_log": "[" * 700000}))
 open(f"{d}/binary", "wb").write(bytes(range(256)) * 100)
 END
 check "no JSON: 400" status 400 -d '{' "$url/verify"
@@ -175,7 +175,7 @@ check "deep JSON: 400" status 400 --data-binary "@$work/deep" "$url/verify"
 check "deep objects: 400" status 400 --data-binary "@$work/deeper" "$url/verify"
 check "binary: 400" status 400 --data-binary "@$work/binary" "$url/verify"
 check "10 MiB: 413" status 413 -H Expect: --data-binary "@$work/large" "$url/verify"
-check "1 MiB of zeros: an answer" answers "$work/mib" '.is_valid == false'
+check "many zeros: an answer" answers "$work/zeros" '.is_valid == false'
 check "a hostile log: an answer" answers "$work/log" '.is_valid == false'
 check "no evidence: an answer" bash -c "curl -s -d '{}' $url/verify | jq -e '.is_valid == false and .verdict == null'"
 check "GET /verify: 405" status 405 "$url/verify"

@@ -141,7 +141,7 @@ static void azure(void **state)
 	struct json doc = document(AZURE, "evidence-genoa.json"), v;
 	struct json_iter it = json_iter(member(doc, "report"));
 	for (size_t i = 0; i < sizeof bytes; i++) {
-		uint64_t n;
+		uint64_t n = 0;
 		assert_true(json_next(&it, NULL, &v) && !json_u64(v, 255, &n));
 		bytes[i] = (uint8_t)n;
 	}
