@@ -40,7 +40,8 @@ static secp256k1_context *signing_ctx(struct err *e)
 	if (!c) {
 		c = have_key ? secp256k1_context_create(SECP256K1_CONTEXT_NONE) : NULL;
 		if (!c || pthread_setspecific(of_thread, c)) {
-			secp256k1_context_destroy(c);
+			if (c)
+				secp256k1_context_destroy(c);
 			err_set(e, ERR_SYSTEM, "prepare secp256k1");
 			return NULL;
 		}

@@ -54,7 +54,7 @@ struct json_chars json_chars_of(struct span contents)
 
 int json_chars_next(struct json_chars *c)
 {
-	static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+	static const uint8_t from[] = "bfnrt", to[] = "\b\f\n\r\t";
 
 	if (c->at < c->n)
 		return c->ready[c->at++];

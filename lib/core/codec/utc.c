@@ -88,11 +88,10 @@ void wr_utc(struct wr *w, uint64_t seconds)
 
 	for (; year < 9999 && day + DAYS_TO_1970 >= days_of(year + 1, 1, 1); year++)
 		;
-	uint64_t left = day + DAYS_TO_1970 - days_of(year, 1, 1);
 	int month = 1;
 	while (month < 12 && day + DAYS_TO_1970 >= days_of(year, month + 1, 1))
 		month++;
-	left = day + DAYS_TO_1970 - days_of(year, month, 1);
+	uint64_t left = day + DAYS_TO_1970 - days_of(year, month, 1);
 	unsigned part[6] = { (unsigned)year,
 			     (unsigned)month,
 			     (unsigned)left + 1,
