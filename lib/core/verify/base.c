@@ -83,7 +83,8 @@ static void claim_image(struct verify *v, const struct verify_image *image)
 	struct boot_info *b = &v->boot;
 	struct claim *c = expect_claim(v, "os_image", "os_image_hash", span_of(v->config.os_image_hash, 32),
 				       "image.not_expected");
-	struct wr w = wr_to(c->detail, sizeof c->detail - 1);
+	char text[sizeof c->detail];
+	struct wr w = wr_to(text, sizeof text);
 
 	for (size_t i = 0; i < 32; i++)
 		b->os_image_hash[i] = v->config.os_image_hash[i];
@@ -93,7 +94,7 @@ static void claim_image(struct verify *v, const struct verify_image *image)
 	wr_str(&w, "version ");
 	wr_str(&w, image->version);
 	wr_str(&w, image->is_dev ? ", a development image" : "");
-	c->detail[w.bad ? 0 : w.n] = 0;
+	TEXT_PUT(c->detail, text_done(&w));
 }
 
 static void judge_register(struct verify *v, const struct expect *want, uint32_t i)
@@ -115,7 +116,7 @@ static void judge_register(struct verify *v, const struct expect *want, uint32_t
 	if (c->ok)
 		return;
 	measure_explain(&o, want, i, &v->evidence.env.log);
-	if (!o.n || o.bad) {
+	if (!o.n) {
 		o = wr_to(text, sizeof text);
 		wr_str(&o, causes[i]);
 		wr_str(&o, " (expected ");
@@ -124,7 +125,7 @@ static void judge_register(struct verify *v, const struct expect *want, uint32_t
 		wr_hex(&o, got, 8);
 		wr_str(&o, "..)");
 	}
-	TEXT_PUT(c->detail, span_of(text, o.bad ? 0 : o.n));
+	TEXT_PUT(c->detail, text_done(&o));
 }
 
 void base_judge(struct verify *v, const struct verify_image *given)

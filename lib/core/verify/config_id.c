@@ -40,8 +40,9 @@ void config_id_judge(struct verify *v, const struct app_events *app)
 		return;
 	}
 	struct claim *c = fail_fault(&v->verdict, "config_id", a, &f);
-	struct wr w = wr_to(c->value, sizeof c->value - 1);
+	char text[2 * MR_CONFIG_LEN];
+	struct wr w = wr_to(text, sizeof text);
 
 	wr_hex(&w, got.p, got.n);
-	c->value[w.bad ? 0 : w.n] = 0;
+	TEXT_PUT(c->value, text_done(&w));
 }

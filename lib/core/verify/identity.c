@@ -190,17 +190,20 @@ static void judge_key_provider(struct verify *v, const struct app_events *app)
 	if (text.n || !free_) {
 		struct claim *c = expect_claim(v, "key_provider", "key_provider_id", span_of(kp.id, kp.n),
 					       "key_provider.mismatch");
-		struct wr w = wr_to(c->detail, sizeof c->detail - 1);
+		char detail[sizeof c->detail];
+		struct wr w = wr_to(detail, sizeof detail);
 
 		if (c->ok) {
 			wr_str(&w, kp.name);
 			wr_str(&w, free_ ? "; not compared: no expected root key was given"
 					 : ", by its root key");
-			c->detail[w.bad ? 0 : w.n] = 0;
+			TEXT_PUT(c->detail, text_done(&w));
 		}
 	}
-	if (!v->in.boottime && text.n)
-		b->key_provider_info_n = take_bytes(b->key_provider_info, text.n, text) ? text.n : 0;
+	if (!v->in.boottime && text.n) {
+		b->key_provider_info_n = text.n;
+		(void)take_bytes(b->key_provider_info, text.n, text);
+	}
 }
 
 static void fill_boot(struct verify *v)

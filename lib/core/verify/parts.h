@@ -57,6 +57,7 @@ bool take_bytes(uint8_t *to, size_t n, struct span from);
 
 // Small things they share.
 void text_put(char *out, size_t cap, struct span s); // cut to fit, NUL-terminated
+struct span text_done(const struct wr *w);           // what was written, cut to what fits
 #define TEXT_PUT(array, s) text_put(array, sizeof(array), s)
 struct claim *fail_fault(struct verdict *v, const char *name, enum anchor a, const struct fault *f);
 // The next n bytes of the scratch, NULL when there is no room for them; taken with v->scratch.n += n.

@@ -20,7 +20,7 @@ static enum verify_next refuse(struct verify *v, const char *claim, const char *
 // A platform whose quote has no register for runtime events cannot back a list of them, whoever wrote it.
 static void no_runtime_register(struct verify *v)
 {
-	if (v->evidence.env.runtime.n || v->evidence.env.log.n)
+	if (v->evidence.env.runtime.n)
 		(void)refuse(v, "event_log", "not_applicable", "events.not_applicable",
 			     "the platform has no register for events, so nothing backs this list");
 }

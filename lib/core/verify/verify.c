@@ -11,16 +11,21 @@ void text_put(char *out, size_t cap, struct span s)
 	out[n] = 0;
 }
 
+struct span text_done(const struct wr *w)
+{
+	return span_of(w->p, w->n < w->cap ? w->n : w->cap);
+}
+
 struct claim *fail_fault(struct verdict *v, const char *name, enum anchor a, const struct fault *f)
 {
-	char text[240];
-	struct wr w = wr_to(text, sizeof text - 1);
+	char text[240], whole[240];
+	struct wr w = wr_to(whole, sizeof whole);
 
 	wr_str(&w, f->text);
 	wr_str(&w, " (at ");
 	wr_dec(&w, f->at);
 	wr_str(&w, ")");
-	text[w.bad ? 0 : w.n] = 0;
+	TEXT_PUT(text, text_done(&w));
 	return verdict_fail(v, name, (struct span){ 0 }, a, f->code, text);
 }
 

@@ -332,6 +332,157 @@ static void quotes_that_cannot_be_read_say_why_even_without_collateral(void **st
 	guest_refuses(span_of(copy, quote.n), NULL, "quote.key_type");
 }
 
+// Room that is too small is a refusal, whatever the form; what suffices gives the verdict.
+static void too_little_room(void **state)
+{
+	static uint8_t scratch[VERIFY_SCRATCH(1 << 17)];
+	static struct verify v;
+
+	(void)state;
+	fresh();
+	for (size_t i = 0; i < g.runtime.n; i++)
+		g.events[i].version = 2; // MessagePack, whose arrays of integers need room
+	guest_build(&g);
+	struct span c = guest_collateral(), a = guest_hex(guest_envelope(&g, true)),
+		    quoted = guest_json_string(c);
+	struct span forms[] = {
+		guest_get_quote(&g),
+		guest_envelope(&g, true),
+		a,
+		guest_text("{\"attestation\":\"%.*s\",\"collateral\":%.*s}", (int)a.n, a.p, (int)quoted.n,
+			   quoted.p),
+	};
+
+	for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
+		struct verify_input in = { .evidence = forms[f],
+					   .binding = VERIFY_BIND_STATED,
+					   .expect = span_str("{}"),
+					   .now = GUEST_NOW };
+		size_t closed = 0, room = 0;
+
+		for (; room < sizeof scratch; room = room * 5 / 4 + 1) {
+			enum verify_next next = verify_read(&v, &in, scratch, room);
+
+			assert_int_not_equal(next, VERIFY_INFLATE);
+			if (next == VERIFY_BEGIN && !v.config_fault.code)
+				break;
+			closed++;
+			verify_begin(&v, NULL); // refused already: nothing is looked at
+			assert_false(verify_finish(&v, ~0u, guest_image()));
+		}
+		assert_true(closed > 5 && room <= VERIFY_SCRATCH(forms[f].n));
+	}
+}
+
+static void nothing_is_begun_that_is_closed(void **state)
+{
+	static uint8_t scratch[VERIFY_SCRATCH(1 << 17)];
+	static struct verify v;
+	struct verify_input in = { .evidence = span_str("x"),
+				   .binding = VERIFY_BIND_STATED,
+				   .expect = span_str("{}"),
+				   .now = GUEST_NOW };
+	const struct sig_check *checks;
+	struct dcap_collateral *col = malloc(sizeof *col);
+
+	(void)state;
+	fresh();
+	assert_non_null(col);
+	assert_int_equal(verify_read(&v, &in, scratch, sizeof scratch), VERIFY_CLOSED);
+	verify_begin(&v, NULL);
+	verify_begin_snp(&v, guest_root(), ANCHOR_INTEL);
+	assert_int_equal(verify_checks(&v, &checks), 0);
+	assert_int_equal(verify_found(&v), REASON_OK);
+	assert_false(verify_is_snp(&v));
+	assert_false(verify_finish(&v, ~0u, guest_image()));
+	in.evidence = guest_envelope(&g, true);
+	in.collateral = guest_collateral();
+	assert_int_equal(verify_read(&v, &in, scratch, sizeof scratch), VERIFY_BEGIN);
+	verify_begin_snp(&v, guest_root(), ANCHOR_INTEL); // a TD begun as an SNP guest is not begun
+	assert_int_equal(verify_signed(&v, ~0u), REASON_QUOTE_SIGNATURE);
+	assert_false(verify_finish(&v, ~0u, guest_image()));
+	dcap_collateral_read(col, verify_collateral(&v), guest_root(), ANCHOR_DEVELOPMENT);
+	verify_begin(&v, col);
+	assert_true(verify_finish(&v, ~0u, guest_image())); // all signatures taken for good
+	verify_refuse(&v, "collateral", "collateral.fetch", "nobody answers");
+	assert_false(verify_finish(&v, ~0u, guest_image()));
+	assert_string_equal(v.verdict.code, "collateral.fetch");
+	free(col);
+}
+
+static struct span info_of(const struct app_info *i)
+{
+	static uint8_t text[4096];
+	struct wr w = wr_to(text, sizeof text);
+
+	app_info_write(&w, i);
+	assert_false(w.bad);
+	return span_of(text, w.n);
+}
+
+// The issuer says something of what is not attested at all.
+static void issuers_cannot_add_to_the_evidence(void **state)
+{
+	static const uint8_t some[32] = { 7 };
+	const struct verify_input key = { .binding = VERIFY_BIND_KEY, .boottime = true };
+	struct app_info i = { 0 };
+
+	(void)state;
+	guest_new(&g);
+	guest_bind(&g);
+	struct cert_extras x = { .attestation = guest_envelope(&g, true), .app_info = info_of(&i) };
+
+	guest_accepts(guest_cert(&x), NULL); // it says nothing
+	i.mr_system = span_of(some, 32);
+	x.app_info = info_of(&i);
+	guest_refuses(guest_cert(&x), NULL, "ratls.app_info_differs");
+	guest_accepts(guest_cert(&x), &key); // at boot these are not the same values
+	for (int n = 0; n < 3; n++) {
+		static const char *const names[] = { "app-id", "compose-hash", "instance-id" };
+
+		guest_new(&g);
+		memset(g.mr_config_id, 0, 48);
+		for (size_t k = 0; k < g.runtime.n; k++)
+			if (span_is(g.events[k].name, names[n]))
+				g.events[k].name = span_str("other");
+		guest_bind(&g);
+		i = (struct app_info){ .app_id = span_of(g.app_id, 20),
+				       .compose_hash = span_of(g.compose_hash, 32),
+				       .instance_id = span_of(g.instance_id, 20) };
+		x = (struct cert_extras){ .attestation = guest_envelope(&g, true),
+					  .app_info = info_of(&i),
+					  .app_id = span_of(g.app_id, 20) };
+		struct verify *v = guest_judge(guest_cert(&x), NULL, guest_image());
+
+		assert_string_equal(guest_claim(v, "app_info"), "ratls.app_info_differs");
+		if (n == 0)
+			assert_string_equal(guest_claim(v, "certificate"), "ratls.app_id");
+	}
+	i = (struct app_info){ .os_image_hash = span_of(some, 32) };
+	guest_new(&g);
+	guest_bind(&g);
+	x = (struct cert_extras){ .attestation = guest_envelope(&g, true), .app_info = info_of(&i) };
+	assert_string_equal(guest_claim(guest_judge(guest_cert(&x), NULL, NULL), "app_info"),
+			    "ratls.app_info_differs");
+}
+
+static void json_with_empty_members(void **state)
+{
+	(void)state;
+	fresh();
+	struct span answer = guest_get_quote(&g), q = guest_hex(guest_quote());
+
+	guest_accepts(guest_text("%.*s,\"attestation\":\"\"}", (int)answer.n - 1, answer.p), NULL);
+	guest_accepts(guest_text("\t%.*s,\"collateral\":null}", (int)answer.n - 1, answer.p), NULL);
+	guest_refuses(guest_text("{\"attestation\":\"77\"}"), NULL, "envelope.version");
+	guest_refuses(guest_text("{\"quote\":\"%.*s\",\"report_data\":\"3\"}", (int)q.n, q.p), NULL,
+		      "evidence.json");
+	guest_refuses(guest_text("{\"quote\":\"%.*s\",\"event_log\":null}", (int)q.n, q.p), NULL,
+		      "events.absent");
+	guest_refuses(guest_text("-----BEGIN CERTIFICATE-----"), NULL, "ratls.certificate");
+	guest_refuses(span_of("\3\1\2\0", 4), NULL, "envelope.version");
+}
+
 static void expectations_have_limits(void **state)
 {
 	static char text[VERIFY_EXPECT_MAX + 64];
@@ -426,6 +577,10 @@ int main(void)
 		cmocka_unit_test(platforms_that_are_not_verified_are_named),
 		cmocka_unit_test(sizes_and_forms_said_by_the_caller),
 		cmocka_unit_test(quotes_that_cannot_be_read_say_why_even_without_collateral),
+		cmocka_unit_test(too_little_room),
+		cmocka_unit_test(nothing_is_begun_that_is_closed),
+		cmocka_unit_test(issuers_cannot_add_to_the_evidence),
+		cmocka_unit_test(json_with_empty_members),
 		cmocka_unit_test(expectations_have_limits),
 		cmocka_unit_test(sentences_keep_known_words),
 		cmocka_unit_test(sentences_name_what_was_expected),
