@@ -11,14 +11,10 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/sb.h"
 #include "base/strings.h"
 #include "core/attest/quote.h"
-#include "core/hash/keccak.h"
 #include "setup.h"
 #include "tee/attest.h"
-
-enum { MRCONFIGID = 48 };
 
 int setup_write(struct setup *s, const char *name, mode_t mode, const void *p, size_t n, struct err *e)
 {
@@ -110,81 +106,83 @@ int setup_early_events(struct setup *s, struct err *e)
 		       : 0;
 }
 
-// The three forms of spec 50 section 7.4. `kind` is the provider's byte: none 0, local 1, kms 2, tpm 3.
-static void expect_v2(const struct setup *s, uint8_t want[static MRCONFIGID])
+// What this boot found, as MRCONFIGID would have it. `hashes` keeps those of the init scripts.
+static int boot_facts(struct mr_config *c, uint8_t hashes[static APP_SCRIPTS_MAX][32], const struct setup *s,
+		      struct err *e)
 {
-	static const uint8_t kind[] = {
-		[PROVIDER_NONE] = 0, [PROVIDER_LOCAL] = 1, [PROVIDER_KMS] = 2, [PROVIDER_TPM] = 3
+	static const enum key_provider_kind kind[] = { [PROVIDER_NONE] = KEY_PROVIDER_NONE,
+						       [PROVIDER_LOCAL] = KEY_PROVIDER_LOCAL,
+						       [PROVIDER_KMS] = KEY_PROVIDER_KMS,
+						       [PROVIDER_TPM] = KEY_PROVIDER_TPM };
+	const struct texts *scripts = &s->compose.init_scripts;
+
+	if (scripts->n > APP_SCRIPTS_MAX)
+		return err_code(e, ERR_DENIED, "events.limit", "more than %d init scripts", APP_SCRIPTS_MAX);
+	*c = (struct mr_config){
+		.has = MR_CONFIG_APP_ID | MR_CONFIG_GPU_POLICY | MR_CONFIG_SCRIPTS | MR_CONFIG_PROVIDER |
+		       MR_CONFIG_PROVIDER_ID | (s->has_instance_id ? MR_CONFIG_INSTANCE_ID : 0),
+		.compose_hash = span_of(s->compose.hash, 32),
+		.app_id = span_of(s->instance.app_id, ID_SIZE),
+		.gpu_policy_hash = span_of(s->compose.gpu_policy_hash, 32),
+		.instance_id = span_of(s->instance_id, s->has_instance_id ? ID_SIZE : 0),
+		.key_provider = kind[s->compose.provider],
+		.key_provider_id = span_of(s->keys.provider_id, s->keys.provider_id_n),
+		.n_scripts = scripts->n,
 	};
-	uint8_t text[32 + ID_SIZE + 1 + PROVIDER_ID_MAX];
-	struct wr w = wr_to(text, sizeof text);
-
-	wr_put(&w, s->compose.hash, 32);
-	wr_put(&w, s->instance.app_id, ID_SIZE);
-	wr_u8(&w, kind[s->compose.provider]);
-	wr_put(&w, s->keys.provider_id, s->keys.provider_id_n);
-	keccak256(text, w.n, want + 1);
-}
-
-static bool hex_is(struct json doc, const char *name, const void *want, size_t n)
-{
-	struct json v;
-	uint8_t got[PROVIDER_ID_MAX];
-
-	return !json_get(doc, name, &v) || (!json_hex(v, got, n) && !memcmp(got, want, n));
-}
-
-static bool scripts_are(const struct setup *s, struct json doc)
-{
-	struct json list, item;
-	uint8_t got[32], want[32];
-	size_t i = 0;
-
-	if (!json_get(doc, "init_script_hashes", &list))
-		return true;
-	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &item); i++) {
-		if (i == s->compose.init_scripts.n || json_hex(item, got, sizeof got))
-			return false;
-		SHA256((const uint8_t *)s->compose.init_scripts.v[i], strlen(s->compose.init_scripts.v[i]),
-		       want);
-		if (memcmp(got, want, sizeof want) != 0)
-			return false;
+	for (size_t i = 0; i < scripts->n; i++) {
+		SHA256((const uint8_t *)scripts->v[i], strlen(scripts->v[i]), hashes[i]);
+		c->scripts[i] = span_of(hashes[i], 32);
 	}
-	return i == s->compose.init_scripts.n;
+	return 0;
 }
 
-// Every member that the document has must be what this boot found.
-static int expect_v3(const struct setup *s, uint8_t want[static MRCONFIGID], struct err *e)
+// The document of form 3: mr_config of the sys-config, else of its vm_config.
+static struct span config_document(const struct setup *s, struct wr *scratch)
 {
-	static const char *const names[] = { [PROVIDER_NONE] = "none",
-					     [PROVIDER_LOCAL] = "local",
-					     [PROVIDER_KMS] = "kms",
-					     [PROVIDER_TPM] = "tpm" };
-	struct json doc, v;
-	auto_sb text = { 0 };
+	struct vm_config c;
+	struct fault f;
 
-	if (json_parse(&doc, span_str(s->sys.mr_config), NULL) || !json_get(doc, "compose_hash", &v) ||
-	    !hex_is(doc, "compose_hash", s->compose.hash, 32) || !json_get(doc, "key_provider", &v) ||
-	    !json_is(v, names[s->compose.provider]) || !hex_is(doc, "app_id", s->instance.app_id, ID_SIZE) ||
-	    !hex_is(doc, "instance_id", s->instance_id, s->has_instance_id ? ID_SIZE : 0) ||
-	    !hex_is(doc, "gpu_policy_hash", s->compose.gpu_policy_hash, 32) ||
-	    !hex_is(doc, "key_provider_id", s->keys.provider_id, s->keys.provider_id_n) ||
-	    !scripts_are(s, doc))
-		return err_code(e, ERR_DENIED, "binding.document", "mr_config does not describe this boot");
-	sb_str(&text, "dstack-mr-config-v3:");
-	sb_put(&text, "", 1);
-	sb_str(&text, s->sys.mr_config);
-	if (text.bad)
+	if (*s->sys.mr_config)
+		return span_str(s->sys.mr_config);
+	return vm_config_read(&c, scratch, span_str(s->sys.vm_config), &f) ? (struct span){ 0 } : c.mr_config;
+}
+
+int setup_judge_config_id(const struct setup *s, const uint8_t id[static MR_CONFIG_LEN], struct err *e)
+{
+	size_t room = strlen(s->sys.vm_config) + strlen(s->sys.mr_config) + MR_CONFIG_DOCUMENT_MAX;
+	uint8_t hashes[APP_SCRIPTS_MAX][32], want[MR_CONFIG_LEN];
+	auto_free uint8_t *text = malloc(room);
+	struct wr scratch = wr_to(text, text ? room : 0);
+	struct mr_config facts;
+	struct fault f;
+
+	if (!text)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	SHA256((const uint8_t *)text.p, text.n, want + 1);
-	return 0;
+	if (boot_facts(&facts, hashes, s, e))
+		return -1;
+	struct span document = config_document(s, &scratch);
+
+	switch (mr_config_judge(want, id, &facts, document, &scratch, &f)) {
+	case MR_CONFIG_UNBOUND:
+	case MR_CONFIG_BOUND:
+		return 0;
+	case MR_CONFIG_OPEN:
+	case MR_CONFIG_BAD:
+		break;
+	}
+	if (!strcmp(f.code, "quote.config_id"))
+		return err_code(
+			e, ERR_DENIED, "binding.mrconfigid",
+			"MRCONFIGID (version %u) was made for another app-compose.json: expected %s, got %s",
+			id[0], STR_HEX(want, 34), STR_HEX(id, 34));
+	return err_code(e, ERR_DENIED, "binding.document", "mr_config does not describe this boot: %s",
+			f.text);
 }
 
 static int check_mrconfigid(struct setup *s, struct err *e)
 {
 	static const uint8_t zero[64];
 	auto_free struct tee_quote *q = malloc(sizeof *q);
-	uint8_t want[MRCONFIGID] = { 0 };
 	struct quote parsed;
 	struct td_report td;
 
@@ -192,19 +190,7 @@ static int check_mrconfigid(struct setup *s, struct err *e)
 		return q ? -1 : err_set(e, ERR_SYSTEM, "out of memory");
 	if (quote_parse(&parsed, span_of(q->bytes, q->n)) || quote_td(&parsed, &td))
 		return err_code(e, ERR_SYSTEM, "tee.quote", "own quote cannot be read");
-	want[0] = td.mr_config_id[0];
-	if (want[0] == 1)
-		memcpy(want + 1, s->compose.hash, 32);
-	else if (want[0] == 2)
-		expect_v2(s, want);
-	else if (want[0] == 3 && expect_v3(s, want, e))
-		return -1;
-	if (memcmp(want, td.mr_config_id, sizeof want) != 0)
-		return err_code(
-			e, ERR_DENIED, "binding.mrconfigid",
-			"MRCONFIGID (version %u) was made for another app-compose.json: expected %s, got %s",
-			want[0], STR_HEX(want, 34), STR_HEX(td.mr_config_id, 34));
-	return 0;
+	return setup_judge_config_id(s, td.mr_config_id, e);
 }
 
 int setup_check_binding(struct setup *s, struct err *e)

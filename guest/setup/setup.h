@@ -4,6 +4,7 @@
 // in `arena`, which is wiped when the process ends.
 #pragma once
 #include "compose.h"
+#include "core/measure/mrconfig.h"
 #include "keys.h"
 #include "share.h"
 #include "sysconf.h"
@@ -30,6 +31,8 @@ int setup_identity(struct setup *s, struct err *e);     // app id, instance id (
 int setup_early_events(struct setup *s, struct err *e); // up to boot-mr-done (section 6f)
 int setup_emit(struct setup *s, const char *name, const void *p, size_t n, struct err *e);
 int setup_check_binding(struct setup *s, struct err *e); // MRCONFIGID, key provider pin (section 6h)
+// Was the machine launched for this boot? Its MRCONFIGID against what was found (measure/mrconfig.h).
+int setup_judge_config_id(const struct setup *s, const uint8_t id[static MR_CONFIG_LEN], struct err *e);
 
 // The evidence of this guest over `report_data`; fits ratls_attest_fn with the setup as its argument.
 int setup_attest(void *setup, const uint8_t report_data[static 64], uint8_t **out, size_t *n, struct err *e);

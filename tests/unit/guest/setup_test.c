@@ -349,6 +349,61 @@ static void instances_differ_by_their_seed(void **state)
 	assert_memory_not_equal(a.instance_id, b.instance_id, ID_SIZE);
 }
 
+static void bound(const struct setup *s, const uint8_t id[static MR_CONFIG_LEN], const char *code)
+{
+	struct err e = { 0 };
+	int r = setup_judge_config_id(s, id, &e);
+
+	assert_string_equal(r ? e.code : "", code);
+}
+
+static const char bare[] =
+	"{\"compose_hash\":\"0000000000000000000000000000000000000000000000000000000000000000\","
+	"\"key_provider\":\"kms\",\"version\":3}";
+
+static void launches_for_another_app_are_refused(void **state)
+{
+	struct setup s = { .sys = { .vm_config = "{}", .mr_config = "" },
+			   .compose = { .provider = PROVIDER_KMS } };
+	uint8_t id[MR_CONFIG_LEN] = { 0 };
+	char config[400];
+
+	(void)state;
+	s.keys.provider_id[0] = 0x30;
+	s.keys.provider_id_n = 1;
+	bound(&s, id, ""); // not bound
+	id[0] = 1;         // the compose hash, all zeros here
+	bound(&s, id, "");
+	id[1] = 1;
+	bound(&s, id, "binding.mrconfigid");
+	mr_config_id_v2(id, s.compose.hash, s.instance.app_id, KEY_PROVIDER_KMS,
+			span_of(s.keys.provider_id, 1));
+	bound(&s, id, "");
+	s.keys.provider_id[0] ^= 1; // keys of another KMS
+	bound(&s, id, "binding.mrconfigid");
+	mr_config_id_v3(id, span_str(bare));
+	s.sys.mr_config = bare;
+	bound(&s, id, "");
+	s.compose.provider = PROVIDER_TPM;
+	bound(&s, id, "binding.document");
+	s.compose.provider = PROVIDER_KMS;
+	s.compose.hash[0] = 1;
+	bound(&s, id, "binding.document");
+	s.compose.hash[0] = 0;
+	s.sys.mr_config = ""; // then it is looked for in vm_config
+	snprintf(config, sizeof config,
+		 "{\"mr_config\":\"{\\\"compose_hash\\\":\\\"%064d\\\",\\\"key_provider\\\":\\\"kms\\\","
+		 "\\\"version\\\":3}\"}",
+		 0);
+	s.sys.vm_config = config;
+	bound(&s, id, "");
+	s.sys.mr_config = "{\"unknown\":1}";
+	mr_config_id_v3(id, span_str(s.sys.mr_config));
+	bound(&s, id, "binding.document");
+	id[0] = 4;
+	bound(&s, id, "binding.mrconfigid");
+}
+
 static void gateway_app_ids_are_compared_whole(void **state)
 {
 	static const uint8_t id[20] = { 0xAB };
@@ -402,6 +457,7 @@ int main(void)
 		cmocka_unit_test(env_is_filtered_and_quoted),
 		cmocka_unit_test(env_opens_with_its_key_only),
 		cmocka_unit_test(instances_differ_by_their_seed),
+		cmocka_unit_test(launches_for_another_app_are_refused),
 		cmocka_unit_test(gateway_app_ids_are_compared_whole),
 		cmocka_unit_test(keys_file_is_read_back),
 	};
