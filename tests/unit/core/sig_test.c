@@ -11,7 +11,6 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include "core/codec/hex.h"
 #include "core/sig/curve.h"
 #include "core/sig/ecdsa.h"
 #include "core/sig/own.h"
@@ -530,40 +529,6 @@ static void qv_16_keys(void **state)
 	}
 }
 
-static bool unhex(uint8_t *out, size_t n, const char *text)
-{
-	return !hex_decode(out, n, span_str(text));
-}
-
-// RFC 6979, appendices A.2.5 and A.2.6, "sample": vectors that neither of the two engines made.
-static void known_answers(void **state)
-{
-	uint8_t key[96], sig[96];
-
-	(void)state;
-	assert_true(unhex(key, 64,
-			  "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
-			  "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299"));
-	assert_true(unhex(sig, 64,
-			  "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"
-			  "f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8"));
-	assert_true(ecdsa_p256_sha256(key, span_str("sample"), sig));
-	assert_false(ecdsa_p256_sha256(key, span_str("Sample"), sig));
-	assert_true(unhex(key, 96,
-			  "ec3a4e415b4e19a4568618029f427fa5da9a8bc4ae92e02e06aae5286b300c64def8f0ea905586"
-			  "6064a254515480bc13"
-			  "8015d9b72d7d57244ea8ef9ac0c621896708a59367f9dfb9f54ca84b3f1c9db1288b231c3ae0d4"
-			  "fe7344fd2533264720"));
-	assert_true(unhex(sig, 96,
-			  "94edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa73d64c4ea95ad133c81a648152e44ac"
-			  "f96e36dd1e80fabe46"
-			  "99ef4aeb15f178cea1fe40db2603138f130e740a19624526203b6351d0a3a94fa329c145786e67"
-			  "9e7b82c71a38628ac8"));
-	assert_true(ecdsa_p384_sha384(key, span_str("sample"), sig));
-	sig[95] ^= 1;
-	assert_false(ecdsa_p384_sha384(key, span_str("sample"), sig));
-}
-
 // The one door to all of them: by the algorithm, with the lengths that belong to it.
 static void by_algorithm(void **state)
 {
@@ -599,11 +564,10 @@ static void by_algorithm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(constants),         cmocka_unit_test(known_answers),
-		cmocka_unit_test(by_algorithm),      cmocka_unit_test(many_p256),
-		cmocka_unit_test(many_p384),         cmocka_unit_test(qv_16_edge_scalars),
-		cmocka_unit_test(qv_16_infinity),    cmocka_unit_test(qv_16_keys),
-		cmocka_unit_test(x_above_the_order),
+		cmocka_unit_test(constants),          cmocka_unit_test(by_algorithm),
+		cmocka_unit_test(many_p256),          cmocka_unit_test(many_p384),
+		cmocka_unit_test(qv_16_edge_scalars), cmocka_unit_test(qv_16_infinity),
+		cmocka_unit_test(qv_16_keys),         cmocka_unit_test(x_above_the_order),
 	};
 	return cmocka_run_group_tests(tests, open_lab, close_lab);
 }
