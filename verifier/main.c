@@ -13,6 +13,7 @@
 #include "base/strings.h"
 #include "base/version.h"
 #include "certificate.h"
+#include "jail.h"
 #include "service.h"
 
 enum { STOP_S = 10, OPT_CHECK = 256, OPT_HELP_CONFIG, OPT_LOG, OPT_LEVEL, OPT_VERSION, OPT_VERIFY, OPT_CERT };
@@ -161,7 +162,7 @@ static int loop(struct daemon *d, const struct verifier_config *c, struct err *e
 		if (!on[i] || event_add(on[i], NULL))
 			r = err_set(e, ERR_SYSTEM, "watch signals");
 	if (!r)
-		r = service_listen(d->service, c->address, e);
+		r = service_listen(d->service, c->address, e) || jail_enter(e) ? -1 : 0;
 	if (!r) {
 		log_info("verifier", "ready address=%s version=%s", c->address, version_text);
 		event_base_dispatch(d->base);
@@ -196,9 +197,11 @@ static int run(const struct args *a, const struct verifier_config *c, struct err
 			 c->root);
 	if (checker_init(&k, c, e))
 		return -1;
-	int r = a->request ? once(&k, a->request, false, e)
-		: a->cert  ? once(&k, a->cert, true, e)
-			   : serve(&k, c, e);
+	bool one_shot = a->request || a->cert;
+	int r = one_shot && jail_enter(e) ? -1
+		: a->request              ? once(&k, a->request, false, e)
+		: a->cert                 ? once(&k, a->cert, true, e)
+					  : serve(&k, c, e);
 
 	checker_free(&k);
 	return r;

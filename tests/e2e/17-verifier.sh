@@ -16,7 +16,7 @@ print("port=%d" % server.server_port)
 server.serve_forever()' "$work/www" >"$work/www.log" 2>/dev/null &
 until_true 5 grep -q port= "$work/pccs.log"
 until_true 5 grep -q port= "$work/www.log"
-pccs=http://127.0.0.1:$(sed -n 's/.*port=//p' "$work/pccs.log")
+pccs=http://localhost:$(sed -n 's/.*port=//p' "$work/pccs.log")
 www=http://127.0.0.1:$(sed -n 's/.*port=//p' "$work/www.log")
 port=$((20000 + RANDOM % 20000))
 url=http://127.0.0.1:$port
@@ -132,6 +132,7 @@ check "nothing escaped" bash -c '[ ! -e /tmp/escaped-by-dstack-test ] && [ -z "$
 tar -C "$m/image" -czf "$work/www/$hash.tar.gz" .
 start main
 check "the log says that development is on" grep -q "INSECURE DEVELOPMENT" "$work/main.log"
+check "it may make few system calls (seccomp)" grep -q '^Seccomp:.*2$' "/proc/$verifier/status"
 check "GET /health" bash -c "[ \"\$(curl -s $url/health)\" = '{\"status\":\"ok\",\"service\":\"dstack-verifier\"}' ]"
 check "GET / is the page" bash -c "curl -s $url/ | cmp - build/web/verify.html"
 check "good evidence is valid, its image downloaded" answers "$m/quote.json" '.is_valid and .reason == null and .details.os_image_hash_verified'
