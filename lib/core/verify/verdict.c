@@ -168,14 +168,3 @@ void verdict_claims_json(struct wr *w, const struct verdict *v)
 	}
 	wr_u8(w, ']');
 }
-
-void verdict_json(struct wr *w, const struct verdict *v)
-{
-	wr_str(w, v->ok ? "{\"ok\":true" : "{\"ok\":false");
-	member(w, ",\"anchor\":", anchor_name(v->anchor));
-	member(w, ",\"code\":", v->code);
-	member(w, ",\"error\":", v->error);
-	wr_str(w, ",\"claims\":");
-	verdict_claims_json(w, v);
-	wr_u8(w, '}');
-}

@@ -47,6 +47,5 @@ const struct claim *verdict_find(const struct verdict *v, const char *name);
 bool verdict_close(struct verdict *v, const char *const *required);
 
 const char *anchor_name(enum anchor a); // "none", "intel", "amd", "development"
-// {"ok":..,"anchor":..,"code":..,"error":..,"claims":[..]}: the same bytes from every program.
-void verdict_json(struct wr *w, const struct verdict *v);
-void verdict_claims_json(struct wr *w, const struct verdict *v); // only the array
+// [{"name":..,"value":..,"ok":..},..]: the same bytes from every program.
+void verdict_claims_json(struct wr *w, const struct verdict *v);

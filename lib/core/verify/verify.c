@@ -160,7 +160,8 @@ void verify_explain(const struct verify *v, char *out, size_t cap)
 	platform_explain(v, out, cap);
 }
 
-bool verify_about_collateral(enum reason r)
+// Refusals that newer collateral may lift.
+static bool about_collateral(enum reason r)
 {
 	static const char *const stages[] = { "collateral.",  "crl.", "tcb_info.",
 					      "qe_identity.", "tcb.", "root.time" };
@@ -186,8 +187,8 @@ static void refuse_quote(struct verify *v)
 	}
 	v->unreadable = dcap_unreadable(v->reason);
 	platform_explain(v, text, sizeof text);
-	verdict_fail(&v->verdict, verify_about_collateral(v->reason) ? "collateral" : "quote",
-		     (struct span){ 0 }, ANCHOR_NONE, reason_text(v->reason)->code, text);
+	verdict_fail(&v->verdict, about_collateral(v->reason) ? "collateral" : "quote", (struct span){ 0 },
+		     ANCHOR_NONE, reason_text(v->reason)->code, text);
 }
 
 void verify_refuse(struct verify *v, const char *claim, const char *code, const char *text)

@@ -139,8 +139,6 @@ enum reason verify_found(const struct verify *v);
 enum reason verify_signed(struct verify *v, uint32_t passed);
 // The sentence for that refusal, NUL-terminated.
 void verify_explain(const struct verify *v, char *out, size_t cap);
-// Of such a refusal newer collateral may be the cure.
-bool verify_about_collateral(enum reason r);
 // `image`: what is known of v->config.os_image_hash; NULL: nothing, then the measurement in vm_config is used
 // if the expectations allow that very image. True when the verdict is ok.
 bool verify_finish(struct verify *v, uint32_t passed, const struct verify_image *image);

@@ -7,6 +7,7 @@
 
 #include "core/codec/json.h"
 #include "core/verify/reason.h"
+#include "core/attest/dcap.h"
 #include "core/verify/verdict.h"
 
 static struct verdict v;
@@ -99,7 +100,7 @@ static void long_texts_are_cut(void **state)
 	verdict_fail(&v, longer, span_str(longer), ANCHOR_INTEL, longer, longer);
 	verdict_close(&v, required);
 	assert_int_equal(strlen(v.claim[1].value), 198);
-	verdict_json(&w, &v);
+	dcap_json(&w, NULL, &v);
 	assert_false(w.bad);
 	assert_int_equal(json_parse(&doc, span_of(text, w.n), NULL), 0);
 	assert_true(json_get(doc, "claims", &claims) && json_count(claims) == 2);
