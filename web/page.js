@@ -235,7 +235,7 @@ const PARTS = {
 	unknown: () => "no beginning of this log gives the quoted value: events are missing, or were changed.",
 };
 
-function showLog(log, differences) {
+function showLog(log, differences, isTrusted) {
 	$("log").hidden = !log;
 	if (!log)
 		return;
@@ -243,7 +243,8 @@ function showLog(log, differences) {
 	const named = (i) => (list[i]?.event ? ` (${list[i].event})` : "");
 	$("log-note").className = differences.length ? "bad" : "";
 	$("log-note").textContent = differences.length
-		? differences.map((d) => `${d.register}: ${PARTS[d.difference](d, named(d.event))}`).join(" ")
+		? differences.map((d) => `${d.register}: ${PARTS[d.difference](d, named(d.event))}`).join(" ") +
+			(isTrusted ? " The verdict does not rest on that part of the log: the register itself is what the image gives." : "")
 		: log.quoted ? "Replayed, the log gives the registers that the quote has." : "There is no quote beside it to compare with.";
 	$("registers").tBodies[0].replaceChildren(...["rtmr0", "rtmr1", "rtmr2", "rtmr3"].map((name) => {
 		const bad = log.quoted && log[name] !== null && log[name] !== log.quoted[name];
@@ -284,7 +285,7 @@ async function verifyGiven() {
 	const v = JSON.parse(result.text);
 	await showHead(v, isQuoteOnly);
 	showClaims(v.claims || []);
-	showLog(log.ok ? JSON.parse(log.text) : null, log.differences);
+	showLog(log.ok ? JSON.parse(log.text) : null, log.differences, v.ok);
 	showFields(quote.ok ? JSON.parse(quote.text) : null);
 	$("command").textContent = isQuoteOnly ? `dstack quote verify --quote FILE --collateral FILE --at ${now} --json`
 		: `dstack verify FILE${collateral ? " --collateral FILE" : ""}${expect ? " --policy FILE" : ""} --at ${now} --json`;
