@@ -3,7 +3,7 @@
 // Holds nothing that depends on time, policy or a quote. What is wrong with a part is kept with that part and
 // becomes a reason only when dcap_begin comes to its step, so a verdict is the same from a kept context as
 // from a new one. Proves nothing: its signatures are among the checks that dcap_begin lists. No heap, no
-// pointers out of it; about 460 KiB, of which a text of 16 KB touches 50. Points into itself: do not copy.
+// pointers out of it; about 260 KiB, of which a text of 16 KB touches 50. Points into itself: do not copy.
 #pragma once
 #include "core/attest/collateral.h"
 #include "core/codec/x509.h"
@@ -15,10 +15,9 @@ enum {
 	DCAP_ROOT_MAX = 16 * 1024,
 	// The text unescaped, its PEM blocks decoded, the root: always enough.
 	DCAP_COLLATERAL_ARENA = DCAP_COLLATERAL_MAX + DCAP_COLLATERAL_MAX * 3 / 4 + DCAP_ROOT_MAX,
-	DCAP_CERTS = 4, // in one chain
-	// As many as the text has room for.
-	DCAP_LEVELS = DCAP_COLLATERAL_MAX / 48,
-	DCAP_MODULES = DCAP_COLLATERAL_MAX / 192,
+	DCAP_CERTS = 4,    // in one chain
+	DCAP_LEVELS = 192, // of both documents together; real ones have some thirty
+	DCAP_MODULES = 32, // identities of TDX modules; real documents have two
 	DCAP_ADVISORIES = 64,
 };
 

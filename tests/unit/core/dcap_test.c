@@ -217,7 +217,7 @@ static void put_components(struct wr *w, const char *head, const unsigned *v)
 // TCB info with these levels in this order.
 static struct span with_levels(const struct level *l, size_t n)
 {
-	static uint8_t text[1 << 16];
+	static uint8_t text[1 << 17];
 	static const char mark[] = "\"tcbLevels\":[{\"tcb\":{\"sgx";
 	struct wr w = wr_to(text, sizeof text);
 	size_t at = 0;
@@ -444,6 +444,51 @@ static void step_15_relaunch(void **state)
 	}
 }
 
+// Room for levels is shared: the platform's come first, then those of the modules, then the enclave's.
+static void too_many_levels(void **state)
+{
+	static struct level many[DCAP_LEVELS + 1];
+	enum { OF_MODULES = 6, OF_ENCLAVE = 3 };
+	static const struct {
+		size_t n;
+		enum reason want;
+	} cases[] = { { DCAP_LEVELS - OF_MODULES - OF_ENCLAVE, REASON_OK },
+		      { DCAP_LEVELS - OF_MODULES, REASON_QEID_FORMAT },
+		      { DCAP_LEVELS, REASON_TCB_FORMAT },
+		      { DCAP_LEVELS + 1, REASON_TCB_FORMAT } };
+
+	(void)state;
+	for (size_t i = 0; i <= DCAP_LEVELS; i++)
+		many[i] = own_level("UpToDate");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct trial *t = trial(base.v4);
+		t->col.tcb_info = with_levels(many, cases[i].n);
+		expect(t, cases[i].want);
+	}
+}
+
+static void too_many_modules(void **state)
+{
+	static const char list[] = "\"tdxModuleIdentities\":[";
+	static char text[1 << 15], zeros[97];
+	static const enum reason want[] = { REASON_OK, REASON_TCB_FORMAT };
+
+	(void)state;
+	memset(zeros, '0', sizeof zeros - 1);
+	for (size_t more = 0; more < 2; more++) {
+		size_t n = (size_t)sprintf(text, "%s", list);
+		for (size_t i = 2; i < DCAP_MODULES + more; i++)
+			n += (size_t)sprintf(
+				text + n,
+				"{\"id\":\"TDX_FF\",\"mrsigner\":\"%s\",\"attributes\":\"%.16s\","
+				"\"attributesMask\":\"%.16s\",\"tcbLevels\":[]},",
+				zeros, zeros, zeros);
+		struct trial *t = trial(base.v4);
+		t->col.tcb_info = replaced(base.col.tcb_info, list, text);
+		expect(t, want[more]);
+	}
+}
+
 static void judge(const struct dcap_input *in, struct span root)
 {
 	dcap_collateral_read(&held, in->collateral, root, ANCHOR_INTEL);
@@ -509,6 +554,8 @@ int main(void)
 		cmocka_unit_test(qv_18_header_matrix),
 		cmocka_unit_test(step_15_relaunch),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(too_many_levels),
+		cmocka_unit_test(too_many_modules),
 		cmocka_unit_test(json_result),
 	};
 	return cmocka_run_group_tests(tests, load, NULL);
