@@ -107,7 +107,7 @@ async function loadCore(bytes, subtle) {
 		const said = text();
 		if (ok)
 			x.events_differences();
-		return { ok: ok === 1, text: said, differences: ok ? JSON.parse(text()) : [] };
+		return { ok: ok === 1 && said !== "", text: said, differences: ok ? JSON.parse(text()) : [] };
 	};
 	const clock = (now) => [Math.floor(now / 2 ** 32), now >>> 0];
 

@@ -56,6 +56,8 @@ function classify(bytes) {
 			return ["collateral", "collateral"];
 		if (!Array.isArray(object) && names.every((n) => POLICY.includes(n)))
 			return ["policy", "expectations"];
+		if ("manifest_version" in object)
+			return ["compose", "app-compose.json"];
 		return ["evidence", Array.isArray(object) ? "event log" : "JSON evidence"];
 	}
 	if (isReport(bytes))
@@ -67,13 +69,17 @@ function classify(bytes) {
 	return ["evidence", bytes[0] === 0x30 ? "certificate" : "attestation"];
 }
 
-function give(name, bytes) {
+async function give(name, bytes) {
 	if (!bytes.length)
 		return;
 	const [kind, what] = classify(bytes);
 	if (kind === "policy") {
 		$("policy").value = asText(bytes);
 		policyToFields();
+	} else if (kind === "compose") { // its hash is what it should be
+		const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+		$("expect-compose_hash").value = [...hash].map((b) => b.toString(16).padStart(2, "0")).join("");
+		fieldsToPolicy();
 	} else {
 		const before = given.get("evidence");
 		if (kind === "evidence" && isReport(bytes) && before && isPem(before.bytes)) // they came the other way round
@@ -99,7 +105,7 @@ function showItems() {
 
 async function giveFiles(list) {
 	for (const f of list)
-		give(f.name, new Uint8Array(await f.arrayBuffer()));
+		await give(f.name, new Uint8Array(await f.arrayBuffer()));
 }
 
 // ---- what it should be
@@ -292,7 +298,7 @@ async function verifyGiven() {
 	$("text").textContent = result.text;
 	$("raw").hidden = false;
 	$("engines").textContent = "Every signature was checked twice: by this page's own code and by the browser's cryptography. They agreed.";
-	$("engines").hidden = v.code === "engine.disagreement";
+	$("engines").hidden = !v.ok;
 }
 
 async function verifyClicked() {
@@ -337,7 +343,7 @@ function listen() {
 		document.body.classList.remove("over");
 		const text = e.dataTransfer.getData("text/plain");
 		if (e.dataTransfer.files.length)
-			giveFiles(e.dataTransfer.files);
+			giveFiles([...e.dataTransfer.files]);
 		else if (text)
 			give("dropped text", new TextEncoder().encode(text));
 	};
@@ -353,7 +359,10 @@ function listen() {
 		hideResult();
 		showItems();
 	};
-	$("copy").onclick = () => navigator.clipboard.writeText($("text").textContent);
+	$("copy").onclick = () => {
+		getSelection().selectAllChildren($("text")); // where there is no clipboard to write to, it is at least selected
+		navigator.clipboard?.writeText($("text").textContent);
+	};
 }
 
 async function start() {

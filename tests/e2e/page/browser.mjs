@@ -1,5 +1,6 @@
 // browser: the page in Debian's Chromium. From a file, from http://127.0.0.1 and from an
 // origin that is not secure; every given case; files, paste, drop and keyboard through the real controls.
+import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import * as cases from "./cases.mjs";
@@ -120,6 +121,12 @@ async function flows(origin) {
 	same(s.text, want, `${origin}: dropped files, and Verify by the keyboard alone, give the same`);
 	same(await b.run("return document.activeElement.id"), "verdict", `${origin}: the verdict then has the focus`);
 
+	await b.click("#clear");
+	const compose = `${evidence}real/dstack/sdk-simulator/app-compose.json`;
+	await b.type("#files", compose);
+	await b.wait("for (let i = 0; i < 200 && !document.getElementById('expect-compose_hash').value; i++) await new Promise((r) => setTimeout(r, 25));");
+	same(await b.run("return document.getElementById('policy').value"), JSON.stringify({ compose_hash: [createHash("sha256").update(readFileSync(compose)).digest("hex")] }),
+		`${origin}: an app-compose.json becomes the hash that is expected`);
 	await b.click("#clear");
 	const snp = cases.snpReport();
 	for (const files of [`${snp.report}\n${snp.certificates}`, `${snp.certificates}\n${snp.report}`]) { // in either order
