@@ -154,6 +154,28 @@ static void nothing_twice(void **state)
 	engine_free(g);
 }
 
+// Keys are made from a copy of another: a point that is not on the curve leaves nothing behind.
+static void no_key_from_no_point(void **state)
+{
+	struct err e = { 0 };
+	struct engine *g = engine_new(&e);
+	struct quote q;
+	uint8_t key[64], zero[64] = { 0 };
+
+	(void)state;
+	assert_int_equal(quote_parse(&q, list[0].quote), REASON_OK);
+	memcpy(key, q.att_key.p, sizeof key);
+	for (size_t i = 0; i < sizeof key; i++) {
+		key[i] ^= 1;
+		assert_false(engine_p256(g, key, q.signed_part, q.sig.p));
+		key[i] ^= 1;
+	}
+	assert_false(engine_p256(g, zero, q.signed_part, q.sig.p));
+	assert_true(engine_p256(g, key, q.signed_part, q.sig.p));
+	assert_false(engine_p256(g, key, q.qe_report, q.sig.p));
+	engine_free(g);
+}
+
 static void no_growth(void **state)
 {
 	struct err e = { 0 };
@@ -179,11 +201,9 @@ static void no_growth(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(same_answers),
-		cmocka_unit_test(same_place_other_text),
-		cmocka_unit_test(same_text_other_root),
-		cmocka_unit_test(nothing_twice),
-		cmocka_unit_test(no_growth),
+		cmocka_unit_test(same_answers),         cmocka_unit_test(same_place_other_text),
+		cmocka_unit_test(same_text_other_root), cmocka_unit_test(nothing_twice),
+		cmocka_unit_test(no_key_from_no_point), cmocka_unit_test(no_growth),
 	};
 
 	return cmocka_run_group_tests(tests, load_all, free_all);
