@@ -9,37 +9,16 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "ratls/pccs_disk.h"
+#include "ratls/pccs_entry.h"
 #include "ratls/pccs_fetch.h"
 #include "ratls/pccs_seen.h"
 
 enum {
-	ENTRIES = 32,
-	KEEP_MAX = 24 * 3600,
 	FRESH_EVERY = 30,   // seconds between fetches that a refused quote may cause
 	FAILURE_KEPT = 5,   // seconds that a failure answers for a platform
-	RETRY_EVERY = 60,   // seconds between fetches in the background
 	UNKNOWN_BURST = 20, // fetches for platforms never verified: so many, and one more each second
 	CONNECT_MS = 5000,
 	TOTAL_MS = 30000,
-};
-
-struct pccs_blob {
-	atomic_uint refs;
-	uint64_t fetched;
-	bool older;
-	size_t n;
-	char json[];
-};
-
-struct entry {
-	bool used, busy; // busy: being fetched
-	bool no_disk;    // there is nothing on disk, or it is no use
-	struct dcap_platform platform;
-	struct pccs_blob *kept, *candidate;
-	uint64_t expires;      // of what is kept
-	uint64_t tried, asked; // Unix seconds of the last fetch and question
-	uint64_t failed_until;
-	struct err failure;
 };
 
 struct pccs {
@@ -55,40 +34,14 @@ struct pccs {
 	atomic_bool stop;
 	uint64_t bucket, bucket_at;
 	struct pccs_stats stats;
-	struct entry entry[ENTRIES];
+	struct pccs_table table;
 };
 
-// ---- shared texts
-
-static struct pccs_blob *blob_new(const char *json, size_t n, uint64_t fetched)
-{
-	struct pccs_blob *b = malloc(sizeof *b + n + 1);
-
-	if (!b)
-		return NULL;
-	*b = (struct pccs_blob){ .refs = 1, .fetched = fetched, .n = n };
-	memcpy(b->json, json, n);
-	b->json[n] = 0;
-	return b;
-}
-
-static struct pccs_blob *blob_ref(struct pccs_blob *b)
-{
-	if (b)
-		atomic_fetch_add(&b->refs, 1);
-	return b;
-}
-
-static void blob_drop(struct pccs_blob **b)
-{
-	if (*b && atomic_fetch_sub(&(*b)->refs, 1) == 1)
-		free(*b);
-	*b = NULL;
-}
+// ---- answers
 
 void pccs_release(struct pccs_answer *a)
 {
-	blob_drop(&a->blob);
+	pccs_blob_drop(&a->blob);
 	a->json = NULL;
 	a->n = 0;
 }
@@ -97,81 +50,14 @@ static int give(struct pccs_answer *a, struct pccs_blob *b, enum pccs_source sou
 {
 	struct pccs_blob *was = a->blob;
 
-	a->blob = blob_ref(b);
-	blob_drop(&was);
+	a->blob = pccs_blob_ref(b);
+	pccs_blob_drop(&was);
 	a->json = b->json;
 	a->n = b->n;
 	a->source = source;
 	a->unusable = false;
 	a->tried |= 1u << source;
 	return 0;
-}
-
-// ---- entries
-
-static bool same(const struct dcap_platform *a, const struct dcap_platform *b)
-{
-	return memcmp(a->fmspc, b->fmspc, sizeof a->fmspc) == 0 && a->is_tdx == b->is_tdx &&
-	       a->processor_ca == b->processor_ca;
-}
-
-static struct entry *find(struct pccs *p, const struct dcap_platform *platform)
-{
-	for (size_t i = 0; i < ENTRIES; i++)
-		if (p->entry[i].used && same(&p->entry[i].platform, platform))
-			return &p->entry[i];
-	return NULL;
-}
-
-// Platforms that never verified give way first: made-up ones must not drive out genuine ones.
-static struct entry *make_room(struct pccs *p)
-{
-	struct entry *best = NULL;
-
-	for (size_t i = 0; i < ENTRIES; i++) {
-		struct entry *n = &p->entry[i];
-
-		if (n->busy)
-			continue;
-		if (!n->used)
-			return n;
-		if (!best || (best->kept && !n->kept) || (!best->kept == !n->kept && n->asked < best->asked))
-			best = n;
-	}
-	return best;
-}
-
-static struct entry *find_or_make(struct pccs *p, const struct dcap_platform *platform)
-{
-	struct entry *n = find(p, platform);
-
-	if (n || !(n = make_room(p)))
-		return n;
-	blob_drop(&n->kept);
-	blob_drop(&n->candidate);
-	*n = (struct entry){ .used = true, .platform = *platform, .no_disk = !p->dir };
-	return n;
-}
-
-static bool is_kept(const struct entry *n, uint64_t now)
-{
-	return n->kept && now <= n->expires;
-}
-
-static bool is_young(const struct entry *n, uint64_t now)
-{
-	return is_kept(n, now) && now < n->kept->fetched + KEEP_MAX;
-}
-
-// Half of the time that the newest text may serve has passed, and somebody still asks for it.
-static bool is_due(const struct entry *n, uint64_t now)
-{
-	if (!n->used || n->busy || !n->kept || now < n->tried + RETRY_EVERY || n->asked < n->kept->fetched)
-		return false;
-	uint64_t life = n->expires > n->kept->fetched ? n->expires - n->kept->fetched : 0;
-	uint64_t from = n->candidate ? n->candidate->fetched : n->kept->fetched;
-
-	return now >= from + (life < KEEP_MAX ? life : KEEP_MAX) / 2;
 }
 
 // ---- fetching
@@ -200,13 +86,13 @@ static int request(const struct pccs *p, const struct dcap_platform *platform, s
 	int r = pccs_fetch(&http, p->url, platform, &json, &n, e);
 
 	curl_easy_cleanup(http.curl);
-	*out = r ? NULL : blob_new(json, n, p->clock());
+	*out = r ? NULL : pccs_blob_new(json, n, p->clock());
 	free(json);
 	return r || *out ? r : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
 // Called with the lock held, which is given back meanwhile. The result is the entry's candidate or failure.
-static int fetch(struct pccs *p, struct entry *n, struct err *e)
+static int fetch(struct pccs *p, struct pccs_entry *n, struct err *e)
 {
 	struct dcap_platform platform = n->platform;
 	struct pccs_blob *got;
@@ -223,10 +109,10 @@ static int fetch(struct pccs *p, struct entry *n, struct err *e)
 		p->stats.failures++;
 		n->failure = *e;
 		n->failed_until = p->clock() + FAILURE_KEPT;
-		if (is_kept(n, p->clock()) && !atomic_load(&p->stop)) // else the asker is told
+		if (pccs_is_kept(n, p->clock()) && !atomic_load(&p->stop)) // else the asker is told
 			log_warn("collateral", "%s code=%s; what is kept serves on", e->text, e->code);
 	} else {
-		blob_drop(&n->candidate);
+		pccs_blob_drop(&n->candidate);
 		n->candidate = got;
 		n->failed_until = 0;
 	}
@@ -244,14 +130,14 @@ static void *work(void *arg)
 		struct err ignored;
 		size_t i = 0;
 
-		while (i < ENTRIES && !is_due(&p->entry[i], p->clock()))
+		while (i < PCCS_ENTRIES && !pccs_is_due(&p->table.entry[i], p->clock()))
 			i++;
-		if (i < ENTRIES) {
-			(void)!fetch(p, &p->entry[i], &ignored);
+		if (i < PCCS_ENTRIES) {
+			(void)!fetch(p, &p->table.entry[i], &ignored);
 			continue;
 		}
 		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += RETRY_EVERY;
+		until.tv_sec += PCCS_RETRY_EVERY;
 		pthread_cond_timedwait(&p->change, &p->lock, &until);
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -261,7 +147,7 @@ static void *work(void *arg)
 // ---- answering
 
 // What an earlier process kept; `stale`: however long ago.
-static bool from_disk(struct pccs *p, struct entry *n, struct pccs_answer *a, bool stale)
+static bool from_disk(struct pccs *p, struct pccs_entry *n, struct pccs_answer *a, bool stale)
 {
 	uint64_t written = 0, now = p->clock();
 	char *json = NULL;
@@ -274,37 +160,37 @@ static bool from_disk(struct pccs *p, struct entry *n, struct pccs_answer *a, bo
 		n->no_disk = true;
 		return false;
 	}
-	if (!stale && now >= written + KEEP_MAX) {
+	if (!stale && now >= written + PCCS_KEEP_MAX) {
 		free(json);
 		return false;
 	}
-	struct pccs_blob *b = blob_new(json, len, written < now ? written : now);
+	struct pccs_blob *b = pccs_blob_new(json, len, written < now ? written : now);
 
 	free(json);
 	if (!b)
 		return false;
 	give(a, b, PCCS_DISK);
-	blob_drop(&b);
+	pccs_blob_drop(&b);
 	return true;
 }
 
 // 0: answered; 1: not to be asked now; -1: failed. Waits for a fetch that is under way.
-static int from_source(struct pccs *p, struct entry *n, struct pccs_answer *a, struct err *e)
+static int from_source(struct pccs *p, struct pccs_entry *n, struct pccs_answer *a, struct err *e)
 {
 	uint64_t now = p->clock();
 	bool waited = false;
 
 	if (a->tried >> PCCS_FETCHED & 1)
 		return 1;
-	while (n->busy && same(&n->platform, &a->platform)) {
+	while (n->busy && pccs_same(&n->platform, &a->platform)) {
 		waited = true;
 		pthread_cond_wait(&p->change, &p->lock);
 	}
-	if (waited && !same(&n->platform, &a->platform)) // the slot went to another platform meanwhile
+	if (waited && !pccs_same(&n->platform, &a->platform)) // the slot went to another platform meanwhile
 		return err_code(e, ERR_AGAIN, "collateral.busy", "too many platforms at once");
 	if (waited && n->candidate)
 		return give(a, n->candidate, PCCS_FETCHED);
-	if (waited && is_young(n, now)) // it was verified before we woke
+	if (waited && pccs_is_young(n, now)) // it was verified before we woke
 		return give(a, n->kept, PCCS_FETCHED);
 	if (n->failed_until > now) {
 		*e = n->failure;
@@ -329,24 +215,24 @@ static bool untried(const struct pccs_answer *a, enum pccs_source s)
 
 // In the order of preference. After collateral that is genuine but refuses the quote only a newer one is
 // worth trying.
-static int get(struct pccs *p, struct entry *n, struct pccs_answer *a, struct err *e)
+static int get(struct pccs *p, struct pccs_entry *n, struct pccs_answer *a, struct err *e)
 {
 	bool any = !a->tried || a->unusable;
 	uint64_t now = n->asked = p->clock();
 
-	if (is_due(n, now))
+	if (pccs_is_due(n, now))
 		pthread_cond_broadcast(&p->change);
 	if (any && n->candidate && untried(a, PCCS_CANDIDATE) && untried(a, PCCS_FETCHED))
 		return give(a, n->candidate, PCCS_CANDIDATE);
-	if (any && is_young(n, now) && untried(a, PCCS_MEMORY))
+	if (any && pccs_is_young(n, now) && untried(a, PCCS_MEMORY))
 		return give(a, n->kept, PCCS_MEMORY);
 	if (any && from_disk(p, n, a, false))
 		return 0;
 	int r = from_source(p, n, a, e);
 
-	if (!r || !any || !same(&n->platform, &a->platform))
+	if (!r || !any || !pccs_same(&n->platform, &a->platform))
 		return r;
-	if (is_kept(n, p->clock()) && untried(a, PCCS_MEMORY))
+	if (pccs_is_kept(n, p->clock()) && untried(a, PCCS_MEMORY))
 		return give(a, n->kept, PCCS_MEMORY);
 	return from_disk(p, n, a, true) ? 0 : r;
 }
@@ -360,7 +246,7 @@ int pccs_get(struct pccs *p, struct pccs_answer *a, const struct dcap_platform *
 	a->platform = *platform;
 	a->older = false;
 	pthread_mutex_lock(&p->lock);
-	struct entry *n = find_or_make(p, platform);
+	struct pccs_entry *n = pccs_entry_make(&p->table, platform, p->dir);
 
 	if (!n)
 		r = err_code(&why, ERR_AGAIN, "collateral.busy", "too many platforms at once");
@@ -387,12 +273,12 @@ static bool about_documents(const struct err *e)
 	return false;
 }
 
-static void forget(struct entry *n, struct pccs_answer *a)
+static void forget(struct pccs_entry *n, struct pccs_answer *a)
 {
 	if (n->candidate == a->blob)
-		blob_drop(&n->candidate);
+		pccs_blob_drop(&n->candidate);
 	if (n->kept == a->blob)
-		blob_drop(&n->kept);
+		pccs_blob_drop(&n->kept);
 	if (a->source == PCCS_DISK)
 		n->no_disk = true;
 	a->unusable = true;
@@ -401,7 +287,7 @@ static void forget(struct entry *n, struct pccs_answer *a)
 void pccs_refused(struct pccs *p, struct pccs_answer *a, const struct err *e)
 {
 	pthread_mutex_lock(&p->lock);
-	struct entry *n = find(p, &a->platform);
+	struct pccs_entry *n = pccs_entry_find(&p->table, &a->platform);
 
 	// A quote under another root says nothing about the collateral, nor collateral under another root
 	// about other collateral.
@@ -433,21 +319,21 @@ static int judge_age(struct pccs *p, const struct dcap_platform *platform, struc
 	return p->compat ? 0 : -1;
 }
 
-static void install(struct entry *n, struct pccs_answer *a, uint64_t expires, uint64_t now)
+static void install(struct pccs_entry *n, struct pccs_answer *a, uint64_t expires, uint64_t now)
 {
-	bool better = is_kept(n, now) && a->older && !n->kept->older;
+	bool better = pccs_is_kept(n, now) && a->older && !n->kept->older;
 
 	a->blob->older = a->older;
 	if (!better && n->kept != a->blob) {
-		struct pccs_blob *b = blob_ref(a->blob);
+		struct pccs_blob *b = pccs_blob_ref(a->blob);
 
-		blob_drop(&n->kept);
+		pccs_blob_drop(&n->kept);
 		n->kept = b;
 	}
 	if (!better)
 		n->expires = expires;
 	if (n->candidate == a->blob)
-		blob_drop(&n->candidate);
+		pccs_blob_drop(&n->candidate);
 }
 
 int pccs_verified(struct pccs *p, struct pccs_answer *a, uint64_t expires, struct err *e)
@@ -455,7 +341,7 @@ int pccs_verified(struct pccs *p, struct pccs_answer *a, uint64_t expires, struc
 	struct err why;
 
 	pthread_mutex_lock(&p->lock);
-	struct entry *n = find(p, &a->platform);
+	struct pccs_entry *n = pccs_entry_find(&p->table, &a->platform);
 	bool known = n && n->kept == a->blob;
 
 	if (known) {
@@ -468,7 +354,7 @@ int pccs_verified(struct pccs *p, struct pccs_answer *a, uint64_t expires, struc
 	int r = judge_age(p, &a->platform, span_of(a->json, a->n), &a->older, e);
 
 	pthread_mutex_lock(&p->lock);
-	n = find(p, &a->platform);
+	n = pccs_entry_find(&p->table, &a->platform);
 	if (n && r)
 		forget(n, a);
 	else if (n)
@@ -571,9 +457,9 @@ void pccs_free(struct pccs *p)
 	pthread_mutex_unlock(&p->lock);
 	if (p->has_worker)
 		pthread_join(p->worker, NULL);
-	for (size_t i = 0; i < ENTRIES; i++) {
-		blob_drop(&p->entry[i].kept);
-		blob_drop(&p->entry[i].candidate);
+	for (size_t i = 0; i < PCCS_ENTRIES; i++) {
+		pccs_blob_drop(&p->table.entry[i].kept);
+		pccs_blob_drop(&p->table.entry[i].candidate);
 	}
 	pccs_seen_free(p->seen);
 	pthread_cond_destroy(&p->change);

@@ -26,6 +26,17 @@ sed 's/hello/other/' "$DSTACK_HOME/apps/hello.json" >"$work/other.json"
 refused "verify refuses another compose file" compose_hash dstack verify "https://$app-8443s.$domain:$port/" --compose "$work/other.json"
 refused "verify refuses without the development root" root.not_trusted dstack verify "https://$app-8443s.$domain:$port/" --development-root "" --json
 refused "verify refuses a certificate that ends in the gateway" ratls.no_evidence dstack verify "https://$app-8080.$domain:$port/" --json
+# The verification service on the same certificate: the KMS signed it, so it is not of the self-signed kind, but its evidence holds.
+serviced()
+{
+	openssl s_client -connect "127.0.0.1:$port" -servername "$app-8443s.$domain" </dev/null 2>/dev/null | openssl x509 >"$work/app.pem"
+	{ env DSTACK_VERIFIER_INSECURE_DEVELOPMENT=true "DSTACK_VERIFIER_ATTESTATION__DEVELOPMENT_ROOT=$DSTACK_HOME/pki/root.der" \
+		"DSTACK_VERIFIER_ATTESTATION__URLS__PCCS=$(sed -n 's/^pccs = "\(.*\)"/\1/p' "$DSTACK_HOME/config.toml")" \
+		"DSTACK_VERIFIER_IMAGE_CACHE_DIR=$DSTACK_HOME/images" DSTACK_VERIFIER_IMAGE_DOWNLOAD_URL= \
+		dstack-verifier --verify-cert "$work/app.pem" 2>/dev/null || test $? = 1; } |
+		jq -e '.verdict.ok and .certificate.attestation_bound and (.certificate.self_signed | not) and (.is_valid | not)'
+}
+check "dstack-verifier says the same of its evidence" serviced
 
 # The guest's network is QEMU's, in a namespace of its own: what that cannot reach, the guest cannot.
 socat TCP-LISTEN:18590,bind=127.0.0.1,reuseaddr,fork OPEN:/dev/null &
