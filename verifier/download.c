@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct failure {
 struct downloads {
 	char *dir, *url;
 	long seconds;
+	atomic_bool stop;
 	pthread_mutex_t lock;
 	pthread_cond_t change;
 	struct {
@@ -71,6 +73,11 @@ void downloads_free(struct downloads *d)
 	free(d);
 }
 
+void downloads_stop(struct downloads *d)
+{
+	atomic_store(&d->stop, true);
+}
+
 // ---- one download
 
 struct transfer {
@@ -92,6 +99,14 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
 	else
 		t->failed = image_folder_feed(t->folder, p, n, t->e);
 	return t->failed ? 0 : n;
+}
+
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	const struct downloads *s = arg;
+
+	(void)a, (void)b, (void)c, (void)d;
+	return atomic_load(&s->stop);
 }
 
 static char *url_for(const struct downloads *d, const uint8_t hash[32])
@@ -117,6 +132,9 @@ static void set_up(CURL *c, const struct downloads *d, struct transfer *t, const
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, why);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(c, CURLOPT_XFERINFODATA, d);
 }
 
 static int transfer(const struct downloads *d, struct image_folder *folder, const char *url, struct err *e)

@@ -13,6 +13,7 @@ struct downloads;
 // `url` with {OS_IMAGE_HASH}, "" for none. Makes `dir`, removes what a killed process left in it.
 struct downloads *downloads_new(const char *dir, const char *url, int seconds, struct err *e);
 void downloads_free(struct downloads *d);
+void downloads_stop(struct downloads *d); // what is under way is broken off, nothing new begins
 // 0: dir/<hash in hex> holds the image. Blocks. Codes: image.unknown, image.download, image.archive,
 // image.too_large, image.hash, image.file, image.manifest, image.cache_full.
 int downloads_get(struct downloads *d, const uint8_t os_image_hash[32], struct err *e);

@@ -136,6 +136,7 @@ static int once(struct checker *k, const char *path, bool cert, struct err *e)
 struct daemon {
 	struct event_base *base;
 	struct service *service;
+	struct checker *checker;
 };
 
 static void on_done(void *arg)
@@ -149,6 +150,7 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 
 	(void)what;
 	log_info("verifier", "stopping signal=%d", (int)sig);
+	downloads_stop(d->checker->downloads); // an answer that cannot be waited for
 	service_stop(d->service, STOP_S, on_done, d);
 }
 
@@ -175,7 +177,7 @@ static int loop(struct daemon *d, const struct verifier_config *c, struct err *e
 
 static int serve(struct checker *k, const struct verifier_config *c, struct err *e)
 {
-	struct daemon d = { .base = event_base_new() };
+	struct daemon d = { .base = event_base_new(), .checker = k };
 
 	if (!d.base)
 		return err_set(e, ERR_SYSTEM, "start event loop");

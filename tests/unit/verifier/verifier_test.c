@@ -47,8 +47,10 @@ static void *serve(void *arg)
 		const char *status;
 
 		source.requests++;
-		if (recv(c, head, sizeof head, 0) <= 0)
-			abort();
+		if (recv(c, head, sizeof head, 0) <= 0) { // it has given up
+			close(c);
+			continue;
+		}
 		time_sleep_ms((uint64_t)source.delay_ms);
 		status = source.status;
 		sb_fmt(&out, "HTTP/1.1 %s\r\nConnection: close\r\n", status ? status : "200 OK");
@@ -57,9 +59,9 @@ static void *serve(void *arg)
 		sb_str(&out, "\r\n");
 		if (!status)
 			sb_put(&out, archive.p, archive.n);
-		if (send(c, out.p, out.n, MSG_NOSIGNAL) < 0)
-			abort();
-		if (source.endless) // until the client gives up
+		ssize_t sent = send(c, out.p, out.n, MSG_NOSIGNAL);
+
+		if (sent > 0 && source.endless) // until the client gives up
 			while (recv(c, head, sizeof head, 0) > 0)
 				;
 		close(c);
@@ -135,6 +137,8 @@ struct fixture {
 	char images[100];
 };
 
+static int download_seconds = 2;
+
 // `more`: lines of configuration.
 static struct fixture *open_verifier(const char *more)
 {
@@ -145,10 +149,10 @@ static struct fixture *open_verifier(const char *more)
 
 	snprintf(f->images, sizeof f->images, "%s/images%d", dir, serial++);
 	snprintf(text, sizeof text,
-		 "image_cache_dir = \"%s\"\nimage_download_timeout_secs = 2\ninsecure_development = true\n"
+		 "image_cache_dir = \"%s\"\nimage_download_timeout_secs = %d\ninsecure_development = true\n"
 		 "image_download_url = \"http://127.0.0.1:%u/{OS_IMAGE_HASH}.tar.gz\"\n%s\n"
 		 "[attestation]\ndevelopment_root = \"%s/pki/root.der\"\n[attestation.urls]\npccs = \"%s\"\n",
-		 f->images, source.port, more, dir, pccs.url);
+		 f->images, download_seconds, source.port, more, dir, pccs.url);
 	snprintf(path, sizeof path, "%s/config.toml", dir);
 	if (file_write_str(path, 0600, text, &e) || verifier_config_read(&f->config, path, NULL, &e) ||
 	    checker_init(&f->checker, &f->config, &e))
@@ -424,6 +428,28 @@ static void downloads_are_bounded(void **state)
 	close_verifier(f);
 }
 
+static void downloads_are_broken_off(void **state)
+{
+	download_seconds = 60;
+	struct fixture *f = open_verifier("");
+	int before = source.requests;
+	uint64_t from = time_mono_ms();
+	pthread_t t;
+	void *r;
+
+	(void)state;
+	source.endless = true;
+	assert_int_equal(pthread_create(&t, NULL, one_get, f->checker.downloads), 0);
+	while (source.requests == before)
+		time_sleep_ms(1);
+	downloads_stop(f->checker.downloads);
+	assert_int_equal(pthread_join(t, &r), 0);
+	assert_non_null(r);
+	assert_true(time_mono_ms() - from < 30000);
+	download_seconds = 2;
+	close_verifier(f);
+}
+
 static void requests_are_read_strictly(void **state)
 {
 	static const struct {
@@ -581,6 +607,7 @@ int main(void)
 		cmocka_unit_test(snp_by_its_launch_measurement),
 		cmocka_unit_test(one_download_for_many),
 		cmocka_unit_test(downloads_are_bounded),
+		cmocka_unit_test(downloads_are_broken_off),
 		cmocka_unit_test(requests_are_read_strictly),
 		cmocka_unit_test(configuration_fails_closed),
 		cmocka_unit_test(certificates_are_judged_whole),
