@@ -47,16 +47,13 @@ static void point_double(struct point *r, const struct point *a, const struct mo
 	mont_sub(r->y, t, gamma, p);
 }
 
-// "add-1998-cmo-2" of the same, with the cases it leaves out. `r` may be `a`.
+// "add-1998-cmo-2" of the same, with the cases it leaves out. `r` may be `a`. `b` is not infinity: it is a
+// small multiple of a point whose order is a large prime.
 static void point_add(struct point *r, const struct point *a, const struct point *b, const struct modulus *p)
 {
 	uint32_t za[CURVE_LIMBS], zb[CURVE_LIMBS], ua[CURVE_LIMBS], ub[CURVE_LIMBS], sa[CURVE_LIMBS];
 	uint32_t sb[CURVE_LIMBS], h[CURVE_LIMBS], d[CURVE_LIMBS], t[CURVE_LIMBS];
 
-	if (limbs_zero(b->z, p->n)) {
-		*r = *a;
-		return;
-	}
 	if (limbs_zero(a->z, p->n)) {
 		*r = *b;
 		return;

@@ -7,13 +7,9 @@ bool sig_own(const struct sig_check *c)
 {
 	if (!sig_check_is_sound(c))
 		return false;
-	switch (c->alg) {
-	case SIG_P256_SHA256:
+	if (c->alg == SIG_P256_SHA256)
 		return ecdsa_p256_sha256(c->key.p, c->msg, c->sig.p);
-	case SIG_P384_SHA384:
+	if (c->alg == SIG_P384_SHA384)
 		return ecdsa_p384_sha384(c->key.p, c->msg, c->sig.p);
-	case SIG_RSA_PSS_SHA384:
-		return rsa_pss_sha384(c->key, c->msg, c->sig);
-	}
-	return false;
+	return rsa_pss_sha384(c->key, c->msg, c->sig);
 }

@@ -16,6 +16,7 @@
 #include "core/codec/hex.h"
 #include "core/sig/ecdsa.h"
 #include "core/sig/own.h"
+#include "core/sig/rsa.h"
 #include "crypto/sig.h"
 
 enum { HASH = 48 };
@@ -132,7 +133,9 @@ static void padding(const struct key *k)
 			other[k->n - 1] ^= 1;
 		else if (i == 4)
 			other[k->n - 2 * HASH - 2] ^= 1; // the mark before the salt
-		else if (i > 5)
+		else if (i == 6)
+			other[0] |= 0x80; // still below the modulus, whose first two bits are set
+		else if (i > 6)
 			other[i * 37 % k->n] ^= (uint8_t)(1 << i % 7);
 		raise_to_secret(k, other, bad);
 		assert_int_equal(agree(&c), i == 5);
@@ -211,8 +214,18 @@ static void unsound(void **state)
 	key[0] = 0xff;
 	key[511] = 0xfe; // even
 	assert_false(sig_own(&c));
+	c.key.n = c.sig.n = 500;
+	assert_false(sig_own(&c));
 	c.alg = (enum sig_alg)7;
 	assert_false(sig_own(&c));
+	key[0] = key[511] = 0xff; // the same asked of the function itself
+	for (size_t n = 0; n <= sizeof key; n += 20)
+		assert_false(rsa_pss_sha384(span_of(key, n), c.msg, span_of(sig, n)));
+	assert_false(rsa_pss_sha384(span_of(key, 512), c.msg, span_of(sig, 511)));
+	key[511] = 0xfe;
+	assert_false(rsa_pss_sha384(span_of(key, 512), c.msg, span_of(sig, 512)));
+	key[0] = 0x7f;
+	assert_false(rsa_pss_sha384(span_of(key, 512), c.msg, span_of(sig, 512)));
 }
 
 static X509 *certificate(const char *name)

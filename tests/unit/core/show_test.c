@@ -127,10 +127,9 @@ static void unhex(void **state)
 		const char *in;
 		size_t n;
 		uint8_t first;
-	} cases[] = { { "0102ff", 3, 1 },  { "0x0aFf\r\n\t ", 2, 10 },
-		      { "0Xab", 1, 0xab }, { "012", 3, '0' },
-		      { "01zz", 4, '0' },  { "", 0, 0 },
-		      { "  \n", 3, ' ' },  { "0x", 2, '0' } };
+	} cases[] = { { "0102ff", 3, 1 },  { "ff00", 2, 255 }, { "0x0aFf\r\n\t ", 2, 10 },
+		      { "0Xab", 1, 0xab }, { "012", 3, '0' },  { "01zz", 4, '0' },
+		      { "", 0, 0 },        { "  \n", 3, ' ' }, { "0x", 2, '0' } };
 	uint8_t bytes[32];
 
 	(void)state;

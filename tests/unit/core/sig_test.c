@@ -211,8 +211,8 @@ static void sign(const struct lab *l, struct signature *s, const BIGNUM *d)
 	BN_free(v);
 }
 
-// 0, 1, n-1, n, n+1, p-1, p, 2^w-1
-enum { EDGES = 8 };
+// 0, 1, n-1, n, n+1, p-1, p, 2^w-1, p-n+1 (as r: r + n is above p and fits)
+enum { EDGES = 9 };
 
 static void edge(const struct lab *l, uint8_t *out, unsigned which)
 {
@@ -226,6 +226,8 @@ static void edge(const struct lab *l, uint8_t *out, unsigned which)
 		BN_add_word(v, 1);
 	if (which == 2 || which == 5)
 		BN_sub_word(v, 1);
+	if (which == 8)
+		BN_add_word((BN_sub(v, l->p, l->n), v), 1);
 	BN_bn2binpad(v, out, (int)l->width);
 	if (which == 7)
 		memset(out, 0xff, l->width);
@@ -505,6 +507,9 @@ static void qv_16_keys(void **state)
 		}
 		s = good;
 		memset(s.key, 0, sizeof s.key);
+		assert_false(agree(l, &s));
+		s = good;
+		memset(s.key + l->width, 0xff, l->width);
 		assert_false(agree(l, &s));
 		for (unsigned i = 0; big < 8; i++) { // (x, y) with x tiny, written as (x + p, y)
 			BN_set_word(x, i);

@@ -63,14 +63,16 @@ static void genuine(void **state)
 static void content(void **state)
 {
 	struct event *e = &replay.log.e[find("compose-hash")];
-	uint8_t digest[EVENT_DIGEST];
+	uint8_t digest[EVENT_DIGEST], before[EVENT_DIGEST];
 	struct fault f;
 
 	(void)state;
 	assert_int_equal(event_digest(digest, e, &f), 0);
+	assert_int_equal(event_digest(before, e - 1, &f), 0);
 	e->payload = span_str("another");
 	again();
 	expect("[{\"register\":\"rtmr3\",\"difference\":\"unknown\",\"event\":null}]"); // it has no digest
+	e[-1].digest = span_of(before, sizeof before);                                  // as it should be
 	e->digest = span_of(digest, sizeof digest);
 	expect("[{\"register\":\"rtmr3\",\"difference\":\"content\",\"event\":22}]");
 }
@@ -95,6 +97,10 @@ static void missing(void **state)
 	replay.log.n--;
 	again();
 	expect("[{\"register\":\"rtmr0\",\"difference\":\"unknown\",\"event\":null}]");
+	replay.log.n--; // the last runtime event, too
+	again();
+	expect("[{\"register\":\"rtmr0\",\"difference\":\"unknown\",\"event\":null},"
+	       "{\"register\":\"rtmr3\",\"difference\":\"unknown\",\"event\":null}]");
 }
 
 static void nothing_to_compare(void **state)
