@@ -377,6 +377,44 @@ static void logs_of_two_machines(void **state)
 	assert_string_equal(x.d[3].cause, "header_patch"); // the kernel's, by the same reason
 }
 
+// One machine booted again and again, each time with one thing changed (QEMU 7.2, Debian 13's OVMF and
+// kernel).
+static void recorded_boots_name_what_was_changed(void **state)
+{
+	static const struct {
+		const char *file, *cause, *name;
+		unsigned imr;
+		size_t n;
+	} boots[] = {
+		{ "soft/boot-base.bin", NULL, NULL, 0, 0 },
+		{ "soft/boot-cpu2.bin", "acpi_tables", "acpi-loader", 0, 3 },
+		{ "soft/boot-net.bin", "acpi_tables", "acpi-loader", 0, 3 },
+		{ "soft/boot-mem2048.bin", "memory_size", "acpi-tables", 0, 2 },
+		{ "soft/boot-mem4096.bin", "memory_size", "acpi-tables", 0, 2 },
+		{ "soft/boot-cmdline.bin", "command_line", "command line", 2, 1 },
+		{ "soft/boot-initrd.bin", "initrd", "initrd", 2, 1 },
+		{ "soft/boot-initrd-size.bin", "initrd", "kernel", 1, 2 },
+	};
+	struct vm_config a = { .cpu_count = 1, .memory_size = 1ull << 30, .num_nics = 1 }, b = a;
+	struct explain_facts none = { 0 }, facts = { .expected = &a, .actual = &b };
+	struct explain x;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof boots / sizeof *boots; i++) {
+		explain_soft(&x, "soft/boot-base.bin", boots[i].file, &none);
+		assert_int_equal(x.n, boots[i].n);
+		if (x.n)
+			assert_first(&x, boots[i].cause, boots[i].imr, boots[i].name, "");
+	}
+	b.cpu_count = 2;
+	explain_soft(&x, "soft/boot-base.bin", "soft/boot-cpu2.bin", &facts);
+	assert_first(&x, "cpu_count", 0, "acpi-loader", "has 2 CPUs, expected were 1");
+	b = a;
+	b.num_nics = 2;
+	explain_soft(&x, "soft/boot-base.bin", "soft/boot-net.bin", &facts);
+	assert_first(&x, "devices", 0, "acpi-loader", "devices");
+}
+
 // Another boot path altogether: a boot loader between firmware and kernel.
 static void a_boot_loader_is_seen(void **state)
 {
@@ -454,6 +492,14 @@ static void the_kernel_file_tells_more(void **state)
 	assert_int_equal(measure_kernel(got, facts.kernel, 5000, 1024ull << 20, &f), 0);
 	explain_logs(&x, &want, &t.log, &facts);
 	assert_first(&x, "memory_size", 1, "kernel", "has 1024 MiB of memory, expected were 2048 MiB");
+	// At 2 GiB and from 2.75 GiB on it is one and the same; expected is that of 1 GiB.
+	assert_int_equal(measure_kernel(expected, facts.kernel, 5000, 1ull << 30, &f), 0);
+	assert_int_equal(explain_expect(&want, &t.m, expected, &t.config, &t.log, &f), 0);
+	t.config.memory_size = 1ull << 30;
+	assert_int_equal(measure_kernel(got, facts.kernel, 5000, 8ull << 30, &f), 0);
+	explain_logs(&x, &want, &t.log, &facts);
+	assert_first(&x, "memory_size", 1, "kernel",
+		     "2048 MiB of memory, or 2816 or more; expected were 1024 MiB");
 	got[0] ^= 1;
 	explain_logs(&x, &want, &t.log, &facts);
 	assert_first(&x, "kernel", 1, "kernel", "another kernel");
@@ -712,6 +758,7 @@ int main(void)
 		cmocka_unit_test(events_that_changed_places),
 		cmocka_unit_test(a_stripped_log_is_not_compared),
 		cmocka_unit_test(logs_of_two_machines),
+		cmocka_unit_test(recorded_boots_name_what_was_changed),
 		cmocka_unit_test(a_boot_loader_is_seen),
 		cmocka_unit_test(the_kernel_file_tells_more),
 		cmocka_unit_test(both_forms_say_the_same),
