@@ -60,7 +60,7 @@ static void read_rsa(struct rd *bits, struct span *key)
 	struct rd pair = der_enter(bits, DER_SEQUENCE);
 
 	*key = der_unsigned(&pair, AMD_RSA);
-	if (der_u32(&pair, EXPONENT) != EXPONENT || key->n != AMD_RSA || !(key->p[0] & 0x80))
+	if (der_u32(&pair, EXPONENT) != EXPONENT || key->n != AMD_RSA)
 		bits->bad = true;
 	der_end(&pair);
 	if (pair.bad)

@@ -111,8 +111,7 @@ int snp_report_product(const struct snp_report *r, enum snp_product *out)
 		return -1;
 	if (r->cpu_family == FAMILY_19H && model <= 0x0f)
 		*out = SNP_MILAN;
-	else if (r->cpu_family == FAMILY_19H &&
-		 ((model >= 0x10 && model <= 0x1f) || (model >= 0xa0 && model <= 0xaf)))
+	else if (r->cpu_family == FAMILY_19H && (model <= 0x1f || (model >= 0xa0 && model <= 0xaf)))
 		*out = SNP_GENOA;
 	else if (r->cpu_family == FAMILY_1AH && model <= 0x11)
 		*out = SNP_TURIN;

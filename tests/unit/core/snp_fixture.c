@@ -177,15 +177,17 @@ static void close_cert(struct made_cert *c, struct wr *w)
 	c->n = w->n;
 }
 
-static void put_authority(struct made_cert *c, uint32_t serial, const char *issuer, const char *subject,
-			  int key, bool root)
+void made_authority(struct made_cert *c, uint32_t serial, const char *issuer, const char *subject,
+		    EVP_PKEY *key, const char *usage, const char *constraints)
 {
 	struct wr w = wr_to(c->der, sizeof c->der);
 
-	put_head(&w, serial, issuer, subject, keys[key]);
+	put_head(&w, serial, issuer, subject, key);
 	size_t from = w.n;
-	put_extension(&w, "551d0f", true, hex(root ? "03020106" : "03020104"));
-	put_extension(&w, "551d13", true, hex(root ? "30030101ff" : "30060101ff020100"));
+	if (usage)
+		put_extension(&w, "551d0f", true, hex(usage));
+	if (constraints)
+		put_extension(&w, "551d13", true, hex(constraints));
 	wrap(&w, from, 0x30);
 	wrap(&w, from, 0xa3);
 	close_cert(c, &w);
@@ -199,7 +201,7 @@ void made_vcek(struct made *m, struct made_sig how)
 	uint8_t value[80];
 	char oid[32];
 
-	put_head(&w, 0, issuers[m->product], v->name, keys[2]);
+	put_head(&w, 0, issuers[m->product], v->name, v->key ? v->key : keys[2]);
 	size_t from = w.n;
 	put_number(&w, "2b060104019c780101", v->version);
 	struct wr text = wr_to(value, sizeof value);
@@ -386,9 +388,9 @@ struct made *made_new(enum snp_product p, uint32_t version)
 		m->product = p;
 		fill_report(m, 3);
 		fill_spec(m);
-		put_authority(&m->ark, 0x10000, arks[p], arks[p], 0, true);
+		made_authority(&m->ark, 0x10000, arks[p], arks[p], keys[0], MADE_ARK_USAGE, MADE_CA_ANY);
 		made_sign_cert(&m->ark, sig_of(keys[0]));
-		put_authority(&m->ask, 0x10001, arks[p], asks[p], 1, false);
+		made_authority(&m->ask, 0x10001, arks[p], asks[p], keys[1], MADE_ASK_USAGE, MADE_CA_LEAF);
 		made_sign_cert(&m->ask, sig_of(keys[0]));
 		made_vcek(m, sig_of(keys[1]));
 		cached[p] = *m;
@@ -406,13 +408,13 @@ static void begin(const struct made *m)
 {
 	struct snp_input in = m->in;
 
-	for (size_t i = 0; i < in.n_items; i++) // they may have been rebuilt
-		if (in.items[i].p == m->vcek.der)
-			in.items[i].n = m->vcek.n;
+	for (size_t i = 0; i < in.n_items && i < SNP_ITEMS; i++) // they may have been rebuilt
+		if (in.items[i].p == m->vcek.der || in.items[i].p == m->ask.der)
+			in.items[i].n = in.items[i].p == m->ask.der ? m->ask.n : m->vcek.n;
 	snp_begin(&work, &in, span_of(m->ark.der, m->ark.n), ANCHOR_DEVELOPMENT);
 }
 
-enum reason snp_judge(const struct made *m, struct snp_result *out)
+enum reason made_judge(const struct made *m, struct snp_result *out)
 {
 	uint32_t passed = 0;
 
@@ -425,7 +427,7 @@ enum reason snp_judge(const struct made *m, struct snp_result *out)
 	return snp_finish(&work, passed, out);
 }
 
-enum reason snp_judge_rules(const struct made *m)
+enum reason made_judge_rules(const struct made *m)
 {
 	struct snp_result out;
 
@@ -433,7 +435,7 @@ enum reason snp_judge_rules(const struct made *m)
 	return snp_finish(&work, UINT32_MAX, &out);
 }
 
-enum reason snp_judge_report(const struct made *m)
+enum reason made_judge_report(const struct made *m)
 {
 	uint32_t passed = UINT32_MAX;
 	struct snp_result out;
@@ -449,7 +451,7 @@ struct snp_result result;
 
 void expect(const struct made *m, enum reason want)
 {
-	enum reason got = snp_judge_rules(m);
+	enum reason got = made_judge_rules(m);
 
 	if (got != want)
 		fail_msg("%s, expected %s", reason_text(got)->code, reason_text(want)->code);
@@ -457,7 +459,7 @@ void expect(const struct made *m, enum reason want)
 
 void expect_signed(const struct made *m, enum reason want)
 {
-	enum reason got = snp_judge(m, &result);
+	enum reason got = made_judge(m, &result);
 
 	if (got != want)
 		fail_msg("%s, expected %s", reason_text(got)->code, reason_text(want)->code);

@@ -28,6 +28,7 @@ struct made_vcek {
 	size_t hwid_n;
 	bool wrapped;      // hwid in an OCTET STRING of its own
 	const char *csp;   // NULL: none
+	EVP_PKEY *key;     // NULL: the VCEK's
 	const char *extra; // hex of one more extension
 	const char *name;  // common name
 };
@@ -49,7 +50,15 @@ struct made *made_new(enum snp_product p, uint32_t version);
 void made_sign_report(struct made *m, EVP_PKEY *key);
 void made_sign_cert(struct made_cert *c, struct made_sig how); // over what is there
 void made_vcek(struct made *m, struct made_sig how);           // builds it from m->spec
-struct made_sig sig_of(EVP_PKEY *key);                         // SHA384, salt 48
+// An ARK or ASK: its key, and the values of key usage and basic constraints as hex; NULL: without it. To be
+// signed.
+void made_authority(struct made_cert *c, uint32_t serial, const char *issuer, const char *subject,
+		    EVP_PKEY *key, const char *usage, const char *constraints);
+#define MADE_ARK_USAGE "03020106"
+#define MADE_ASK_USAGE "03020104"
+#define MADE_CA_ANY    "30030101ff"
+#define MADE_CA_LEAF   "30060101ff020100"
+struct made_sig sig_of(EVP_PKEY *key); // SHA384, salt 48
 size_t made_crl(uint8_t *out, size_t cap, const struct made *m, uint32_t serial, uint64_t from, uint64_t to,
 		struct made_sig how);
 // In place, every occurrence, the same length; fails the test when there is none.
@@ -57,9 +66,9 @@ void made_replace(struct made_cert *c, const void *from, const void *to, size_t 
 
 // The reason, with every signature checked by OpenSSL and, the same, by the core's own engine; or taken for
 // good.
-enum reason snp_judge(const struct made *m, struct snp_result *out);
-enum reason snp_judge_rules(const struct made *m);
-enum reason snp_judge_report(const struct made *m); // only the report's own signature is checked, by OpenSSL
+enum reason made_judge(const struct made *m, struct snp_result *out);
+enum reason made_judge_rules(const struct made *m);
+enum reason made_judge_report(const struct made *m); // only the report's own signature is checked, by OpenSSL
 
 // They fail the test unless the reason is `want`. The result of expect_signed is in `result`.
 void expect(const struct made *m, enum reason want);

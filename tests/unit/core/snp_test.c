@@ -127,7 +127,7 @@ static void try_changes(const struct change *c, size_t n, enum snp_product p)
 		struct made *m = made_new(p, 3);
 		m->report[c[i].at] = c[i].value;
 		made_sign_report(m, snp_key(2));
-		enum reason got = snp_judge(m, &result);
+		enum reason got = made_judge(m, &result);
 		if (got != c[i].want)
 			fail_msg("byte 0x%zx = 0x%x: %s, expected %s", c[i].at, c[i].value,
 				 reason_text(got)->code, reason_text(c[i].want)->code);
@@ -240,7 +240,7 @@ static void tcb_order_and_status(void **state)
 				m->report[cases[i].at + part] =
 					(uint8_t)(m->report[cases[i].at + part] + cases[i].delta);
 				made_sign_report(m, snp_key(2));
-				enum reason got = snp_judge(m, &result);
+				enum reason got = made_judge(m, &result);
 				if (got != cases[i].want)
 					fail_msg("0x%zx[%zu] %+d: %s", cases[i].at, part, cases[i].delta,
 						 reason_text(got)->code);
@@ -305,7 +305,7 @@ static void every_bit(void **state)
 	(void)state;
 	for (size_t bit = 0; bit < 8 * SNP_REPORT; bit += REPORT_STEP) {
 		m->report[bit / 8] ^= (uint8_t)(1u << bit % 8);
-		accepted_ones += snp_judge_report(m) == REASON_OK;
+		accepted_ones += made_judge_report(m) == REASON_OK;
 		m->report[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	assert_int_equal(accepted_ones, 0);
