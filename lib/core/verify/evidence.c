@@ -166,7 +166,7 @@ static int read_as(struct verify *v, enum verify_form form, struct span s, struc
 	return evidence_read_json(v, s, f);
 }
 
-static void begin(struct verify_evidence *e)
+void evidence_init(struct verify_evidence *e)
 {
 	e->form = VERIFY_ANY;
 	e->env = (struct envelope){ .log = { e->events, 0, VERIFY_EVENTS },
@@ -181,7 +181,6 @@ int evidence_parse(struct verify *v, struct fault *f)
 {
 	struct span s = v->in.evidence, text = trim(s), digits = text;
 
-	begin(&v->evidence);
 	if (s.n > VERIFY_EVIDENCE_MAX)
 		return fault_set(f, "envelope.size", "evidence is larger than 1 MiB", s.n);
 	if (v->in.form != VERIFY_ANY)

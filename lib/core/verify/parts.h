@@ -13,6 +13,7 @@
 
 // 0, or -1 and why it cannot be read.
 int certificate_read(struct verify_cert *out, struct span der, struct fault *f);
+void evidence_init(struct verify_evidence *e); // nothing is in it
 int evidence_parse(struct verify *v, struct fault *f);
 int evidence_read_json(struct verify *v, struct span text, struct fault *f);
 // A quote with the log that belongs to it; `log` empty: without.

@@ -32,6 +32,7 @@ struct claim *fail_fault(struct verdict *v, const char *name, enum anchor a, con
 static void begin(struct verify *v, const struct verify_input *in, void *scratch, size_t cap)
 {
 	v->in = *in;
+	evidence_init(&v->evidence);
 	v->scratch = wr_to(scratch, cap);
 	v->next = VERIFY_BEGIN;
 	v->unreadable = v->needs_collateral = v->has_image_hash = v->is_begun = v->is_signed = v->has_quote =
