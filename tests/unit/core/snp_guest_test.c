@@ -172,6 +172,11 @@ static void what_is_said(void **state)
 	assert_string_equal(text, "");
 	assert_false(snp_verdict(&v, NULL, "snp.vmpl", "why"));
 	assert_string_equal(v.code, "snp.vmpl");
+	memset(text, 0, sizeof text);
+	w = wr_to(text, sizeof text - 1);
+	snp_json(&w, NULL, &v);
+	assert_non_null(
+		strstr(text, "{\"ok\":false,\"status\":\"\",\"advisory_ids\":[],\"code\":\"snp.vmpl\""));
 }
 
 static void shown(void **state)
@@ -192,6 +197,20 @@ static void shown(void **state)
 	m->in.report.n--;
 	assert_int_equal(snp_show(&w, m->in.report, true, arg), REASON_SNP_LENGTH);
 	assert_int_equal(arg[0], SNP_REPORT - 1);
+	m = made_new(SNP_MILAN, 2); // for people, of a version that names no processor
+	m->report[0x40] |= 0x40;
+	w = wr_to(text, sizeof text);
+	assert_int_equal(snp_show(&w, m->in.report, false, arg), REASON_OK);
+	text[w.n] = 0;
+	assert_non_null(strstr(text, "unknown\n"));
+	assert_null(strstr(text, "cpu_family"));
+	m = made_new(SNP_GENOA, 3);
+	w = wr_to(text, sizeof text);
+	assert_int_equal(snp_show(&w, m->in.report, false, arg), REASON_OK);
+	text[w.n] = 0;
+	assert_non_null(strstr(text, "Genoa\n"));
+	assert_non_null(strstr(text, "boot=10 tee=2 snp=23 ucode=84"));
+	assert_null(strstr(text, "mit_vector"));
 	// What is taken for a report: neither a quote nor something longer.
 	m = made_new(SNP_TURIN, 3);
 	assert_true(snp_is_report(m->in.report));
