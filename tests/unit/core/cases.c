@@ -93,8 +93,8 @@ static void load_pool(const char *name)
 	char dir[200];
 
 	assert_int_equal(json_parse(&pool, keep(file_read("real/collateral-pool", name)), NULL), 0);
-		assert_true(json_get(pool, "collateral", &collateral));
-		assert_true(json_get(pool, "root_pem", &root));
+	assert_true(json_get(pool, "collateral", &collateral));
+	assert_true(json_get(pool, "root_pem", &root));
 	struct span der = der_of(root);
 	for (size_t i = 0; i < sizeof quote / sizeof *quote; i++) {
 		struct dcap_case *to = &all[count++];
