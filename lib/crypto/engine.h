@@ -15,7 +15,8 @@ struct engine;
 
 MUST_USE struct engine *engine_new(struct err *e); // trusts Intel's SGX root and AMD's only
 void engine_free(struct engine *g);
-// Trust one more root (DER): as a development root, unless it is Intel's or AMD's own. Its form says for what.
+// Trust one more root (DER): as a development root, unless it is Intel's or AMD's own. Its form says for
+// what.
 MUST_USE int engine_add_root(struct engine *g, struct span der, struct err *e);
 // The same, and no other. For `dstack quote verify --root`.
 MUST_USE int engine_only_root(struct engine *g, struct span der, struct err *e);

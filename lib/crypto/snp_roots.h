@@ -1,5 +1,5 @@
-// snp_roots - the AMD root keys that an engine trusts: those of the three products, compiled into the core, and
-// what a program adds (which marks every verdict `development`). Part of crypto/engine.h.
+// snp_roots - the AMD root keys that an engine trusts: those of the three products, compiled into the core,
+// and what a program adds (which marks every verdict `development`). Part of crypto/engine.h.
 #pragma once
 #include "base/err.h"
 #include "core/attest/snp.h"

@@ -27,8 +27,9 @@ int app_info_read(struct app_info *info, struct wr *scratch, struct span bytes, 
 void octet_string_write(struct wr *out, struct span payload);
 int octet_string_read(struct span *payload, struct span der, struct fault *f);
 
-// The legacy event log extension in its compressed form: "ELGZv1" and a gzip file (RFC 1952) of stored blocks, which
-// every inflater reads. Decompressing is the caller's (at most 16 KiB come out of a genuine one).
+// The legacy event log extension in its compressed form: "ELGZv1" and a gzip file (RFC 1952) of stored
+// blocks, which every inflater reads. Decompressing is the caller's (at most 16 KiB come out of a genuine
+// one).
 enum { EVENT_LOG_EXT_MAX = 16 << 10 };
 void event_log_pack(struct wr *out, struct span json);
 

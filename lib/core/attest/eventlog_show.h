@@ -20,7 +20,7 @@ struct event_replay {
 			   // nowhere
 	bool has_quote;
 	uint8_t quoted[4][EVENT_DIGEST], quoted_mrtd[EVENT_DIGEST];
-	struct span vm_config; // text that came along, empty when none
+	struct span vm_config;   // text that came along, empty when none
 	bool is_pcrs;            // the events' imr is the PCR: a TPM log without SHA-384 digests
 	struct tpm_pcrs bank[2]; // of a TPM log: SHA-256 and SHA-384, size 0 when it has none
 };
