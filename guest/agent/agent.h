@@ -14,10 +14,22 @@
 
 struct snapshot; // info.c
 
+// Evidence from elsewhere than this machine's TEE. Only dstack-simulator has one; what such an agent says
+// proves nothing.
+struct evidence_source {
+	// A quote over `report_data`, which is changed to what the quote really carries; all events, the
+	// runtime ones from *runtime_at. Called by several threads.
+	int (*get)(const struct evidence_source *s, uint8_t report_data[static TEE_REPORT_DATA],
+		   struct tee_quote *quote, struct tee_log *log, size_t *runtime_at, struct err *e);
+	const char *config;    // of the envelopes
+	const char *vm_config; // in it: of the machine that made the evidence
+};
+
 struct agent {
 	struct app_files app;
 	struct key_file keys;
 	struct tee *tee;
+	const struct evidence_source *source; // instead of the TEE, which then is NULL
 	const char *cloud_vendor, *cloud_product;
 	pthread_mutex_t lock; // guards the two below and demo_*
 	struct snapshot *info;

@@ -1,6 +1,7 @@
 #include "evidence.h"
 
 #include <string.h>
+#include "core/attest/envelope_forms.h"
 #include "core/codec/json.h"
 #include "core/hash/sha2.h"
 #include "core/measure/measure.h"
@@ -14,6 +15,15 @@ static int fault_err(struct err *e, const struct fault *f, const char *what)
 			f->text ? f->text : "malformed");
 }
 
+static int from_tee(struct agent *g, struct evidence *v, struct err *e)
+{
+	if (tee_quote(g->tee, v->report_data, &v->quote, e))
+		return err_wrap(e, "get a quote");
+	if (runtime_all_events(g->tee, runtime_dir(), &v->log, &v->runtime_at, e))
+		return err_wrap(e, "read the event log");
+	return 0;
+}
+
 struct evidence *evidence_get(struct agent *g, const uint8_t report_data[static TEE_REPORT_DATA],
 			      struct arena *a, struct err *e)
 {
@@ -24,15 +34,10 @@ struct evidence *evidence_get(struct agent *g, const uint8_t report_data[static 
 		return NULL;
 	}
 	memcpy(v->report_data, report_data, sizeof v->report_data);
-	if (tee_quote(g->tee, report_data, &v->quote, e)) {
-		err_wrap(e, "get a quote");
-		return NULL;
-	}
-	if (runtime_all_events(g->tee, runtime_dir(), &v->log, &v->runtime_at, e)) {
-		err_wrap(e, "read the event log");
-		return NULL;
-	}
-	return v;
+	v->source = g->source;
+	int rc = v->source ? v->source->get(v->source, v->report_data, &v->quote, &v->log, &v->runtime_at, e)
+			   : from_tee(g, v, e);
+	return rc ? NULL : v;
 }
 
 void evidence_done(struct evidence *v)
@@ -59,20 +64,30 @@ static int copy_events(const struct evidence *v, struct envelope *env, struct ar
 	return 0;
 }
 
-int evidence_envelope(const struct evidence *v, const char *vm_config, bool strip, struct arena *a,
-		      struct span *out, struct err *e)
+static struct envelope *envelope_of(const struct evidence *v, const char *vm_config, struct arena *a,
+				    struct err *e)
 {
 	struct envelope *env = arena_alloc(a, sizeof *env);
-	struct fault f = { 0 };
 
-	if (!env)
-		return err_set(e, ERR_SYSTEM, "out of memory");
+	if (!env) {
+		err_set(e, ERR_SYSTEM, "out of memory");
+		return NULL;
+	}
 	env->kind = ENVELOPE_TDX;
 	env->quote = span_of(v->quote.bytes, v->quote.n);
 	env->runtime = runtime_of(v);
-	env->config = span_str(vm_config);
+	env->config = span_str(v->source ? v->source->config : vm_config);
 	memcpy(env->report_data, v->report_data, sizeof env->report_data);
-	if (copy_events(v, env, a, e))
+	return copy_events(v, env, a, e) ? NULL : env;
+}
+
+int evidence_envelope(const struct evidence *v, const char *vm_config, bool strip, struct arena *a,
+		      struct span *out, struct err *e)
+{
+	struct envelope *env = envelope_of(v, vm_config, a, e);
+	struct fault f = { 0 };
+
+	if (!env)
 		return -1;
 	if (strip)
 		envelope_strip(env);
@@ -82,6 +97,24 @@ int evidence_envelope(const struct evidence *v, const char *vm_config, bool stri
 	uint8_t *bytes = size.n <= ENVELOPE_MAX ? arena_alloc(a, size.n + 1) : NULL;
 	struct wr w = wr_to(bytes, bytes ? size.n : 0);
 	if (envelope_write(&w, env, &f) || w.bad)
+		return err_set(e, ERR_SYSTEM, "write the attestation: %zu bytes do not fit", size.n);
+	*out = span_of(bytes, w.n);
+	return 0;
+}
+
+int evidence_envelope_v1(const struct evidence *v, const char *vm_config, struct arena *a, struct span *out,
+			 struct err *e)
+{
+	const struct envelope *env = envelope_of(v, vm_config, a, e);
+
+	if (!env)
+		return -1;
+	struct wr size = wr_to(NULL, 0);
+	envelope_write_v1(&size, env);
+	uint8_t *bytes = size.n <= ENVELOPE_MAX ? arena_alloc(a, size.n + 1) : NULL;
+	struct wr w = wr_to(bytes, bytes ? size.n : 0);
+	envelope_write_v1(&w, env);
+	if (w.bad)
 		return err_set(e, ERR_SYSTEM, "write the attestation: %zu bytes do not fit", size.n);
 	*out = span_of(bytes, w.n);
 	return 0;
@@ -148,7 +181,7 @@ int evidence_facts(const struct evidence *v, const char *vm_config, struct facts
 	measure_mr_aggregated(out->mr_aggregated, out->td.mr_td, (const uint8_t(*)[48])out->td.rtmr, rtmr3,
 			      out->td.mr_config_id, out->td.mr_owner, out->td.mr_owner_config);
 	sha256("", 0, out->device_id); // the local evidence is not verified, so there is no platform to name
-	read_image_hash(vm_config, out);
+	read_image_hash(v->source ? v->source->vm_config : vm_config, out);
 	return 0;
 }
 

@@ -12,6 +12,7 @@ struct evidence {
 	struct tee_quote quote;
 	struct tee_log log; // firmware's events, then the runtime ones
 	size_t runtime_at;
+	const struct evidence_source *source; // of the agent
 };
 
 // In the arena; its log is freed by evidence_done. Takes a while: for workers.
@@ -22,6 +23,9 @@ void evidence_done(struct evidence *v);
 // The versioned attestation; `strip` as certificates carry it.
 int evidence_envelope(const struct evidence *v, const char *vm_config, bool strip, struct arena *a,
 		      struct span *out, struct err *e);
+// The same whole and in the form V1, whatever the events need.
+int evidence_envelope_v1(const struct evidence *v, const char *vm_config, struct arena *a, struct span *out,
+			 struct err *e);
 // JSON array of the events. `boot_payloads`: with what the firmware measured, not only its digests.
 char *evidence_events(const struct evidence *v, bool boot_payloads, struct arena *a, struct err *e);
 // The events a certificate carries, for the legacy extension.

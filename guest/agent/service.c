@@ -78,10 +78,14 @@ static int get_quote(struct rpc_call *c, const void *in, void *out, struct err *
 	const struct agent *g = rpc_arg(c);
 	struct arena *a = rpc_arena(c);
 	struct evidence *v = quote_for(c, in, e);
+	struct span envelope = { 0 };
 
 	if (!v)
 		return -1;
-	r->event_log = evidence_events(v, false, a, e);
+	// With evidence from elsewhere all of it is shown, as upstream's simulator does.
+	int rc = v->source ? evidence_envelope_v1(v, g->app.vm_config, a, &envelope, e) : 0;
+	r->event_log = rc ? NULL : evidence_events(v, v->source != NULL, a, e);
+	r->attestation = pb_bytes(a, envelope.p, envelope.n);
 	r->quote = pb_bytes(a, v->quote.bytes, v->quote.n);
 	r->report_data = pb_bytes(a, v->report_data, sizeof v->report_data);
 	r->vm_config = g->app.vm_config;

@@ -58,3 +58,7 @@ void config_help(FILE *to, const struct config_key *keys, size_t n_keys); // the
 // return with *check true the daemon validates what else it can and exits 0. Sets up the log.
 struct config *config_start(int argc, char **argv, const char *program, const char *summary,
 			    const struct config_key *keys, size_t n_keys, bool *check, int *status);
+// The same, but without -c the file is `file` if it exists, else the defaults are taken.
+struct config *config_start_at(const char *file, int argc, char **argv, const char *program,
+			       const char *summary, const struct config_key *keys, size_t n_keys, bool *check,
+			       int *status);

@@ -2,6 +2,7 @@
 
 #include <getopt.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/log.h"
 #include "base/version.h"
 
@@ -47,10 +48,10 @@ void config_help(FILE *to, const struct config_key *keys, size_t n_keys)
 	}
 }
 
-static void usage(FILE *to, const char *program, const char *summary)
+static void usage(FILE *to, const char *program, const char *summary, bool optional)
 {
 	fprintf(to,
-		"usage: %s -c FILE [options]\n%s\n\n"
+		"usage: %s %s [options]\n%s\n\n"
 		"  -c, --config FILE     configuration (TOML)\n"
 		"      --check           read and check the configuration, then exit\n"
 		"      --help-config     print every key with its default and meaning\n"
@@ -58,13 +59,13 @@ static void usage(FILE *to, const char *program, const char *summary)
 		"      --log-level L     error, warn, info (default) or debug\n"
 		"      --version         print the version\n"
 		"  -h, --help            print this\n",
-		program, summary);
+		program, optional ? "[-c FILE]" : "-c FILE", summary);
 }
 
 enum { OPT_CHECK = 256, OPT_HELP_CONFIG, OPT_LOG, OPT_LEVEL, OPT_VERSION };
 
 struct args {
-	const char *file;
+	const char *file, *otherwise;
 	bool json, help_config;
 	enum log_level level;
 };
@@ -107,27 +108,28 @@ static int parse_args(int argc, char **argv, const char *program, const char *su
 			printf("%s %s (%s)\n", program, version_text, version_rev);
 			return 0;
 		case 'h':
-			usage(stdout, program, summary);
+			usage(stdout, program, summary, a->otherwise);
 			return 0;
 		default:
 			good = false;
 		}
 		if (!good) {
-			usage(stderr, program, summary);
+			usage(stderr, program, summary, a->otherwise);
 			return 2;
 		}
 	}
-	if (optind != argc || (!a->file && !a->help_config)) {
-		usage(stderr, program, summary);
+	if (optind != argc || (!a->file && !a->otherwise && !a->help_config)) {
+		usage(stderr, program, summary, a->otherwise);
 		return 2;
 	}
 	return -1;
 }
 
-struct config *config_start(int argc, char **argv, const char *program, const char *summary,
-			    const struct config_key *keys, size_t n_keys, bool *check, int *status)
+struct config *config_start_at(const char *file, int argc, char **argv, const char *program,
+			       const char *summary, const struct config_key *keys, size_t n_keys, bool *check,
+			       int *status)
 {
-	struct args a = { .level = LOG_LEVEL_INFO };
+	struct args a = { .level = LOG_LEVEL_INFO, .otherwise = file };
 	struct err e = { 0 };
 
 	*check = false;
@@ -140,10 +142,19 @@ struct config *config_start(int argc, char **argv, const char *program, const ch
 		return NULL;
 	}
 	log_setup(a.json, a.level);
-	struct config *c = config_read(a.file, keys, n_keys, &e);
+	if (!a.file && !access(file, F_OK))
+		a.file = file;
+	struct config *c = a.file ? config_read(a.file, keys, n_keys, &e)
+				  : config_parse("", 0, "defaults", keys, n_keys, &e);
 	if (!c) {
 		log_error("config", "%s code=%s", e.text, e.code[0] ? e.code : "none");
 		*status = err_exit(&e);
 	}
 	return c;
+}
+
+struct config *config_start(int argc, char **argv, const char *program, const char *summary,
+			    const struct config_key *keys, size_t n_keys, bool *check, int *status)
+{
+	return config_start_at(NULL, argc, argv, program, summary, keys, n_keys, check, status);
 }

@@ -1,0 +1,204 @@
+// dstack-simulator: the agent's services over files in a folder, for people who write apps on machines
+// without a TEE. It proves nothing: the quotes are old ones with other report data, the keys lie in the
+// folder.
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "agent.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "base/version.h"
+#include "fixture.h"
+#include "info.h"
+#include "rpc/client.h"
+
+enum { STOP_S = 2, SOCKET_MODE = 0777, LISTENERS = 3 };
+
+#define IGNORED "taken from upstream's files, without effect"
+#define LISTENER(name, def_)                                                                                 \
+	{ name ".address", CONFIG_STRING, .def = def_,                                                       \
+	  .doc = "unix:PATH, tcp:HOST:PORT, or HOST with port" },                                            \
+		{ name ".port", CONFIG_INT, .min = 0, .max = 65535, .doc = "of an address that is a host" }, \
+	{                                                                                                    \
+		name ".reuse", CONFIG_BOOL, .def = "true", .doc = IGNORED ": a stale socket is replaced"     \
+	}
+
+// Names as in upstream's dstack.toml.
+static const struct config_key keys[] = {
+	{ "default.workers", CONFIG_INT, .doc = IGNORED },
+	{ "default.max_blocking", CONFIG_INT, .doc = IGNORED },
+	{ "default.ident", CONFIG_STRING, .doc = IGNORED },
+	{ "default.temp_dir", CONFIG_STRING, .doc = IGNORED },
+	{ "default.keep_alive", CONFIG_INT, .doc = IGNORED },
+	{ "default.log_level", CONFIG_STRING, .doc = IGNORED },
+	{ "default.core.keys_file", CONFIG_STRING, .def = "appkeys.json", .doc = "the app's keys" },
+	{ "default.core.compose_file", CONFIG_STRING, .def = "app-compose.json",
+	  .doc = "the app's compose document" },
+	{ "default.core.sys_config_file", CONFIG_STRING, .def = "sys-config.json",
+	  .doc = "what a VMM would say about the machine" },
+	{ "default.core.pccs_url", CONFIG_STRING, .doc = IGNORED },
+	{ "default.core.data_disks", CONFIG_STRINGS, .doc = "mount points whose size SysInfo reports" },
+	{ "default.core.simulator.enabled", CONFIG_BOOL, .def = "true", .doc = IGNORED },
+	{ "default.core.simulator.attestation_file", CONFIG_STRING, .def = "attestation.bin",
+	  .doc = "the attestation to answer with" },
+	{ "default.core.simulator.patch_report_data", CONFIG_BOOL, .def = "true",
+	  .doc = "overwrite report_data in the quote, which voids its signature; false: the quote as it is, "
+		 "whatever was asked" },
+	LISTENER("internal", "unix:./dstack.sock"),
+	LISTENER("internal-v0", "unix:./tappd.sock"),
+	LISTENER("external", "unix:./external.sock"),
+	LISTENER("guest-api", "unix:./guest.sock"),
+};
+
+struct simulator {
+	struct agent agent;
+	struct fixture fixture;
+	struct event_base *base;
+	struct rpc_server *servers[LISTENERS];
+	unsigned stopped;
+};
+
+static int load(struct simulator *s, const struct config *c, struct err *e)
+{
+	struct agent *g = &s->agent;
+	const char *path = config_str(c, "default.core.keys_file");
+	auto_free char *text = NULL; // no secret: it lies in the open
+	size_t n;
+
+	if (app_files_read(config_str(c, "default.core.compose_file"),
+			   config_str(c, "default.core.sys_config_file"), &g->app, e) ||
+	    file_read(path, KEYS_MAX, &text, &n, e) || key_file_parse(path, text, n, &g->keys, e) ||
+	    fixture_read(&s->fixture, config_str(c, "default.core.simulator.attestation_file"),
+			 config_bool(c, "default.core.simulator.patch_report_data"), e))
+		return -1;
+	g->source = &s->fixture.source;
+	g->cloud_vendor = g->cloud_product = ""; // this machine is not the one of the attestation
+	return 0;
+}
+
+static struct rpc_server *server(struct simulator *s, unsigned i)
+{
+	s->servers[i] = rpc_server_new(s->base);
+	return s->servers[i];
+}
+
+static int mount(struct simulator *s, struct err *e)
+{
+	struct rpc_server *internal = server(s, 0), *tappd = server(s, 1), *external = server(s, 2);
+	struct agent *g = &s->agent;
+	char header[128];
+
+	snprintf(header, sizeof header, "X-App-Version: v%s (%s)", version_text, version_rev);
+	if (!internal || !tappd || !external ||
+	    rpc_server_mount(internal, "", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
+	    rpc_server_mount(internal, "/prpc", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
+	    rpc_server_mount(tappd, "", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
+	    rpc_server_mount(tappd, "/prpc", "Tappd.", dstack_methods, dstack_methods_n, g) ||
+	    rpc_server_mount(external, "/prpc", "Worker.", worker_methods, worker_methods_n, g) ||
+	    rpc_server_header(external, header))
+		return err_set(e, ERR_SYSTEM, "set up the services: out of memory");
+	return 0;
+}
+
+static int serve(struct simulator *s, const struct config *c, struct err *e)
+{
+	static const char *const names[LISTENERS] = { "internal", "internal-v0", "external" };
+
+	if (mount(s, e))
+		return -1;
+	for (unsigned i = 0; i < LISTENERS; i++) {
+		const char *a = config_str(c, "%s.address", names[i]);
+		bool whole = str_starts(a, "unix:") || str_starts(a, "tcp:");
+		auto_free char *address =
+			whole ? strdup(a)
+			      : str_format("tcp:%s:%d", a, (int)config_int(c, "%s.port", names[i]));
+		if (!address)
+			return err_set(e, ERR_SYSTEM, "out of memory");
+		if (rpc_server_listen(s->servers[i], address, NULL, SOCKET_MODE, e))
+			return err_wrap(e, "listener %s", names[i]);
+	}
+	return 0;
+}
+
+static void on_stopped(void *arg)
+{
+	struct simulator *s = arg;
+
+	if (++s->stopped == LISTENERS)
+		event_base_loopbreak(s->base);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct simulator *s = arg;
+
+	(void)sig;
+	(void)what;
+	for (unsigned i = 0; i < LISTENERS; i++)
+		rpc_server_stop(s->servers[i], STOP_S, on_stopped, s);
+}
+
+static int run(struct simulator *s, const struct config *c, struct err *e)
+{
+	struct event *term, *intr;
+
+	s->base = event_base_new();
+	if (!s->base || rpc_client_setup())
+		return err_set(e, ERR_SYSTEM, "start the event loop");
+	if (load(s, c, e) || serve(s, c, e))
+		return -1;
+	term = evsignal_new(s->base, SIGTERM, on_signal, s);
+	intr = evsignal_new(s->base, SIGINT, on_signal, s);
+	if (!term || !intr || event_add(term, NULL) || event_add(intr, NULL))
+		return err_set(e, ERR_SYSTEM, "watch for signals");
+	info_demo_cert(&s->agent);
+	log_info("simulator", "ready app=%s", STR_QZ(s->agent.app.name));
+	puts("ready");
+	fflush(stdout);
+	event_base_dispatch(s->base);
+	event_free(term);
+	event_free(intr);
+	for (unsigned i = 0; i < LISTENERS; i++)
+		rpc_server_free(s->servers[i]);
+	event_base_free(s->base);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct simulator s = { .agent.lock = PTHREAD_MUTEX_INITIALIZER };
+	struct err e = { 0 };
+	bool check;
+	int status;
+	struct config *c =
+		config_start_at("dstack.toml", argc, argv, "dstack-simulator",
+				"Answers as a guest agent would, from the files of this folder: for "
+				"development. IT PROVES NOTHING.",
+				keys, sizeof keys / sizeof *keys, &check, &status);
+
+	if (!c)
+		return status;
+	if (check)
+		return 0;
+	log_warn("simulator",
+		 "THIS IS A SIMULATOR: there is no TEE. Its quotes are an old one with other report "
+		 "data and verify nowhere; its keys lie in a folder. Never use it for real secrets.");
+	if (run(&s, c, &e)) {
+		log_error("simulator", "%s code=%s", e.text, e.code[0] ? e.code : "none");
+		return err_exit(&e);
+	}
+	pthread_mutex_lock(&s.agent.lock);
+	bool idle = !s.agent.demo_busy;
+	info_free(&s.agent);
+	pthread_mutex_unlock(&s.agent.lock);
+	if (idle) {
+		key_file_free(&s.agent.keys);
+		app_files_free(&s.agent.app);
+		fixture_free(&s.fixture);
+	}
+	config_free(c);
+	return 0;
+}
