@@ -34,15 +34,15 @@ static const struct config_key keys[] = {
 	{ "default.temp_dir", CONFIG_STRING, .doc = IGNORED },
 	{ "default.keep_alive", CONFIG_INT, .doc = IGNORED },
 	{ "default.log_level", CONFIG_STRING, .doc = IGNORED },
-	{ "default.core.keys_file", CONFIG_STRING, .def = "appkeys.json", .doc = "the app's keys" },
-	{ "default.core.compose_file", CONFIG_STRING, .def = "app-compose.json",
+	{ "default.core.keys_file", CONFIG_STRING, .def = "./appkeys.json", .doc = "the app's keys" },
+	{ "default.core.compose_file", CONFIG_STRING, .def = "./app-compose.json",
 	  .doc = "the app's compose document" },
-	{ "default.core.sys_config_file", CONFIG_STRING, .def = "sys-config.json",
+	{ "default.core.sys_config_file", CONFIG_STRING, .def = "./sys-config.json",
 	  .doc = "what a VMM would say about the machine" },
 	{ "default.core.pccs_url", CONFIG_STRING, .doc = IGNORED },
 	{ "default.core.data_disks", CONFIG_STRINGS, .doc = "mount points whose size SysInfo reports" },
 	{ "default.core.simulator.enabled", CONFIG_BOOL, .def = "true", .doc = IGNORED },
-	{ "default.core.simulator.attestation_file", CONFIG_STRING, .def = "attestation.bin",
+	{ "default.core.simulator.attestation_file", CONFIG_STRING, .def = "./attestation.bin",
 	  .doc = "the attestation to answer with" },
 	{ "default.core.simulator.patch_report_data", CONFIG_BOOL, .def = "true",
 	  .doc = "overwrite report_data in the quote, which voids its signature; false: the quote as it is, "
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 	bool check;
 	int status;
 	struct config *c =
-		config_start_at("dstack.toml", argc, argv, "dstack-simulator",
+		config_start_at("./dstack.toml", argc, argv, "dstack-simulator",
 				"Answers as a guest agent would, from the files of this folder: for "
 				"development. IT PROVES NOTHING.",
 				keys, sizeof keys / sizeof *keys, &check, &status);

@@ -4,6 +4,11 @@
 // clang-format off
 static const struct reason_text table[] = {
 	{
+		"simulator.attestation", "The simulator's attestation is of no use",
+		"The file is not an attestation envelope of a TDX machine.",
+		"Use one that Attest gave, or upstream's attestation.bin.",
+	},
+	{
 		"tee.absent", "No TEE is reachable",
 		"The machine has no device to get a quote from.",
 		"Run it as a confidential VM, or with the software TEE.",
