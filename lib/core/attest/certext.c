@@ -1,4 +1,5 @@
 #include "core/attest/certext.h"
+#include "core/codec/der.h"
 #include "core/codec/msgpack.h"
 #include "core/codec/scale.h"
 
@@ -74,19 +75,9 @@ void octet_string_write(struct wr *out, struct span payload)
 int octet_string_read(struct span *payload, struct span der, struct fault *f)
 {
 	struct rd in = rd_span(der);
-	uint8_t tag = rd_u8(&in), first = rd_u8(&in);
-	size_t n = first, least = 0;
 
-	if (first > 0x83 || first == 0x80)
-		in.bad = true;
-	if (first > 0x80) {
-		n = 0;
-		for (uint8_t i = 0x80; i < first && !in.bad; i++)
-			n = n << 8 | rd_u8(&in);
-		least = first == 0x81 ? 0x80 : (size_t)1 << 8 * (first - 0x81u);
-	}
-	*payload = rd_bytes(&in, n);
-	if (in.bad || tag != 0x04 || n < least || rd_left(&in))
+	*payload = der_take(&in, DER_OCTET_STRING);
+	if (in.bad || rd_left(&in))
 		return fault_set(f, "ratls.extension", "extension does not hold one DER OCTET STRING", 0);
 	return 0;
 }

@@ -12,8 +12,13 @@ int envelope_read(struct envelope *env, struct wr *scratch, struct span bytes, s
 	env->is_pod = false;
 	env->quote = env->config = env->pod_payload = env->mr_config = (struct span){ 0 };
 	env->n_chain = env->log.n = env->runtime.n = 0;
-	if (env->tpm)
-		env->tpm->n_pcrs = env->tpm->n_log = 0;
+	if (env->tpm) {
+		struct envelope_tpm *t = env->tpm;
+
+		t->message = t->signature = t->ak_cert = (struct span){ 0 };
+		t->platform = 0;
+		t->n_pcrs = t->n_log = 0;
+	}
 
 	uint8_t first = bytes.p[0];
 

@@ -161,6 +161,8 @@ static void read_tpm(struct rd *in, struct envelope_tpm *t, struct wr *scratch)
 			mp_skip(in);
 		}
 	}
+	if (seen != 0x3f) // each member is there
+		in->bad = true;
 }
 
 // One member of the platform's data; what belongs to another kind is skipped like any unknown one.
