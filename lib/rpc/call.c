@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "core/codec/json.h"
 #include "prpc.pb-c.h"
 #include "rpc/server_impl.h"
 
@@ -277,6 +278,11 @@ static int decode(struct rpc_call *c, const struct http_head *h, bool get)
 		c->in = pbjson_read(c->method->in, body, c->arena, &c->err);
 	else
 		c->in = pb_read(c->method->in, body, c->arena, &c->err);
+	// Clients that count characters send a Content-Length too short for what is not ASCII: the rest of
+	// the body would be read as the next request.
+	struct json v;
+	if (!c->in && c->json && !get && json_parse(&v, body, NULL))
+		http_last(c->conn);
 	return c->in ? 0 : -1;
 }
 
@@ -326,13 +332,30 @@ static void start(struct rpc_server *s, struct http_conn *conn, const struct tar
 	log_request(NULL);
 }
 
+static bool is_get(const struct http_head *h)
+{
+	return span_is(h->method, "GET") || span_is(h->method, "HEAD");
+}
+
+static bool wants_json(const struct http_head *h)
+{
+	return is_get(h) || query_json(h->query) || type_json(h);
+}
+
+// Refused before dispatch: the same choice of encoding as after it.
+void rpc_refuse(struct http_conn *conn, int status, const char *text, const char *code, void *server)
+{
+	const struct http_head *h = http_request(conn);
+
+	send_error(conn, status, !find(server, h->path).mount || wants_json(h), text, code);
+}
+
 void rpc_handle(struct http_conn *conn, void *server)
 {
 	struct rpc_server *s = server;
 	const struct http_head *h = http_request(conn);
 	struct target t = find(s, h->path);
-	bool get = span_is(h->method, "GET") || span_is(h->method, "HEAD");
-	bool json = get || query_json(h->query) || type_json(h);
+	bool get = is_get(h), json = wants_json(h);
 
 	if (!t.raw && !t.mount)
 		send_error(conn, 404, true, "no such path", "rpc.not_found");

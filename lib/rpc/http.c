@@ -182,15 +182,27 @@ void http_reply(struct http_conn *c, int status, const char *type, const void *d
 	finished(c);
 }
 
+void http_last(struct http_conn *c)
+{
+	c->close = true;
+}
+
 void http_refuse(struct http_conn *c, int status)
 {
 	char j[160];
 	bool large = status == 413;
-	int n = snprintf(j, sizeof j, "{\n  \"error\": \"%s\",\n  \"code\": \"%s\"\n}",
-			 large ? "payload too large" : phrase(status), large ? "rpc.too_large" : "rpc.http");
+	const char *text = large ? "payload too large" : phrase(status);
+	const char *code = large ? "rpc.too_large" : "rpc.http";
 
 	c->close = true;
-	http_reply(c, large && c->s->too_large ? c->s->too_large : status, "application/json", j, (size_t)n);
+	if (large && c->s->too_large)
+		status = c->s->too_large;
+	if (c->head && c->s->refuse) {
+		c->s->refuse(c, status, text, code, c->s->arg);
+		return;
+	}
+	int n = snprintf(j, sizeof j, "{\n  \"error\": \"%s\",\n  \"code\": \"%s\"\n}", text, code);
+	http_reply(c, status, "application/json", j, (size_t)n);
 }
 
 void http_stream(struct http_conn *c, int status, const char *type, void (*more)(struct http_conn *, void *),

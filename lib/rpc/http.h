@@ -55,6 +55,9 @@ struct http_server {
 	size_t (*route)(struct http_conn *, const struct http_head *, void *arg);
 	// Called when the request is whole. Must lead to one http_reply or http_stream, now or later.
 	void (*handler)(struct http_conn *, void *arg);
+	// Answers a request that never reaches the handler although its head is sound (its body is too large
+	// or badly framed); must call http_reply, which closes. NULL, or no sound head: a JSON body.
+	void (*refuse)(struct http_conn *, int status, const char *text, const char *code, void *arg);
 	// The connection is gone while a request was with the handler; the conn must not be touched again.
 	void (*gone)(struct http_conn *, void *request_data, void *arg);
 	size_t conns, conns_max;
@@ -76,6 +79,8 @@ void http_set_request(struct http_conn *c, void *data);
 void http_set_data(struct http_conn *c, void *data, void (*release)(void *));
 void *http_data(struct http_conn *c);
 
+// The reply to this request is the last on its connection.
+void http_last(struct http_conn *c);
 // A whole reply. The connection may be gone afterwards.
 void http_reply(struct http_conn *c, int status, const char *type, const void *data, size_t n);
 // A body of unknown length: `more` runs each time the socket has taken everything; it calls http_write any

@@ -67,6 +67,8 @@ static void on_whole_head(struct http_conn *c, struct evbuffer *in, const uint8_
 	c->v10 = !status && h->v10;
 	c->head_only = !status && h->method.n == 4 && !memcmp(h->method.p, "HEAD", 4);
 	if (status) {
+		free(h); // nothing in it may be believed
+		c->head = NULL;
 		http_refuse(c, status);
 		return;
 	}

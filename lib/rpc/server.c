@@ -32,6 +32,7 @@ struct rpc_server *rpc_server_new(struct event_base *base)
 		.arg = s,
 		.route = rpc_route,
 		.handler = rpc_handle,
+		.refuse = rpc_refuse,
 		.gone = rpc_gone,
 	};
 	rpc_server_limits(s, 1024, 10, 30, 120);

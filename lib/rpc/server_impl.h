@@ -49,4 +49,5 @@ struct rpc_server {
 // http_server's hooks.
 size_t rpc_route(struct http_conn *conn, const struct http_head *h, void *server);
 void rpc_handle(struct http_conn *conn, void *server);
+void rpc_refuse(struct http_conn *conn, int status, const char *text, const char *code, void *server);
 void rpc_gone(struct http_conn *conn, void *call, void *server);
