@@ -3,18 +3,8 @@
 #include <string.h>
 #include "base/sb.h"
 #include "core/hash/keccak.h"
+#include "crypto/ed25519.h"
 #include "crypto/kdf.h"
-#include "crypto/ssl.h"
-
-static int ed25519_public(struct derived_key *d, struct err *e)
-{
-	auto_pkey EVP_PKEY *k = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, d->key, sizeof d->key);
-
-	d->public_n = 32;
-	if (!k || EVP_PKEY_get_raw_public_key(k, d->public, &d->public_n) != 1)
-		return err_ssl(e, ERR_SYSTEM, "derive an ed25519 key");
-	return 0;
-}
 
 // Keccak-256 of "<purpose>:<hex of the public key>".
 static int sign_statement(const struct key_file *k, const char *purpose, struct derived_key *d, struct err *e)
@@ -45,8 +35,9 @@ int derive_key(const struct key_file *k, const char *path, const char *purpose, 
 	if (kdf_derive(span_of(k->k256->b, k->k256->n), &part, 1, out->key, sizeof out->key, e))
 		return err_wrap(e, "derive a key");
 	if (ed) {
-		if (ed25519_public(out, e))
+		if (ed25519_public(out->key, out->public, e))
 			return -1;
+		out->public_n = ED25519_PUB;
 	} else {
 		if (k256_public(out->key, out->public, e))
 			return err_wrap(e, "derive a key");

@@ -117,6 +117,34 @@ int k256_recover(const uint8_t digest[static 32], const uint8_t sig[static K256_
 	return 0;
 }
 
+static bool is_zero(const uint8_t *p, size_t n)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < n; i++)
+		any |= p[i];
+	return !any;
+}
+
+int k256_verify_digest(struct span pub, const uint8_t digest[static 32], struct span sig, bool *valid,
+		       struct err *e)
+{
+	const secp256k1_context *c = secp256k1_context_static; // nothing secret is computed with it
+	secp256k1_ecdsa_signature s;
+	secp256k1_pubkey q;
+	bool form = (pub.n == K256_PUB && (pub.p[0] == 2 || pub.p[0] == 3)) || // not the hybrid forms
+		    (pub.n == 65 && pub.p[0] == 4);
+
+	if (!form || !secp256k1_ec_pubkey_parse(c, &q, pub.p, pub.n))
+		return err_code(e, ERR_INPUT, "key.public", "%zu bytes are no secp256k1 public key", pub.n);
+	if (sig.n != 64 || is_zero(sig.p, 32) || is_zero(sig.p + 32, 32) ||
+	    !secp256k1_ecdsa_signature_parse_compact(c, &s, sig.p))
+		return err_code(e, ERR_INPUT, "key.signature", "%zu bytes are no secp256k1 signature r || s",
+				sig.n);
+	*valid = secp256k1_ecdsa_verify(c, &s, digest, &q) == 1;
+	return 0;
+}
+
 int k256_statement(const char *prefix, struct span app, struct span msg, uint8_t digest[static 32],
 		   struct err *e)
 {

@@ -17,6 +17,11 @@ int k256_sign_digest(const uint8_t d[static K256_SCALAR], const uint8_t digest[s
 int k256_recover(const uint8_t digest[static 32], const uint8_t sig[static K256_SIG],
 		 uint8_t pub[static K256_PUB], struct err *e);
 
+// r || s over a digest. Key (33 or 65 bytes of SEC 1) or signature malformed: ERR_INPUT, key.public or
+// key.signature; a signature with s in the high half is well-formed and does not hold.
+int k256_verify_digest(struct span pub, const uint8_t digest[static 32], struct span sig, bool *valid,
+		       struct err *e);
+
 // Keccak-256(prefix || ":" || app || msg): what every statement of a KMS about an app is made of.
 int k256_statement(const char *prefix, struct span app, struct span msg, uint8_t digest[static 32],
 		   struct err *e);

@@ -50,7 +50,7 @@ raw() { curl -sS --unix-socket "$work/dstack.sock" "$@"; }
 post() { raw -H 'Content-Type: application/json' -d "${2-null}" "http://x/$1"; }
 status() { raw -o "$work/body" -w '%{http_code}' "$@"; }
 is() { [ "$1" = "$2" ] || { echo "got: $1" && echo "want: $2" && return 1; }; }
-has() { jq -e "$2" <<<"$1" >/dev/null || { echo "$1" | head -c 800 && return 1; }; }
+has() { [ -n "$1" ] && jq -e "$2" <<<"$1" >/dev/null || { echo "$1" | head -c 800 && return 1; }; }
 
 # Files that must not be taken.
 chmod 644 "$work/appkeys.json"
@@ -78,6 +78,14 @@ check "GetKey for ed25519 has a statement of its own" has "$(post GetKey '{"path
 check "GetKey in protobuf" is "$(printf '\x0a\x01/' | raw --data-binary @- http://x/GetKey | xxd -p -c 999 | cut -c-12)" 0a20f6c1ed94
 check "the socket in its folder serves the same" is "$(curl -sS --unix-socket "$work/run/dstack/dstack.sock" -d '{"path":"/"}' \
 	'http://x/prpc/DstackGuest.GetKey?json' | jq -r .key)" "$(jq -r .key <<<"$key")"
+
+# Sign and Verify.
+hello=$(printf 'Test message for signing' | xxd -p -c 99)
+signed=$(post Sign "{\"algorithm\":\"secp256k1\",\"data\":\"$hello\"}")
+check "Sign gives the known signature" has "$signed" '(.signature | startswith("673932366ab54529")) and (.signature_chain | length == 3) and .signature_chain[0] == .signature'
+valid() { post Verify "$(jq -c --arg d "$1" '{algorithm: "secp256k1", data: $d, signature, public_key}' <<<"$signed")" | jq -c .; }
+check "Verify accepts it" is "$(valid "$hello")" '{"valid":true}'
+check "and nothing else" is "$(valid "${hello}00")" '{"valid":false}'
 
 # Quotes.
 data=$(printf '%0128d' 7)
@@ -156,6 +164,9 @@ no "an array for the request" rpc.json "${json[@]}" -d '[]' http://x/GetKey
 no "odd hex" rpc.json "${json[@]}" -d '{"report_data":"abc"}' http://x/GetQuote
 no "65 bytes of report data" 'Report data is too long' "${json[@]}" -d "{\"report_data\":\"${data}00\"}" http://x/GetQuote
 no "an unknown algorithm" 'Unsupported algorithm' "${json[@]}" -d '{"algorithm":"secp256k1_prehashed"}' http://x/GetKey
+no "an empty algorithm to sign with" 'Unsupported algorithm' "${json[@]}" -d '{"data":"00"}' http://x/Sign
+no "a digest that is none" 'requires a 32-byte digest, but received 1 bytes' "${json[@]}" -d '{"algorithm":"secp256k1_prehashed","data":"00"}' http://x/Sign
+no "a malformed public key" key.public "${json[@]}" -d '{"algorithm":"ed25519","data":"00","public_key":"00"}' http://x/Verify
 no "a validity that ends before it begins" 'not_before must be earlier' "${json[@]}" -d '{"not_before":2,"not_after":2}' http://x/GetTlsKey
 no "a name that is not ASCII" agent.name "${json[@]}" -d '{"alt_names":["caf\u00e9"]}' http://x/GetTlsKey
 no "an unknown method" 'Service not found: Sing' "${json[@]}" -d '{}' http://x/Sing

@@ -184,6 +184,11 @@ static const struct reason_text table[] = {
 		"Start the VM again; if it stays, deploy again.",
 	},
 	{
+		"agent.digest", "What is to be signed is no digest",
+		"secp256k1_prehashed signs 32 bytes as they are.",
+		"Pass a 32-byte digest, or sign the data itself with secp256k1.",
+	},
+	{
 		"agent.keys", "The agent cannot read the app's keys",
 		"The key file that the set-up left is damaged or incomplete.",
 		"Start the VM again: its keys are fetched anew.",

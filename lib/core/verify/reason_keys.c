@@ -234,6 +234,16 @@ static const struct reason_text table[] = {
 		"Deploy again.",
 	},
 	{
+		"key.public", "The public key is malformed",
+		"It is no point of the algorithm's curve: 33 or 65 bytes for secp256k1, 32 for ed25519.",
+		"Pass the public key as the signer gave it.",
+	},
+	{
+		"key.signature", "The signature is malformed",
+		"secp256k1 wants r || s and ed25519 R || s, 64 bytes, each number in range.",
+		"Pass the signature as the signer gave it, without a recovery byte.",
+	},
+	{
 		"key.scalar", "A private key is out of range",
 		"Zero, or not below the order of the curve.",
 		"The key file is damaged: restore it.",

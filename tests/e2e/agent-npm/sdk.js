@@ -41,6 +41,14 @@ async function main(socket) {
 		const r = await c.getTlsKey({ subject: 'a', notAfter: 4102444800, withAppInfo: true });
 		return new X509Certificate(r.certificate_chain[0]).validTo.includes('2100');
 	});
+	for (const algorithm of ['secp256k1', 'ed25519', 'secp256k1_prehashed'])
+		await check(`sign and verify with ${algorithm}`, async () => {
+			const data = Buffer.alloc(32, 7);
+			const s = await c.sign(algorithm, data);
+			const good = await c.verify(algorithm, data, s.signature, s.public_key);
+			const bad = await c.verify(algorithm, Buffer.alloc(32, 8), s.signature, s.public_key);
+			return good.valid === true && bad.valid === false && s.signature_chain.length === 3 && hex(s.signature_chain[0]) === hex(s.signature);
+		});
 	await check('getQuote, whose event log replays to RTMR0-3 of the quote', async () => {
 		const r = await c.getQuote('hello');
 		const rtmr = r.replayRtmrs();

@@ -2,11 +2,10 @@
 #include "agent.h"
 #include "base/version.h"
 #include "cert.h"
-#include "evidence.h"
-#include "guest.pb-c.h"
 #include "info.h"
 #include "keys.h"
-#include "prpc.pb-c.h"
+#include "service.h"
+#include "sign.h"
 
 static int get_tls_key(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
@@ -35,49 +34,56 @@ static int get_tls_key(struct rpc_call *c, const void *in, void *out, struct err
 	return 0;
 }
 
-static int get_key(struct rpc_call *c, const void *in, void *out, struct err *e)
+int service_key(struct rpc_call *c, const Guest__GetKeyArgs *q, ProtobufCBinaryData *key,
+		ProtobufCBinaryData **chain, size_t *n_chain, struct err *e)
 {
-	const Guest__GetKeyArgs *q = in;
-	Guest__GetKeyResponse *r = out;
 	const struct agent *g = rpc_arg(c);
 	struct arena *a = rpc_arena(c);
 	struct derived_key d;
 
 	int rc = derive_key(&g->keys, q->path, q->purpose, q->algorithm, &d, e);
 	if (!rc) {
-		r->key = pb_bytes(a, d.key, sizeof d.key);
-		r->signature_chain = arena_array(a, 2, sizeof *r->signature_chain);
-		rc = r->signature_chain ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+		*key = pb_bytes(a, d.key, sizeof d.key);
+		*chain = arena_array(a, 2, sizeof **chain);
+		rc = *chain ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 	}
 	if (!rc) {
-		r->signature_chain[0] = pb_bytes(a, d.signature, sizeof d.signature);
-		r->signature_chain[1] = pb_bytes(a, g->keys.k256_signature, g->keys.k256_signature_n);
-		r->n_signature_chain = 2;
+		(*chain)[0] = pb_bytes(a, d.signature, sizeof d.signature);
+		(*chain)[1] = pb_bytes(a, g->keys.k256_signature, g->keys.k256_signature_n);
+		*n_chain = 2;
 	}
 	secret_wipe(&d, sizeof d);
 	return rc;
 }
 
-static struct evidence *quote_for(struct rpc_call *c, const Guest__RawQuoteArgs *q, struct err *e)
+static int get_key(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	Guest__GetKeyResponse *r = out;
+
+	return service_key(c, in, &r->key, &r->signature_chain, &r->n_signature_chain, e);
+}
+
+struct evidence *service_quote(struct rpc_call *c, ProtobufCBinaryData data, struct err *e)
 {
 	uint8_t report_data[TEE_REPORT_DATA] = { 0 };
 
-	if (q->report_data.len > sizeof report_data) {
+	if (data.len > sizeof report_data) {
 		err_code(e, ERR_INPUT, "agent.report_data", "Report data is too long: %zu bytes, at most %zu",
-			 q->report_data.len, sizeof report_data);
+			 data.len, sizeof report_data);
 		return NULL;
 	}
-	if (q->report_data.len)
-		memcpy(report_data, q->report_data.data, q->report_data.len);
+	if (data.len)
+		memcpy(report_data, data.data, data.len);
 	return evidence_get(rpc_arg(c), report_data, rpc_arena(c), e);
 }
 
 static int get_quote(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
+	const Guest__RawQuoteArgs *q = in;
 	Guest__GetQuoteResponse *r = out;
 	const struct agent *g = rpc_arg(c);
 	struct arena *a = rpc_arena(c);
-	struct evidence *v = quote_for(c, in, e);
+	struct evidence *v = service_quote(c, q->report_data, e);
 	struct span envelope = { 0 };
 
 	if (!v)
@@ -95,9 +101,10 @@ static int get_quote(struct rpc_call *c, const void *in, void *out, struct err *
 
 static int attest(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
+	const Guest__RawQuoteArgs *q = in;
 	Guest__AttestResponse *r = out;
 	const struct agent *g = rpc_arg(c);
-	struct evidence *v = quote_for(c, in, e);
+	struct evidence *v = service_quote(c, q->report_data, e);
 	struct span bytes;
 
 	if (!v)
@@ -109,19 +116,54 @@ static int attest(struct rpc_call *c, const void *in, void *out, struct err *e)
 	return rc;
 }
 
-static int info(struct rpc_call *c, const void *in, void *out, struct err *e)
+int service_info(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
 	(void)in;
 	return info_fill(rpc_arg(c), false, rpc_arena(c), out, e);
 }
 
-static int external_info(struct rpc_call *c, const void *in, void *out, struct err *e)
+static struct span bytes_of(ProtobufCBinaryData b)
 {
-	(void)in;
-	return info_fill(rpc_arg(c), true, rpc_arena(c), out, e);
+	return span_of(b.data, b.len);
 }
 
-static int version(struct rpc_call *c, const void *in, void *out, struct err *e)
+static int sign(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const Guest__SignRequest *q = in;
+	Guest__SignResponse *r = out;
+	const struct agent *g = rpc_arg(c);
+	struct arena *a = rpc_arena(c);
+	struct app_signature s;
+
+	if (app_sign(&g->keys, q->algorithm, bytes_of(q->data), &s, e))
+		return -1;
+	r->signature_chain = arena_array(a, 3, sizeof *r->signature_chain);
+	if (!r->signature_chain)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	r->signature = pb_bytes(a, s.bytes, sizeof s.bytes);
+	r->public_key = pb_bytes(a, s.public, s.public_n);
+	r->signature_chain[0] = r->signature;
+	r->signature_chain[1] = pb_bytes(a, s.key_signature, sizeof s.key_signature);
+	r->signature_chain[2] = pb_bytes(a, g->keys.k256_signature, g->keys.k256_signature_n);
+	r->n_signature_chain = 3;
+	return 0;
+}
+
+static int verify(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const Guest__VerifyRequest *q = in;
+	Guest__VerifyResponse *r = out;
+	bool valid;
+
+	(void)c;
+	if (app_verify(q->algorithm, bytes_of(q->data), bytes_of(q->signature), bytes_of(q->public_key),
+		       &valid, e))
+		return -1;
+	r->valid = valid;
+	return 0;
+}
+
+int service_version(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
 	Guest__WorkerVersion *r = out;
 
@@ -141,13 +183,9 @@ const struct rpc_method dstack_methods[] = {
 	  .worker = true },
 	{ "Attest", &guest__raw_quote_args__descriptor, &guest__attest_response__descriptor, attest,
 	  .worker = true },
-	{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, info, .worker = true },
-	{ "Version", &prpc__empty__descriptor, &guest__worker_version__descriptor, version },
+	{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, service_info, .worker = true },
+	{ "Sign", &guest__sign_request__descriptor, &guest__sign_response__descriptor, sign },
+	{ "Verify", &guest__verify_request__descriptor, &guest__verify_response__descriptor, verify },
+	{ "Version", &prpc__empty__descriptor, &guest__worker_version__descriptor, service_version },
 };
 const size_t dstack_methods_n = sizeof dstack_methods / sizeof *dstack_methods;
-
-const struct rpc_method worker_methods[] = {
-	{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, external_info, .worker = true },
-	{ "Version", &prpc__empty__descriptor, &guest__worker_version__descriptor, version },
-};
-const size_t worker_methods_n = sizeof worker_methods / sizeof *worker_methods;
