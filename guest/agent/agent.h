@@ -5,6 +5,7 @@
 // sends.
 #pragma once
 #include <pthread.h>
+#include <stdatomic.h>
 #include "base/arena.h"
 #include "base/config.h"
 #include "base/secret.h"
@@ -35,7 +36,8 @@ struct agent {
 	struct snapshot *info;
 	char *demo_cert; // NULL until issued
 	bool demo_busy;
-	uint64_t demo_next_ms; // not to be tried before
+	uint64_t demo_next_ms;    // not to be tried before
+	atomic_bool powering_off; // a thread sees to it
 };
 
 extern const struct config_key agent_config_keys[];

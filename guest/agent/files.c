@@ -38,9 +38,18 @@ static int object(const char *path, const char *bytes, size_t n, const char *cod
 	return 0;
 }
 
+static int flag(struct json root, const char *name, bool *out, struct err *e)
+{
+	struct json v;
+
+	if (json_get(root, name, &v) && json_kind(v) != JSON_NULL && json_bool(v, out))
+		return err_code(e, ERR_INPUT, "agent.compose", "%s must be true or false", name);
+	return 0;
+}
+
 static int read_compose(const char *path, struct app_files *out, struct err *e)
 {
-	struct json root, v;
+	struct json root;
 	size_t n;
 
 	if (file_read(path, COMPOSE_MAX, &out->compose, &n, e))
@@ -49,10 +58,23 @@ static int read_compose(const char *path, struct app_files *out, struct err *e)
 	    text(root, "name", true, "agent.compose", &out->name, e))
 		return -1;
 	out->public_tcbinfo = true;
-	if (json_get(root, "public_tcbinfo", &v) && json_kind(v) != JSON_NULL &&
-	    json_bool(v, &out->public_tcbinfo))
-		return err_code(e, ERR_INPUT, "agent.compose", "public_tcbinfo must be true or false");
-	return 0;
+	return flag(root, "public_tcbinfo", &out->public_tcbinfo, e) ||
+			       flag(root, "public_sysinfo", &out->public_sysinfo, e)
+		       ? -1
+		       : 0;
+}
+
+// Absent, or nothing the client could call from here (a unix socket of the guest, say): the usual one.
+static int host_url(struct json root, char **out, struct err *e)
+{
+	if (text(root, "host_api_url", false, "agent.sys_config", out, e))
+		return -1;
+	if (*out &&
+	    (str_starts(*out, "vsock://") || str_starts(*out, "http://") || str_starts(*out, "https://")))
+		return 0;
+	free(*out);
+	*out = strdup("vsock://2:10000/api");
+	return *out ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
 int app_files_read(const char *compose, const char *sys_config, struct app_files *out, struct err *e)
@@ -64,7 +86,8 @@ int app_files_read(const char *compose, const char *sys_config, struct app_files
 	*out = (struct app_files){ 0 };
 	if (read_compose(compose, out, e) || file_read(sys_config, SYS_CONFIG_MAX, &sys, &n, e) ||
 	    object(sys_config, sys, n, "agent.sys_config", &root, e) ||
-	    text(root, "vm_config", true, "agent.sys_config", &out->vm_config, e)) {
+	    text(root, "vm_config", true, "agent.sys_config", &out->vm_config, e) ||
+	    host_url(root, &out->host_api_url, e)) {
 		app_files_free(out);
 		return err_wrap(e, "read the app's files");
 	}
@@ -76,6 +99,7 @@ void app_files_free(struct app_files *f)
 	free(f->compose);
 	free(f->name);
 	free(f->vm_config);
+	free(f->host_api_url);
 	*f = (struct app_files){ 0 };
 }
 

@@ -13,10 +13,11 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "guestapi.h"
 #include "info.h"
 #include "rpc/client.h"
 
-enum { SOCKET_MODE = 0777, STOP_S = 5, EXTERNAL_CONNS = 256 };
+enum { SOCKET_MODE = 0777, STOP_S = 5, EXTERNAL_CONNS = 256, HOST_CONNS = 32 };
 
 // Table names are upstream's profiles, so that the file dstack-setup writes reads alike in both.
 const struct config_key agent_config_keys[] = {
@@ -26,8 +27,13 @@ const struct config_key agent_config_keys[] = {
 	  .doc = "the app's compose document" },
 	{ "default.core.sys_config_file", CONFIG_STRING, .def = "/dstack/.host-shared/.sys-config.json",
 	  .doc = "what the VMM said about the machine" },
-	{ "default.core.data_disks", CONFIG_STRINGS, .doc = "mount points whose size SysInfo reports" },
+	{ "default.core.data_disks", CONFIG_STRINGS,
+	  .doc = "mount points whose size SysInfo reports; none: /" },
 	{ "default.core.tee", CONFIG_STRING, .def = "auto", .doc = "TEE driver: auto, tdx or soft" },
+	{ "default.core.engine", CONFIG_STRING, .def = "/var/run/docker.sock",
+	  .doc = "socket of the container engine, which ListContainers asks; empty: none" },
+	{ "default.core.poweroff", CONFIG_STRING, .def = "/usr/sbin/poweroff",
+	  .doc = "what GuestApi's Shutdown runs, without arguments" },
 	{ "internal.address", CONFIG_STRING, .def = "unix:/var/run/dstack.sock",
 	  .doc = "socket for containers" },
 	{ "internal.folder_address", CONFIG_STRING, .def = "unix:/var/run/dstack/dstack.sock",
@@ -35,12 +41,15 @@ const struct config_key agent_config_keys[] = {
 		 "none" },
 	{ "external.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8090",
 	  .doc = "Worker.Info and Worker.Version" },
+	{ "guest-api.address", CONFIG_STRING, .def = "vsock:8000",
+	  .doc = "GuestApi, for the host; a machine without vsock goes without it; empty: none" },
 };
 const size_t agent_config_n = sizeof agent_config_keys / sizeof *agent_config_keys;
 
 struct servers {
 	struct event_base *base;
-	struct rpc_server *internal, *external;
+	struct rpc_server *internal, *external, *guest;
+	struct guest_side side;
 	unsigned stopped;
 };
 
@@ -74,6 +83,39 @@ static int listen_internal(struct servers *s, const char *address, struct err *e
 	return rpc_server_listen(s->internal, address, NULL, SOCKET_MODE, e);
 }
 
+// The host's door is a convenience of the host: no vsock, no door, but an agent all the same.
+static int serve_host(struct servers *s, struct agent *g, const struct config *c, struct err *e)
+{
+	const char *address = config_str(c, "guest-api.address");
+	size_t n = config_count(c, "default.core.data_disks");
+	const char **disks = calloc(n + 1, sizeof *disks);
+
+	s->guest = rpc_server_new(s->base);
+	if (!disks || !s->guest)
+		return err_set(e, ERR_SYSTEM, "out of memory"); // the process ends
+	disks[0] = "/";
+	for (size_t i = 0; i < n; i++)
+		disks[i] = config_item(c, i, "default.core.data_disks");
+	s->side = (struct guest_side){
+		.agent = g,
+		.root = "",
+		.disks = disks,
+		.n_disks = n ? n : 1,
+		.engine = config_str(c, "default.core.engine"),
+		.poweroff = config_str(c, "default.core.poweroff"),
+	};
+	rpc_server_limits(s->guest, HOST_CONNS, 10, 10, 60);
+	rpc_server_gate(s->guest, guest_gate, NULL);
+	if (rpc_server_mount(s->guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side))
+		return err_set(e, ERR_BUG, "set up the services");
+	if (!*address || !rpc_server_listen(s->guest, address, NULL, 0, e))
+		return 0;
+	if (!str_starts(address, "vsock:"))
+		return -1;
+	log_warn("agent", "no GuestApi: %s", e->text);
+	return 0;
+}
+
 static int serve(struct servers *s, struct agent *g, const struct config *c, struct err *e)
 {
 	char header[128];
@@ -93,14 +135,17 @@ static int serve(struct servers *s, struct agent *g, const struct config *c, str
 	if (listen_internal(s, config_str(c, "internal.address"), e) ||
 	    (*folder && listen_internal(s, folder, e)))
 		return -1;
-	return rpc_server_listen(s->external, config_str(c, "external.address"), NULL, 0, e);
+	return rpc_server_listen(s->external, config_str(c, "external.address"), NULL, 0, e) ||
+			       serve_host(s, g, c, e)
+		       ? -1
+		       : 0;
 }
 
 static void on_stopped(void *arg)
 {
 	struct servers *s = arg;
 
-	if (++s->stopped == 2)
+	if (++s->stopped == 3)
 		event_base_loopbreak(s->base);
 }
 
@@ -112,6 +157,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	log_info("agent", "stopping signal=%d", (int)sig);
 	rpc_server_stop(s->internal, STOP_S, on_stopped, s);
 	rpc_server_stop(s->external, STOP_S, on_stopped, s);
+	rpc_server_stop(s->guest, STOP_S, on_stopped, s);
 }
 
 static int load(struct agent *g, const struct config *c, struct err *e)
@@ -145,9 +191,10 @@ static int drop_capabilities(struct err *e)
 
 static int run(struct agent *g, const struct config *c, struct err *e)
 {
-	struct servers s = { .base = event_base_new() };
+	static struct servers s; // outlives the thread that powers off
 	struct event *term, *intr;
 
+	s.base = event_base_new();
 	if (!s.base)
 		return err_set(e, ERR_SYSTEM, "start the event loop");
 	if (load(g, c, e) || serve(&s, g, c, e) || drop_capabilities(e))
@@ -165,6 +212,8 @@ static int run(struct agent *g, const struct config *c, struct err *e)
 	event_free(intr);
 	rpc_server_free(s.internal);
 	rpc_server_free(s.external);
+	rpc_server_free(s.guest);
+	free((void *)(uintptr_t)s.side.disks);
 	event_base_free(s.base);
 	return 0;
 }
@@ -189,7 +238,8 @@ int main(int argc, char **argv)
 		return err_exit(&e);
 	}
 	pthread_mutex_lock(&g.lock);
-	bool idle = !g.demo_busy; // else a thread still asks the KMS for the demonstration certificate
+	// Else a thread still asks the KMS for the demonstration certificate, or tells the host of the end.
+	bool idle = !g.demo_busy && !atomic_load(&g.powering_off);
 	info_free(&g);
 	pthread_mutex_unlock(&g.lock);
 	if (idle) {

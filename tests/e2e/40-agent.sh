@@ -34,7 +34,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$w
 jq -n --arg w "$work" '{default: {core: {data_disks: ["/"], tee: "tdx", keys_file: "\($w)/appkeys.json",
 	compose_file: "\($w)/app-compose.json", sys_config_file: "\($w)/sys-config.json"}},
 	internal: {address: "unix:\($w)/dstack.sock", folder_address: "unix:\($w)/run/dstack/dstack.sock"},
-	external: {address: "tcp:127.0.0.1:0"}}' >"$work/agent.json"
+	external: {address: "tcp:127.0.0.1:0"}, "guest-api": {address: "unix:\($w)/guest.sock"}}' >"$work/agent.json"
 
 agent=
 start()
@@ -124,6 +124,11 @@ external() { curl -sS -D "$work/head" "http://127.0.0.1:$port/prpc/$1"; }
 check "Worker.Info on the external listener" has "$(external Worker.Info)" ".app_id == \"$app\" and (.tcb_info | length > 100)"
 check "with the version in a header" grep -qi '^X-App-Version: v[0-9]' "$work/head"
 check "Worker.Version" has "$(external Version)" '.version'
+host() { curl -sS --unix-socket "$work/guest.sock" -d '{}' "http://x/api/$1?json"; }
+check "GuestApi tells the host of the machine" has "$(host SysInfo)" '.num_cpus >= 1 and .total_memory > .used_memory and .uptime > 0 and .loadavg_one >= 0'
+check "and of its networks" has "$(host NetworkInfo)" '(.interfaces | all(.name | test("^(dstack-wg0|enp|eth)"))) and .wg_info == ""'
+check "and who it is" has "$(host Info)" ".app_id == \"$app\" and .instance_id == \"$instance\" and .version != \"\""
+check "but no keys" has "$(host GetKey)" '.code == "rpc.unknown_method"'
 check "no keys on the external listener" has "$(external GetKey)" '.error == "Service not found: GetKey"'
 
 # Certificates.

@@ -189,6 +189,11 @@ static const struct reason_text table[] = {
 		"Pass a 32-byte digest, or sign the data itself with secp256k1.",
 	},
 	{
+		"agent.engine", "The container engine did not list its containers",
+		"Its socket is there, but it did not answer in time, or not with a list.",
+		"Ask again; if it stays, see the engine's log in the guest.",
+	},
+	{
 		"agent.keys", "The agent cannot read the app's keys",
 		"The key file that the set-up left is damaged or incomplete.",
 		"Start the VM again: its keys are fetched anew.",
@@ -197,6 +202,11 @@ static const struct reason_text table[] = {
 		"agent.name", "A name in the certificate request is too long, or there are too many",
 		"Subject and alternative names have 253 bytes at most.",
 		"Shorten the request.",
+	},
+	{
+		"agent.not_host", "Only the host may ask this",
+		"GuestApi on vsock serves the host (CID 2), not processes of the guest.",
+		"Ask through the VMM.",
 	},
 	{
 		"agent.path", "The key's path is too long",
@@ -212,6 +222,11 @@ static const struct reason_text table[] = {
 		"agent.sys_config", "The agent cannot read the machine's description",
 		".sys-config.json is damaged or lacks vm_config.",
 		"Start the VM again; check the VMM's version.",
+	},
+	{
+		"agent.sysinfo", "The agent cannot read the machine's state",
+		"A file of /proc or /sys is missing or has an unknown form.",
+		"See that /proc and /sys are mounted; report the kernel's version if they are.",
 	},
 	{
 		"agent.validity", "The requested validity is not a time span",

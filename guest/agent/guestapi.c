@@ -1,0 +1,141 @@
+#include "guestapi.h"
+
+#include <errno.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include "base/log.h"
+#include "base/version.h"
+#include "engine.h"
+#include "host.pb-c.h"
+#include "info.h"
+#include "prpc.pb-c.h"
+#include "rpc/client.h"
+#include "sysinfo.h"
+
+enum { HOST_CID = 2, NOTIFY_S = 5, BODY_MAX = 4096 };
+
+extern char **environ;
+
+int guest_gate(struct rpc_call *c, void *arg, struct err *e)
+{
+	const struct http_peer *p = rpc_peer(c);
+
+	(void)arg;
+	if (p->kind == HTTP_PEER_VSOCK && p->cid != HOST_CID)
+		return err_code(e, ERR_DENIED, "agent.not_host", "only the host may ask this");
+	return 0;
+}
+
+static int info(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const struct guest_side *s = rpc_arg(c);
+	Guest__AppInfo i = GUEST__APP_INFO__INIT;
+	Host__GuestInfo *r = out;
+
+	(void)in;
+	if (info_fill(s->agent, true, rpc_arena(c), &i, e))
+		return -1;
+	r->version = (char *)(uintptr_t)version_text;
+	r->app_id = i.app_id;
+	r->instance_id = i.instance_id;
+	r->app_cert = i.app_cert;
+	r->tcb_info = i.tcb_info;
+	r->device_id = i.device_id;
+	return 0;
+}
+
+static int sys_info(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const struct guest_side *s = rpc_arg(c);
+
+	(void)in;
+	return sysinfo_fill(s->root, s->disks, s->n_disks, rpc_arena(c), out, e);
+}
+
+static int network_info(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const struct guest_side *s = rpc_arg(c);
+	struct ifaddrs *all = NULL;
+
+	(void)in;
+	if (getifaddrs(&all))
+		return err_errno(e, "read the addresses");
+	int rc = netinfo_fill(s->root, all, rpc_arena(c), out, e);
+	freeifaddrs(all);
+	return rc;
+}
+
+static int list_containers(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const struct guest_side *s = rpc_arg(c);
+
+	(void)in;
+	return engine_containers(s->engine, rpc_arena(c), out, e);
+}
+
+static void tell_host(const char *url)
+{
+	const struct rpc_client_opts o = { .connect_s = NOTIFY_S, .timeout_s = NOTIFY_S };
+	Host__Notification n = HOST__NOTIFICATION__INIT;
+	struct err e = { 0 };
+	auto_arena *a = arena_new(0);
+	auto_rpc_client *c = a ? rpc_client_new(url, &o, &e) : NULL;
+
+	n.event = (char *)(uintptr_t) "shutdown.progress";
+	n.payload = (char *)(uintptr_t) "powering off";
+	if (!c || rpc_client_call(c, "Notify", &n.base, NULL, a, NULL, &e))
+		log_warn("agent", "the host was not told of the shutdown: %s", e.text);
+}
+
+static void *power_off(void *arg)
+{
+	struct guest_side *s = arg;
+	char *argv[] = { (char *)(uintptr_t)s->poweroff, NULL };
+	int status = -1;
+	pid_t pid;
+
+	tell_host(s->agent->app.host_api_url);
+	int rc = posix_spawn(&pid, s->poweroff, NULL, NULL, argv, environ);
+	while (!rc && waitpid(pid, &status, 0) < 0)
+		rc = errno == EINTR ? 0 : errno;
+	if (rc || status) {
+		log_error("agent", "cannot power off: %s: %s status=%d", s->poweroff,
+			  rc ? strerror(rc) : "failed", status);
+		atomic_store(&s->agent->powering_off, false); // may be asked again
+	}
+	return NULL;
+}
+
+// The answer goes out before anything ends; what follows is the init's work.
+static int shut_down(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	struct guest_side *s = rpc_arg(c);
+	pthread_t t;
+
+	(void)in;
+	(void)out;
+	if (atomic_exchange(&s->agent->powering_off, true))
+		return 0;
+	log_info("agent", "powering off: the host asked for it");
+	if (pthread_create(&t, NULL, power_off, s)) {
+		atomic_store(&s->agent->powering_off, false);
+		return err_set(e, ERR_SYSTEM, "start a thread");
+	}
+	pthread_detach(t);
+	return 0;
+}
+
+#define M(name, out, fn, on_worker)                                                                          \
+	{                                                                                                    \
+		name, &prpc__empty__descriptor, &out##__descriptor, fn, .worker = on_worker,                 \
+									.body_max = BODY_MAX                 \
+	}
+const struct rpc_method guest_methods[] = {
+	M("Info", host__guest_info, info, true),
+	M("SysInfo", host__system_info, sys_info, true),
+	M("NetworkInfo", host__network_information, network_info, true),
+	M("ListContainers", host__list_containers_response, list_containers, true),
+	M("Shutdown", prpc__empty, shut_down, false),
+};
+const size_t guest_methods_n = sizeof guest_methods / sizeof *guest_methods;

@@ -1,0 +1,20 @@
+// guestapi - what the host may ask of this guest: its state in numbers, its containers, to power off.
+//
+// The host is not trusted: it gets what the external listener tells anybody, numbers it could see from
+// outside, and names of containers. It can end the VM anyway; Shutdown lets the app end in order first. On
+// vsock only the host itself (CID 2) is served, not what else can open such sockets in the guest.
+#pragma once
+#include "agent.h"
+
+struct guest_side {
+	struct agent *agent;
+	const char *root; // before the paths of /proc: "" outside tests
+	const char *const *disks;
+	size_t n_disks;
+	const char *engine;   // the container engine's socket, "" for none
+	const char *poweroff; // the program that asks the init to power off
+};
+
+extern const struct rpc_method guest_methods[]; // the mount's argument is a struct guest_side
+extern const size_t guest_methods_n;
+int guest_gate(struct rpc_call *c, void *arg, struct err *e); // code: agent.not_host
