@@ -5,7 +5,7 @@ root=$PWD
 
 check "docs/config.md is what --help-config says (else: scripts/docs-config.sh >docs/config.md)" \
 	diff <(scripts/docs-config.sh) docs/config.md
-for program in kms gateway vmm guest-agent verifier; do
+for program in kms gateway vmm guest-agent simulator verifier; do
 	page=docs/$program.md
 	check "every key of the example in $page exists" python3 tests/e2e/docs/keys.py "$page" <("dstack-$program" --help-config)
 done
@@ -22,7 +22,7 @@ for command in $offered; do
 	dstack "$command" --no-such-option >"$work/out" 2>&1
 	check "dstack $command refuses an unknown option as bad input" test $? -eq 2
 done
-for program in kms gateway vmm guest-agent verifier softtee setup; do
+for program in kms gateway vmm guest-agent simulator verifier softtee setup; do
 	check "dstack-$program --help" "dstack-$program" --help
 	check "dstack-$program --version" "dstack-$program" --version
 done

@@ -1,0 +1,119 @@
+#!/bin/bash
+# dstack-simulator on upstream's fixture files, unchanged: its four sockets, upstream's dstack.toml, what it refuses, and the
+# published JS SDK with its wallet helpers, every method.
+. "$(dirname "$0")/lib.sh"
+pid=
+trap 'kill $pid 2>/dev/null; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+real=$PWD/tests/evidence/real/dstack/sdk-simulator
+
+cp -r "$real" "$work/app"
+start() { # start [ARGUMENT…]: in the folder
+	: >"$work/out"
+	(cd "$work/app" && exec dstack-simulator "$@") >"$work/out" 2>"$work/log" &
+	pid=$!
+	until_true 5 grep -q ready "$work/out" || { cat "$work/log" && return 1; }
+}
+stop() { kill $pid && wait $pid; }
+post() { curl -sS --unix-socket "$work/app/${sock:-dstack.sock}" -H 'Content-Type: application/json' -d "${2-null}" "http://x/$1"; }
+is() { [ "$1" = "$2" ] || { echo "got: $1" && echo "want: $2" && return 1; }; }
+has() { jq -e "$2" <<<"$1" >/dev/null || { echo "$1" | head -c 800 && return 1; }; }
+part() { dd if="$1" bs=1 skip="$2" count="$3" status=none | xxd -p -c 9999; }
+
+check "it says what it is" grep -q 'PROVES NOTHING' <(dstack-simulator --help)
+check "starts on upstream's files as they are" start
+check "and says loudly that it is no TEE" grep -q 'THIS IS A SIMULATOR' "$work/log"
+for s in dstack tappd external; do check "$s.sock is there" test -S "$work/app/$s.sock"; done
+
+
+# The fixture's quote starts at byte 4 of attestation.bin; its report_data at 568 of the quote.
+data=$(part "$real/attestation.bin" $((4 + 568)) 64)
+quote=$(post GetQuote '{"report_data":"abcd"}')
+check "GetQuote: report data patched into the quote" is "$(jq -r .quote <<<"$quote" | cut -c1137-1264)" "abcd$(printf '%0124d' 0)"
+check "and nothing else of it" is "$(jq -r .quote <<<"$quote" | cut -c-1136)" "$(part "$real/attestation.bin" 4 568)"
+check "all events are shown, with what the firmware measured" has "$quote" \
+	'.event_log | fromjson | length == 33 and (map(select(.imr < 3 and .event_payload != "")) | length > 3) and all(.digest | length == 96)'
+check "the attestation member is there, in the form V1" has "$quote" '.attestation[:26] == "83a776657273696f6e01a8706c"'
+jq -r .attestation <<<"$quote" | xxd -r -p >"$work/v1.bin"
+check "V1 and V0 hold the same events and registers" is "$(dstack events replay "$work/v1.bin")" "$(dstack events replay "$real/attestation.bin")"
+check "and replay to the quote" is "$(dstack events replay "$work/v1.bin" | grep -c 'as in the quote')" 4
+check "Attest over the fixture's own report data is the fixture, byte for byte" eval \
+	'post Attest "{\"report_data\":\"$data\"}" | jq -r .attestation | xxd -r -p | cmp - "$real/attestation.bin"'
+check "dstack verify does not trust it" grep -q 'NOT trusted: quote' <(dstack verify "$work/v1.bin" --at 1751000000 \
+	--collateral tests/evidence/real/dcap-qvl/tdx_quote_collateral.json)
+check "the machine's description is that of sys-config.json" has "$quote" \
+	".vm_config == $(jq .vm_config "$real/sys-config.json")"
+check "Worker.Info on external.sock" has "$(curl -sS -D "$work/head" --unix-socket "$work/app/external.sock" http://x/prpc/Worker.Info)" \
+	'.instance_id == "1691ed1b47506cad7d08834668691d88246f5b1f" and (.tcb_info | length > 1000)'
+check "with the version in a header" grep -qi '^X-App-Version: v[0-9]' "$work/head"
+demo() { post Info | jq -e '.app_cert | startswith("-----BEGIN")'; }
+check "the demonstration certificate is there" until_true 5 demo
+sock=tappd.sock check "tappd.sock serves the agent's methods too" has "$(sock=tappd.sock post GetKey '{"path":"/"}')" '.key[:8] == "f6c1ed94"'
+
+# The published SDK and its wallet helpers.
+cp -r tests/e2e/simulator-npm "$work/npm"
+check "the JS SDK installs from its lock" npm ci --prefix "$work/npm" --no-audit --no-fund --ignore-scripts --loglevel=error
+(cd "$work/npm" && DSTACK_SIMULATOR_ENDPOINT=$work/app/dstack.sock TAPPD_SIMULATOR_ENDPOINT=$work/app/tappd.sock node sdk.js) || failures=$((failures + 1))
+check "stops on SIGTERM" stop
+
+# Upstream's dstack.toml.
+cat >"$work/app/dstack.toml" <<'END'
+[default]
+workers = 8
+max_blocking = 64
+ident = "dstack Guest Agent"
+temp_dir = "/tmp"
+keep_alive = 10
+log_level = "debug"
+
+[default.core]
+keys_file = "appkeys.json"
+compose_file = "app-compose.json"
+sys_config_file = "sys-config.json"
+
+[default.core.simulator]
+enabled = true
+attestation_file = "attestation.bin"
+patch_report_data = false
+
+[internal-v0]
+address = "unix:./old.sock"
+reuse = true
+
+[internal]
+address = "unix:./dstack.sock"
+reuse = true
+
+[external]
+address = "127.0.0.1"
+port = 0
+
+[guest-api]
+address = "unix:./guest.sock"
+reuse = true
+END
+check "starts with a dstack.toml as upstream's, over its stale sockets" start
+check "which moves a socket" test -S "$work/app/old.sock"
+check "and an address of host and port is one" grep -q 'address=tcp:127.0.0.1:0 port=[1-9]' "$work/log"
+check "without patching the quote is the file's, and so is the report data told" has "$(post GetQuote '{"report_data":"abcd"}')" \
+	".report_data == \"$data\" and .quote[1136:1264] == \"$data\""
+check "stops again" stop
+
+no() # no TEXT CODE
+{
+	refused "$1" "$2" timeout 5 env -C "$work/app" dstack-simulator
+}
+echo 'nope = 1' >"$work/app/dstack.toml"
+no "an unknown key in dstack.toml" config.unknown_key
+printf '[default.core.simulator]\nmock_attestation_seed = "%064d"\n' 1 >"$work/app/dstack.toml"
+no "re-signing, which it cannot do" config.unknown_key
+rm "$work/app/dstack.toml"
+truncate -s 9000 "$work/app/attestation.bin"
+no "an attestation that is cut off" simulator.attestation
+printf '\x00\x03\x00\x00' >"$work/app/attestation.bin"
+no "an attestation of another TEE" simulator.attestation
+rm "$work/app/attestation.bin"
+no "no attestation" file.absent
+cp "$real/attestation.bin" "$work/app/"
+echo '{}' >"$work/app/appkeys.json"
+no "keys that are none" agent.keys
+check "nothing of it is in the agent" eval '! grep -q "THIS IS A SIMULATOR\|simulator.attestation" build/bin/dstack-guest-agent'
