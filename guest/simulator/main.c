@@ -12,10 +12,11 @@
 #include "base/strings.h"
 #include "base/version.h"
 #include "fixture.h"
+#include "guestapi.h"
 #include "info.h"
 #include "rpc/client.h"
 
-enum { STOP_S = 2, SOCKET_MODE = 0777, LISTENERS = 3 };
+enum { STOP_S = 2, SOCKET_MODE = 0777, LISTENERS = 4 };
 
 #define IGNORED "taken from upstream's files, without effect"
 #define LISTENER(name, def_)                                                                                 \
@@ -40,7 +41,10 @@ static const struct config_key keys[] = {
 	{ "default.core.sys_config_file", CONFIG_STRING, .def = "./sys-config.json",
 	  .doc = "what a VMM would say about the machine" },
 	{ "default.core.pccs_url", CONFIG_STRING, .doc = IGNORED },
-	{ "default.core.data_disks", CONFIG_STRINGS, .doc = "mount points whose size SysInfo reports" },
+	{ "default.core.data_disks", CONFIG_STRINGS,
+	  .doc = "mount points whose size SysInfo reports; none: /" },
+	{ "default.core.engine", CONFIG_STRING,
+	  .doc = "socket of a container engine, which ListContainers asks; empty: none" },
 	{ "default.core.simulator.enabled", CONFIG_BOOL, .def = "true", .doc = IGNORED },
 	{ "default.core.simulator.attestation_file", CONFIG_STRING, .def = "./attestation.bin",
 	  .doc = "the attestation to answer with" },
@@ -56,10 +60,33 @@ static const struct config_key keys[] = {
 struct simulator {
 	struct agent agent;
 	struct fixture fixture;
+	struct guest_side side;
+	const char **disks;
 	struct event_base *base;
 	struct rpc_server *servers[LISTENERS];
 	unsigned stopped;
 };
+
+static int set_side(struct simulator *s, const struct config *c, struct err *e)
+{
+	size_t n = config_count(c, "default.core.data_disks");
+
+	s->disks = calloc(n + 1, sizeof *s->disks);
+	if (!s->disks)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	s->disks[0] = "/";
+	for (size_t i = 0; i < n; i++)
+		s->disks[i] = config_item(c, i, "default.core.data_disks");
+	s->side = (struct guest_side){
+		.agent = &s->agent,
+		.root = "",
+		.disks = s->disks,
+		.n_disks = n ? n : 1,
+		.engine = config_str(c, "default.core.engine"),
+		.poweroff = "", // never run
+	};
+	return 0;
+}
 
 static int load(struct simulator *s, const struct config *c, struct err *e)
 {
@@ -75,8 +102,9 @@ static int load(struct simulator *s, const struct config *c, struct err *e)
 			 config_bool(c, "default.core.simulator.patch_report_data"), e))
 		return -1;
 	g->source = &s->fixture.source;
+	atomic_store(&g->powering_off, true);    // so Shutdown is answered, and this machine stays on
 	g->cloud_vendor = g->cloud_product = ""; // this machine is not the one of the attestation
-	return 0;
+	return set_side(s, c, e);
 }
 
 static struct rpc_server *server(struct simulator *s, unsigned i)
@@ -87,17 +115,19 @@ static struct rpc_server *server(struct simulator *s, unsigned i)
 
 static int mount(struct simulator *s, struct err *e)
 {
-	struct rpc_server *internal = server(s, 0), *tappd = server(s, 1), *external = server(s, 2);
+	struct rpc_server *internal = server(s, 0), *tappd = server(s, 1), *external = server(s, 2),
+			  *guest = server(s, 3);
 	struct agent *g = &s->agent;
 	char header[128];
 
 	snprintf(header, sizeof header, "X-App-Version: v%s (%s)", version_text, version_rev);
-	if (!internal || !tappd || !external ||
+	if (!internal || !tappd || !external || !guest ||
 	    rpc_server_mount(internal, "", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
 	    rpc_server_mount(internal, "/prpc", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
 	    rpc_server_mount(tappd, "", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
 	    rpc_server_mount(tappd, "/prpc", "Tappd.", dstack_methods, dstack_methods_n, g) ||
 	    rpc_server_mount(external, "/prpc", "Worker.", worker_methods, worker_methods_n, g) ||
+	    rpc_server_mount(guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side) ||
 	    rpc_server_header(external, header))
 		return err_set(e, ERR_SYSTEM, "set up the services: out of memory");
 	return 0;
@@ -105,7 +135,7 @@ static int mount(struct simulator *s, struct err *e)
 
 static int serve(struct simulator *s, const struct config *c, struct err *e)
 {
-	static const char *const names[LISTENERS] = { "internal", "internal-v0", "external" };
+	static const char *const names[LISTENERS] = { "internal", "internal-v0", "external", "guest-api" };
 
 	if (mount(s, e))
 		return -1;
@@ -199,6 +229,7 @@ int main(int argc, char **argv)
 		app_files_free(&s.agent.app);
 		fixture_free(&s.fixture);
 	}
+	free(s.disks);
 	config_free(c);
 	return 0;
 }

@@ -22,7 +22,7 @@ part() { dd if="$1" bs=1 skip="$2" count="$3" status=none | xxd -p -c 9999; }
 check "it says what it is" grep -q 'PROVES NOTHING' <(dstack-simulator --help)
 check "starts on upstream's files as they are" start
 check "and says loudly that it is no TEE" grep -q 'THIS IS A SIMULATOR' "$work/log"
-for s in dstack tappd external; do check "$s.sock is there" test -S "$work/app/$s.sock"; done
+for s in dstack tappd external guest; do check "$s.sock is there" test -S "$work/app/$s.sock"; done
 
 
 # The fixture's quote starts at byte 4 of attestation.bin; its report_data at 568 of the quote.
@@ -45,6 +45,12 @@ check "the machine's description is that of sys-config.json" has "$quote" \
 check "Worker.Info on external.sock" has "$(curl -sS -D "$work/head" --unix-socket "$work/app/external.sock" http://x/prpc/Worker.Info)" \
 	'.instance_id == "1691ed1b47506cad7d08834668691d88246f5b1f" and (.tcb_info | length > 1000)'
 check "with the version in a header" grep -qi '^X-App-Version: v[0-9]' "$work/head"
+api() { curl -sS --unix-socket "$work/app/guest.sock" "http://x/api/$1"; }
+check "GuestApi on guest.sock: Info" has "$(api Info)" '.app_id == "5bb4ff9a3837357f19dc176407a5709c62eb6c56" and .version != ""'
+check "SysInfo is of this machine" has "$(api GuestApi.SysInfo)" '.num_cpus > 0 and .total_memory > 0 and (.disks | length == 1)'
+check "NetworkInfo" has "$(api NetworkInfo)" '.interfaces | type == "array"'
+check "ListContainers: there is no engine" has "$(api ListContainers)" '.containers == []'
+check "Shutdown is answered and does nothing" is "$(api Shutdown)" null
 demo() { post Info | jq -e '.app_cert | startswith("-----BEGIN")'; }
 check "the demonstration certificate is there" until_true 5 demo
 sock=tappd.sock check "tappd.sock serves the agent's methods too" has "$(sock=tappd.sock post GetKey '{"path":"/"}')" '.key[:8] == "f6c1ed94"'
