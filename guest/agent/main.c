@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "guestapi.h"
 #include "info.h"
+#include "metrics.h"
 #include "rpc/client.h"
 
 enum { SOCKET_MODE = 0777, STOP_S = 5, EXTERNAL_CONNS = 256, HOST_CONNS = 32 };
@@ -40,7 +41,7 @@ const struct config_key agent_config_keys[] = {
 	  .doc = "the same in a folder, which can be mounted and survives a restart of the agent; empty: "
 		 "none" },
 	{ "external.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8090",
-	  .doc = "Worker.Info and Worker.Version" },
+	  .doc = "Worker.Info and Worker.Version; /metrics when the app says public_sysinfo" },
 	{ "guest-api.address", CONFIG_STRING, .def = "vsock:8000",
 	  .doc = "GuestApi, for the host; a machine without vsock goes without it; empty: none" },
 };
@@ -50,6 +51,7 @@ struct servers {
 	struct event_base *base;
 	struct rpc_server *internal, *external, *guest;
 	struct guest_side side;
+	struct metrics metrics;
 	unsigned stopped;
 };
 
@@ -106,7 +108,8 @@ static int serve_host(struct servers *s, struct agent *g, const struct config *c
 	};
 	rpc_server_limits(s->guest, HOST_CONNS, 10, 10, 60);
 	rpc_server_gate(s->guest, guest_gate, NULL);
-	if (rpc_server_mount(s->guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side))
+	if (rpc_server_mount(s->guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side) ||
+	    metrics_mount(s->external, &s->metrics, &s->side))
 		return err_set(e, ERR_BUG, "set up the services");
 	if (!*address || !rpc_server_listen(s->guest, address, NULL, 0, e))
 		return 0;
@@ -213,6 +216,7 @@ static int run(struct agent *g, const struct config *c, struct err *e)
 	rpc_server_free(s.internal);
 	rpc_server_free(s.external);
 	rpc_server_free(s.guest);
+	metrics_free(&s.metrics);
 	free((void *)(uintptr_t)s.side.disks);
 	event_base_free(s.base);
 	return 0;

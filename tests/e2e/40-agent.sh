@@ -129,6 +129,8 @@ check "GuestApi tells the host of the machine" has "$(host SysInfo)" '.num_cpus 
 check "and of its networks" has "$(host NetworkInfo)" '(.interfaces | all(.name | test("^(dstack-wg0|enp|eth)"))) and .wg_info == ""'
 check "and who it is" has "$(host Info)" ".app_id == \"$app\" and .instance_id == \"$instance\" and .version != \"\""
 check "but no keys" has "$(host GetKey)" '.code == "rpc.unknown_method"'
+check "no /metrics unless the app says so, and the version on every reply" eval \
+	'[ "$(curl -sS -o /dev/null -D "$work/head" -w "%{http_code}" "http://127.0.0.1:$port/metrics")" = 404 ] && grep -qi "^x-app-version: v" "$work/head"'
 check "no keys on the external listener" has "$(external GetKey)" '.error == "Service not found: GetKey"'
 
 # Certificates.
@@ -201,9 +203,11 @@ check "the JS SDK installs from its lock" npm ci --prefix "$work/npm" --no-audit
 
 kill "$agent"
 check "stops on SIGTERM" wait "$agent"
-sed -i 's/"name":"caf\\u00e9"/"name":"x","public_tcbinfo":false/' "$work/app-compose.json"
+sed -i 's/"name":"caf\\u00e9"/"name":"x","public_tcbinfo":false,"public_sysinfo":true/' "$work/app-compose.json"
 check "starts again where its socket lay" start
 check "public_tcbinfo = false hides the machine outside" has "$(external Info)" '.tcb_info == "" and .vm_config == ""'
+check "public_sysinfo = true shows the machine in numbers" eval \
+	'curl -sS -D "$work/head" "http://127.0.0.1:$port/metrics" | grep -q "^system_load_average_1m [0-9]*\.[0-9][0-9]$" && grep -qi "^x-app-version: v" "$work/head"'
 check "but not inside" has "$(post Info)" '.tcb_info != ""'
 kill "$agent" && wait "$agent"
 

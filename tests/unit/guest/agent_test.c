@@ -101,16 +101,32 @@ static void app_files(void **state)
 	assert_int_equal(app_files_read(compose, sys, &f, &e), 0);
 	assert_string_equal(f.name, "n\xc3\xa9");
 	assert_false(f.public_tcbinfo);
+	assert_false(f.public_sysinfo);
+	assert_string_equal(f.host_api_url, "vsock://2:10000/api");
 	assert_string_equal(f.vm_config, "{\"a\":1}");
 	app_files_free(&f);
-	static const char *const bad[] = { "{}", "{\"name\":1}", "{\"name\":\"x\",\"public_tcbinfo\":1}",
-					   "{\"name\":\"x\"", "[]" };
+	static const char *const bad[] = { "{}",
+					   "{\"name\":1}",
+					   "{\"name\":\"x\",\"public_tcbinfo\":1}",
+					   "{\"name\":\"x\",\"public_sysinfo\":\"true\"}",
+					   "{\"name\":\"x\"",
+					   "[]" };
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_int_equal(file_write_str(compose, 0600, bad[i], &e), 0);
 		assert_int_equal(app_files_read(compose, sys, &f, &e), -1);
 		assert_string_equal(e.code, "agent.compose");
 	}
 	assert_int_equal(file_write_str(compose, 0600, "{\"name\":\"x\"}", &e), 0);
+	static const char *const urls[][2] = { { "http://10.0.2.2:1/api", "http://10.0.2.2:1/api" },
+					       { "unix:/run/docker.sock:/x", "vsock://2:10000/api" } };
+	for (size_t i = 0; i < 2; i++) {
+		char text[128];
+		snprintf(text, sizeof text, "{\"vm_config\":\"{}\",\"host_api_url\":\"%s\"}", urls[i][0]);
+		assert_int_equal(file_write_str(sys, 0600, text, &e), 0);
+		assert_int_equal(app_files_read(compose, sys, &f, &e), 0);
+		assert_string_equal(f.host_api_url, urls[i][1]);
+		app_files_free(&f);
+	}
 	assert_int_equal(file_write_str(sys, 0600, "{\"vm_config\":{}}", &e), 0);
 	assert_int_equal(app_files_read(compose, sys, &f, &e), -1);
 	assert_string_equal(e.code, "agent.sys_config");

@@ -20,6 +20,7 @@
 #include "engine.h"
 #include "guestapi.h"
 #include "host.pb-c.h"
+#include "metrics.h"
 #include "prpc.pb-c.h"
 #include "procfs.h"
 #include "rpc/client.h"
@@ -48,7 +49,10 @@ static char told[64]; // what the made-up host was told
 static struct event_base *base;
 static struct rpc_server *server;
 static struct agent agent = { .lock = PTHREAD_MUTEX_INITIALIZER };
-static struct guest_side side;
+static struct guest_side side, shy;
+static struct rpc_server *shy_server;
+static struct metrics metrics, shy_metrics;
+static struct agent shy_agent;
 static pthread_t loop;
 static int wake[2];
 
@@ -349,6 +353,90 @@ static void test_shutdown(void **state)
 	assert_string_equal(told, "shutdown.progress=powering off");
 }
 
+static int get(const char *socket, const char *path, struct arena *a, struct span *body, char version[32])
+{
+	auto_free char *url = str_format("unix:%s/%s", dir, socket);
+	struct err e = { 0 };
+	auto_rpc_client *c = rpc_client_new(url, NULL, &e);
+	int status = 0;
+
+	assert_non_null(c);
+	assert_int_equal(rpc_client_get(c, path, a, &status, body, &e), 0);
+	snprintf(version, 32, "%s", rpc_client_header(c, "X-App-Version"));
+	return status;
+}
+
+static void has(struct span body, const char *want)
+{
+	if (!memmem(body.p, body.n, want, strlen(want)))
+		fail_msg("no %s in %.*s", want, (int)body.n, (const char *)body.p);
+}
+
+static void test_metrics(void **state)
+{
+	struct span body, again;
+	char version[32];
+	auto_arena *a = arena_new(0);
+
+	(void)state;
+	assert_int_equal(get("guest.sock", "/metrics", a, &body, version), 200);
+	assert_string_equal(version, "v1");
+	has(body, "# TYPE system_os_name gauge\nsystem_os_name{os_name=\"dstack\"} 1\n");
+	has(body, "system_os_version{os_version=\"0.9\"} 1\n");
+	has(body, "system_kernel_version{kernel_version=\"6.12.0-dstack\"} 1\n");
+	has(body, "\nsystem_num_cpus 5\n");
+	has(body, "\nsystem_memory_used 512000\n");
+	has(body, "\nsystem_uptime 3600\n");
+	has(body, "\nsystem_load_average_1m 0.20\n");
+	has(body, "\nsystem_load_average_15m 12.99\n");
+	has(body, "\ndisk_total_size{name=\"/dev/mapper/d\",mount_point=\"/data\"} ");
+	// What is asked within a second is not read again.
+	put("/proc/uptime", "9000.00 100.00\n");
+	assert_int_equal(get("guest.sock", "/metrics", a, &again, version), 200);
+	assert_true(span_eq(body, again));
+	put("/proc/uptime", "3600.99 100.00\n");
+}
+
+static void ga_03_no_metrics_unless_public(void **state)
+{
+	struct span body;
+	char version[32];
+	auto_arena *a = arena_new(0);
+
+	(void)state;
+	assert_int_equal(get("shy.sock", "/metrics", a, &body, version), 404);
+	assert_null(memmem(body.p, body.n, "system_", 7));
+	assert_string_equal(version, "v1"); // also on what is not found
+}
+
+// Whatever a disk or a processor is called, it stays one label of one line.
+static void ga_04_metrics_labels(void **state)
+{
+	Host__DiskInfo d = HOST__DISK_INFO__INIT, *disks[] = { &d };
+	Host__SystemInfo s = HOST__SYSTEM_INFO__INIT;
+	auto_sb b = { 0 };
+
+	(void)state;
+	d.name = (char[]){ "a\"} 7\nevil{x=\"\\" };
+	d.mount_point = (char[]){ "/" };
+	d.total_size = 300;
+	d.free_size = 200;
+	s.cpu_model = (char[]){ "Xeon \"x\"\n" };
+	s.disks = disks;
+	s.n_disks = 1;
+	metrics_write(&b, &s);
+	assert_false(b.bad);
+	has(span_of(b.p, b.n), "system_cpu_model{cpu_model=\"Xeon \\\"x\\\"\\n\"} 1\n");
+	has(span_of(b.p, b.n), "disk_used_size{name=\"a\\\"} 7\\nevil{x=\\\"\\\\\",mount_point=\"/\"} 100\n");
+	has(span_of(b.p, b.n), "} 33.33\n");
+	assert_null(strstr(b.p, "\nevil"));
+	d.total_size = 0;
+	b.n = 0;
+	metrics_write(&b, &s);
+	has(span_of(b.p, b.n), "disk_usage_percentage{");
+	has(span_of(b.p, b.n), "} 0.00\n");
+}
+
 static int notified(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
 	const Host__Notification *n = in;
@@ -373,6 +461,19 @@ static void stop(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(arg);
 }
 
+static int shy_setup(struct err *e)
+{
+	static char address[96];
+
+	snprintf(address, sizeof address, "unix:%s/shy.sock", dir);
+	shy = side;
+	shy.agent = &shy_agent;
+	shy_server = rpc_server_new(base);
+	return rpc_server_header(shy_server, "X-App-Version: v1") ||
+	       metrics_mount(shy_server, &shy_metrics, &shy) ||
+	       rpc_server_listen(shy_server, address, NULL, 0600, e);
+}
+
 static int setup(void **state)
 {
 	static const struct rpc_method host[] = { { "Notify", &host__notification__descriptor,
@@ -392,6 +493,7 @@ static int setup(void **state)
 	if (file_write_str(poweroff, 0755, script, &e))
 		return -1;
 	agent.app.host_api_url = url;
+	agent.app.public_sysinfo = true;
 	side = (struct guest_side){ .agent = &agent,
 				    .root = root,
 				    .disks = disks,
@@ -405,7 +507,8 @@ static int setup(void **state)
 	if (rpc_server_mount(server, "/api", "GuestApi.", guest_methods, guest_methods_n, &side) ||
 	    rpc_server_mount(server, "/host", NULL, host, 1, NULL) ||
 	    rpc_server_listen(server, address, NULL, 0600, &e) ||
-	    event_base_once(base, wake[0], EV_READ, stop, base, NULL))
+	    rpc_server_header(server, "X-App-Version: v1") || metrics_mount(server, &metrics, &side) ||
+	    shy_setup(&e) || event_base_once(base, wake[0], EV_READ, stop, base, NULL))
 		return -1;
 	return pthread_create(&loop, NULL, run, base);
 }
@@ -419,6 +522,8 @@ static int teardown(void **state)
 		return -1;
 	pthread_join(loop, NULL);
 	rpc_server_free(server);
+	rpc_server_free(shy_server);
+	metrics_free(&metrics);
 	event_base_free(base);
 	return file_remove_tree(dir, &e);
 }
@@ -426,10 +531,16 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_machine),         cmocka_unit_test(test_networks),
-		cmocka_unit_test(test_malformed_files), cmocka_unit_test(test_list_of_the_engine),
-		cmocka_unit_test(test_engine_socket),   cmocka_unit_test(test_over_the_socket),
+		cmocka_unit_test(test_machine),
+		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_malformed_files),
+		cmocka_unit_test(test_list_of_the_engine),
+		cmocka_unit_test(test_engine_socket),
+		cmocka_unit_test(test_over_the_socket),
 		cmocka_unit_test(test_shutdown),
+		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(ga_03_no_metrics_unless_public),
+		cmocka_unit_test(ga_04_metrics_labels),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
