@@ -29,7 +29,7 @@ struct target {
 	const struct rpc_raw *raw;
 	const struct rpc_mount *mount;
 	const struct rpc_method *method;
-	char name[64]; // what was asked for, prefix stripped
+	char name[256]; // what was asked for, prefix stripped
 };
 
 static const struct rpc_method *method_of(const struct rpc_mount *m, struct span *name)
@@ -77,7 +77,7 @@ static struct target find(const struct rpc_server *s, struct span path)
 		t.method = method_of(m, &name);
 		if (t.method || !t.mount) {
 			t.mount = m;
-			snprintf(t.name, sizeof t.name, "%.*s", (int)(name.n < 63 ? name.n : 63),
+			snprintf(t.name, sizeof t.name, "%.*s", (int)(name.n < 255 ? name.n : 255),
 				 (const char *)name.p);
 		}
 		if (t.method)
@@ -364,7 +364,7 @@ void rpc_handle(struct http_conn *conn, void *server)
 	else if (t.raw)
 		t.raw->fn(conn, t.raw->arg);
 	else if (!t.method) {
-		char text[96];
+		char text[288];
 		snprintf(text, sizeof text, "Service not found: %s", t.name);
 		send_error(conn, 400, json, text, "rpc.unknown_method");
 	} else

@@ -1,11 +1,10 @@
 // pbjson - the JSON form of protobuf messages, by walking their descriptors.
 //
 // Upstream's mapping, not protobuf's canonical one: names as in the .proto; bytes are lower-case hex (read:
-// any number of leading 0x, either case); 64-bit integers are numbers (read: also decimal strings); absent
-// optional scalars and messages are null; every other field is always written; unknown members are ignored on
-// reading; null only where a field may be absent; maps are objects. The exception:
-// GetQuoteResponse.attestation is left out when empty. Optional scalars are oneofs of one member in our
-// .proto files.
+// any number of leading 0x, either case); 64-bit integers are numbers; absent optional scalars and messages
+// are null; every other field is always written; unknown members are ignored on reading; null only where a
+// field may be absent; maps are objects. The exception: GetQuoteResponse.attestation is left out when empty.
+// Optional scalars are oneofs of one member in our .proto files.
 #pragma once
 #include <protobuf-c/protobuf-c.h>
 #include "base/arena.h"

@@ -75,8 +75,6 @@ static int value(const ProtobufCFieldDescriptor *f, void *slot, struct json v, i
 			return wrong(f, "a string", e);
 		return from_string(f, slot, v, a, e);
 	default:
-		if (kind == JSON_STRING && pb_size(f->type) == 8)
-			return from_string(f, slot, v, a, e);
 		if (kind != JSON_NUMBER)
 			return wrong(f, "a number", e);
 		return pb_from_text(f, slot, (const char *)v.text.p, v.text.n, code, a, e);

@@ -90,13 +90,13 @@ static void test_golden(void **state)
 		   "{\"key\":\"0x0xABcd\",\"signature_chain\":[\"00\",\"\"]}",
 		   "{\"key\":\"abcd\",\"signature_chain\":[\"00\",\"\"]}");
 	round_trip(&kms__get_meta_response__descriptor,
-		   "{\"bootstrap_info\":{\"ca_pubkey\":\"01\"},\"chain_id\":\"7\",\"gateway_app_id\":\"\"}",
+		   "{\"bootstrap_info\":{\"ca_pubkey\":\"01\"},\"chain_id\":7,\"gateway_app_id\":\"\"}",
 		   "{\"ca_cert\":\"\",\"allow_any_upgrade\":false,\"k256_pubkey\":\"\",\"bootstrap_info\":{"
 		   "\"ca_pubkey\":\"01\","
 		   "\"k256_pubkey\":\"\",\"attestation\":\"\"},\"is_dev\":false,\"gateway_app_id\":\"\","
 		   "\"kms_contract_address\":null,\"chain_id\":7,\"app_auth_implementation\":null}");
 	round_trip(&gateway__global_connections_stats__descriptor,
-		   "{\"total_connections\":3,\"node_connections\":{\"1\":2,\"4000000000\":\"5\"}}",
+		   "{\"total_connections\":3,\"node_connections\":{\"1\":2,\"4000000000\":5}}",
 		   "{\"total_connections\":3,\"node_connections\":{\"1\":2,\"4000000000\":5}}");
 	round_trip(
 		&gateway__zt_domain_config__descriptor, "{\"domain\":\"x\",\"priority\":-2147483648}",
@@ -150,6 +150,7 @@ static void test_refused(void **state)
 	refused(tls, "{\"not_after\":-1}", "field not_after");
 	refused(tls, "{\"not_after\":1.0}", "field not_after");
 	refused(tls, "{\"not_after\":1e3}", "field not_after");
+	refused(tls, "{\"not_after\":\"5\"}", "field not_after: must be a number");
 	refused(tls, "{\"not_after\":18446744073709551616}", "field not_after");
 	refused(&kms__get_app_key_request__descriptor, "{\"api_version\":4294967296}", "out of range");
 	refused(&kms__get_app_key_request__descriptor, "{\"api_version\":\"1\"}", "must be a number");

@@ -274,6 +274,7 @@ static void json_wrong_types_are_errors(void **state)
 	refused("/GetTlsKeyArgs", "{\"usage_ra_tls\":\"true\"}", "field usage_ra_tls");
 	refused("/GetTlsKeyArgs", "{\"usage_ra_tls\":0}", "field usage_ra_tls");
 	refused("/GetTlsKeyArgs", "{\"not_after\":true}", "field not_after");
+	refused("/GetTlsKeyArgs", "{\"not_after\":\"5\"}", "field not_after");
 	refused("/GetTlsKeyArgs", "{\"not_after\":1.0}", "field not_after");
 	refused("/GetTlsKeyArgs", "{\"not_after\":-1}", "field not_after");
 	refused("/GetTlsKeyArgs", "{\"not_after\":18446744073709551616}", "field not_after");
