@@ -255,7 +255,7 @@ inside wireguard-go ${if}c >/dev/null 2>&1
 check "the instance's tunnel" inside wg set ${if}c private-key "$work/cvm.key" listen-port 9182 peer "$(jq -r '.wg.servers[0].pk' "$work/answer")" \
 	endpoint 192.0.2.1:51820 allowed-ips 10.8.0.1/32 persistent-keepalive 25
 inside ip addr add 10.8.0.5/32 dev ${if}c; inside ip link set ${if}c up; inside ip route add 10.8.0.1/32 dev ${if}c
-serve_in() { inside python3 -m http.server 8080 --bind 10.8.0.5 --directory "$work/tls" >/dev/null 2>&1 & }
+serve_in() { (exec nsenter -t $cvm -n python3 -m http.server 8080 --bind 10.8.0.5 --directory "$work/tls") >/dev/null 2>&1 & }
 serve_in
 through() { curl -sS --max-time 8 --cacert "$work/tls/ca.pem" --connect-to "::$public" "https://$four-8080.app.test/ca.pem" | cmp - "$work/tls/ca.pem"; }
 check "an instance behind WireGuard answers" until_true 10 through
