@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 #include "explain_log.h"
 #include "out.h"
 

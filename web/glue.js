@@ -7,7 +7,7 @@ const NEXT = { begin: 0, inflate: 1, closed: 2 }; // enum verify_next of lib/cor
 const LOG_MAX = 16384; // VERIFY_LOG_MAX
 const CHECK_SIZE = 32;
 
-// In the order of enum sig_alg (lib/core/verify/check.h): how WebCrypto takes the key, and how it verifies.
+// In the order of enum sig_alg (lib/core/verdict/check.h): how WebCrypto takes the key, and how it verifies.
 const base64url = (b) => btoa(String.fromCharCode(...b)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 const curve = (namedCurve, hash) => ({
 	key: (k) => ["raw", Uint8Array.of(4, ...k), { name: "ECDSA", namedCurve }],

@@ -25,7 +25,7 @@ size_t engine_roots(const struct engine *g); // how many are trusted for quotes
 const struct snp_roots *engine_snp_roots(const struct engine *g);
 
 // 0: the quote is genuine at `in->now` and `out` says what it attests. -1: `code` is one of
-// core/verify/reason.h, the class ERR_UNTRUSTED, or ERR_INPUT for collateral that cannot be read. With
+// core/verdict/reason.h, the class ERR_UNTRUSTED, or ERR_INPUT for collateral that cannot be read. With
 // several anchors each is tried and the refusal that came furthest is reported.
 MUST_USE int dcap_verify(struct engine *g, const struct dcap_input *in, struct dcap_result *out,
 			 struct err *e);

@@ -5,7 +5,7 @@
 // recently used gives way, one of which nothing was proven first, so that junk takes one place at most.
 #pragma once
 #include "core/attest/dcap_collateral.h"
-#include "core/verify/check.h"
+#include "core/verdict/check.h"
 
 enum { HELD = 4 };
 

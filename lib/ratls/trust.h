@@ -10,7 +10,7 @@
 #include "core/attest/certext.h"
 #include "core/attest/dcap.h"
 #include "core/verify/bootinfo.h"
-#include "core/verify/verdict.h"
+#include "core/verdict/verdict.h"
 
 #include <openssl/x509.h>
 

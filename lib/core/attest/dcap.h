@@ -8,8 +8,8 @@
 #pragma once
 #include "core/attest/dcap_collateral.h"
 #include "core/attest/quote.h"
-#include "core/verify/check.h"
-#include "core/verify/verdict.h"
+#include "core/verdict/check.h"
+#include "core/verdict/verdict.h"
 
 enum {
 	DCAP_CHECKS = SIG_CHECKS,

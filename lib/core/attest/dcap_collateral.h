@@ -7,8 +7,8 @@
 #pragma once
 #include "core/attest/collateral.h"
 #include "core/codec/x509.h"
-#include "core/verify/reason.h"
-#include "core/verify/verdict.h"
+#include "core/verdict/reason.h"
+#include "core/verdict/verdict.h"
 
 enum {
 	DCAP_COLLATERAL_MAX = 128 * 1024,

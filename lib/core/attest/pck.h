@@ -4,7 +4,7 @@
 // the mandatory ones there, both statements of the CPU's security version equal.
 #pragma once
 #include "core/codec/x509.h"
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 
 struct pck {
 	uint8_t ppid[16], cpu_svn[16], pce_id[2], fmspc[6];

@@ -5,7 +5,7 @@
 // data are allowed (real quotes are padded) and are part of nothing.
 #pragma once
 #include "core/codec/buf.h"
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 
 enum {
 	QUOTE_MAX = 64 * 1024,

@@ -8,8 +8,8 @@
 // are in use.
 #pragma once
 #include "core/attest/amd_roots.h"
-#include "core/verify/check.h"
-#include "core/verify/verdict.h"
+#include "core/verdict/check.h"
+#include "core/verdict/verdict.h"
 
 enum {
 	SNP_REPORT = 1184,

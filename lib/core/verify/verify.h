@@ -17,7 +17,7 @@
 #include "core/codec/json.h"
 #include "core/measure/measure.h"
 #include "core/verify/bootinfo.h"
-#include "core/verify/check.h"
+#include "core/verdict/check.h"
 
 enum {
 	VERIFY_EVIDENCE_MAX = 1 << 20, // bytes of one piece of evidence, as given

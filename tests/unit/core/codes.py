@@ -53,7 +53,7 @@ def main():
     codes = emitted(root)
     missing = [f"{c}  (in {p})" for c, p in sorted(codes.items()) if c not in known]
     if missing:
-        print("not ok - codes that `dstack explain` does not know; add them to lib/core/verify/reason_*.c:")
+        print("not ok - codes that `dstack explain` does not know; add them to lib/core/verdict/reason_*.c:")
         print("\n".join("  " + m for m in missing))
         return 1
     print(f"ok - all {len(codes)} codes are explained")

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/codec/json.h"
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 #include "hostile.h"
 
 static bool is_verifier(const struct hostile *h)

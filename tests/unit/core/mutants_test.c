@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 #include "crypto/engine.h"
 #include "evidence_files.h"
 

@@ -6,9 +6,9 @@
 #include <cmocka.h>
 
 #include "core/codec/json.h"
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 #include "core/attest/dcap.h"
-#include "core/verify/verdict.h"
+#include "core/verdict/verdict.h"
 
 static struct verdict v;
 static const char *const required[] = { "quote", "rtmr3", NULL };

@@ -14,7 +14,7 @@
 #include "core/attest/snp.h"
 #include "core/sig/rsa.h"
 #include "core/verify/bootinfo.h"
-#include "core/verify/reason_more.h"
+#include "core/verdict/reason_more.h"
 #include "evidence_files.h"
 
 #define S(text) span_of(text, sizeof text - 1)

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 
 #ifdef FEW // under a sanitizer
 enum { STEP = 401 };

@@ -1,4 +1,4 @@
-#include "core/verify/verdict.h"
+#include "core/verdict/verdict.h"
 
 #include "core/codec/json.h"
 

@@ -1,8 +1,8 @@
-// reason_more - explanations of the codes beyond enum reason, in groups. Private to verify/reason*.c.
+// reason_more - explanations of the codes beyond enum reason, in groups. Private to verdict/reason*.c.
 //
 // A code that any program reports has an entry in one of them: tests/unit/core/codes.py compares.
 #pragma once
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 
 struct reason_group {
 	const struct reason_text *text;

@@ -1,5 +1,5 @@
 // Explanations of codes about the host: VMM, gateway, services, command line.
-#include "core/verify/reason_more.h"
+#include "core/verdict/reason_more.h"
 
 // clang-format off
 static const struct reason_text table[] = {

@@ -1,5 +1,5 @@
 // The reasons of SEV-SNP reports, in the order of enum reason from REASON_SNP on.
-#include "core/verify/reason_more.h"
+#include "core/verdict/reason_more.h"
 
 // clang-format off
 static const struct reason_text table[REASON_COUNT - REASON_SNP] = {

@@ -5,7 +5,7 @@
 // its next begin. On wasm32 a check is 32 bytes: eight little-endian words, reason, alg, then address and
 // length of message, key and signature. FIPS 186-5; RSASSA-PSS is RFC 8017 with MGF1 of the same hash.
 #pragma once
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 
 enum sig_alg {
 	SIG_P256_SHA256,    // key X || Y, 64 bytes; signature r || s, 64 bytes; all big-endian

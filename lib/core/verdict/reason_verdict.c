@@ -1,6 +1,6 @@
 // Explanations of codes of the verdict on whole evidence: its forms, the expectations, what a certificate
 // adds.
-#include "core/verify/reason_more.h"
+#include "core/verdict/reason_more.h"
 
 // clang-format off
 static const struct reason_text table[] = {

@@ -1,6 +1,6 @@
-#include "core/verify/reason.h"
+#include "core/verdict/reason.h"
 
-#include "core/verify/reason_more.h"
+#include "core/verdict/reason_more.h"
 
 // clang-format off
 static const struct reason_text table[REASON_SNP] = {
