@@ -92,6 +92,7 @@ static int serve_host(struct servers *s, struct agent *g, const struct config *c
 	size_t n = config_count(c, "default.core.data_disks");
 	const char **disks = calloc(n + 1, sizeof *disks);
 
+	s->side.disks = disks;
 	s->guest = rpc_server_new(s->base);
 	if (!disks || !s->guest)
 		return err_set(e, ERR_SYSTEM, "out of memory"); // the process ends

@@ -203,9 +203,11 @@ check "the JS SDK installs from its lock" npm ci --prefix "$work/npm" --no-audit
 
 kill "$agent"
 check "stops on SIGTERM" wait "$agent"
+sed -i "s#unix:$work/guest.sock#vsock:77:8000#" "$work/agent.json"
 sed -i 's/"name":"caf\\u00e9"/"name":"x","public_tcbinfo":false,"public_sysinfo":true/' "$work/app-compose.json"
 check "starts again where its socket lay" start
 check "public_tcbinfo = false hides the machine outside" has "$(external Info)" '.tcb_info == "" and .vm_config == ""'
+check "without vsock (here: of another machine) there is no GuestApi, but an agent" grep -q "warn .*no GuestApi" "$work/agent.log"
 check "public_sysinfo = true shows the machine in numbers" eval \
 	'curl -sS -D "$work/head" "http://127.0.0.1:$port/metrics" | grep -q "^system_load_average_1m [0-9]*\.[0-9][0-9]$" && grep -qi "^x-app-version: v" "$work/head"'
 check "but not inside" has "$(post Info)" '.tcb_info != ""'
