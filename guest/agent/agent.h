@@ -13,7 +13,8 @@
 #include "rpc/server.h"
 #include "tee/tee.h"
 
-struct snapshot; // info.c
+struct snapshot;  // info.c
+struct app_quote; // app_quote.c
 
 // Evidence from elsewhere than this machine's TEE. Only dstack-simulator has one; what such an agent says
 // proves nothing.
@@ -31,10 +32,13 @@ struct agent {
 	struct key_file keys;
 	struct tee *tee;
 	const struct evidence_source *source; // instead of the TEE, which then is NULL
+	const char *gpu_file;                 // NULL: no GPU
+	bool emit_event;                      // whether apps may
 	const char *cloud_vendor, *cloud_product;
-	pthread_mutex_t lock; // guards the two below and demo_*
+	pthread_mutex_t lock; // guards the three below and demo_*
 	struct snapshot *info;
-	char *demo_cert; // NULL until issued
+	struct app_quote *app_quotes[2]; // ed25519, secp256k1
+	char *demo_cert;                 // NULL until issued
 	bool demo_busy;
 	uint64_t demo_next_ms;    // not to be tried before
 	atomic_bool powering_off; // a thread sees to it
@@ -44,5 +48,10 @@ extern const struct config_key agent_config_keys[];
 extern const size_t agent_config_n;
 
 // Method tables; the mount's argument is the agent.
-extern const struct rpc_method dstack_methods[], worker_methods[];
-extern const size_t dstack_methods_n, worker_methods_n;
+extern const struct rpc_method dstack_methods[], emit_methods[], tappd_methods[], worker_methods[];
+extern const size_t dstack_methods_n, emit_methods_n, tappd_methods_n, worker_methods_n;
+
+// All that dstack.sock, tappd.sock (which knows DstackGuest too) and the external listener serve.
+int mount_internal(struct rpc_server *s, struct agent *g);
+int mount_tappd(struct rpc_server *s, struct agent *g);
+int mount_external(struct rpc_server *s, struct agent *g);

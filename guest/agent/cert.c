@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "crypto/issue.h"
+#include "crypto/kdf.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "evidence.h"
@@ -207,12 +208,31 @@ static int issue(struct agent *g, const struct tls_request *r, EVP_PKEY *key, st
 	return rc;
 }
 
+static EVP_PKEY *key_of(const struct agent *g, const struct tls_request *r, struct err *e)
+{
+	uint8_t scalar[P256_SCALAR];
+
+	if (!r->path)
+		return p256_new(e);
+	struct span part = span_str(r->path);
+	if (part.n > KDF_INFO_MAX) {
+		err_code(e, ERR_INPUT, "agent.path", "path is longer than %d bytes", KDF_INFO_MAX);
+		return NULL;
+	}
+	EVP_PKEY *key =
+		kdf_derive(span_of(g->keys.k256->b, g->keys.k256->n), &part, 1, scalar, sizeof scalar, e)
+			? NULL
+			: p256_from_scalar(scalar, e);
+	secret_wipe(scalar, sizeof scalar);
+	return key;
+}
+
 int cert_make(struct agent *g, const struct tls_request *r, struct arena *a, struct tls_answer *out,
 	      struct err *e)
 {
 	if (check_request(r, e))
 		return -1;
-	auto_pkey EVP_PKEY *key = p256_new(e);
+	auto_pkey EVP_PKEY *key = key_of(g, r, e);
 	out->key = key ? arena_alloc(a, P256_PEM_MAX) : NULL;
 	if (!out->key)
 		return key ? err_set(e, ERR_SYSTEM, "out of memory") : -1;

@@ -1,4 +1,5 @@
-// cert - GetTlsKey: a fresh key with a certificate of the app's CA, which may carry evidence for the key.
+// cert - GetTlsKey and Tappd's DeriveKey: a key with a certificate of the app's CA, which may carry evidence
+// for the key.
 //
 // Spec 10 sections 3.1, 7.4, 7.5. With a KMS the certificate is asked for by SignCert; the KMS is known by
 // the root that dstack-setup measured (key-provider event). Else the app's own CA signs here.
@@ -6,6 +7,7 @@
 #include "agent.h"
 
 struct tls_request {
+	const char *path; // the key is derived from the app's root key at this path; NULL: a fresh one
 	const char *subject;
 	const char *const *names;
 	size_t n_names;
@@ -20,6 +22,6 @@ struct tls_answer {
 	size_t n_chain;
 };
 
-// In the arena. Asks the TEE and maybe the KMS: for workers. Codes: agent.validity, agent.name.
+// In the arena. Asks the TEE and maybe the KMS: for workers. Codes: agent.validity, agent.name, agent.path.
 int cert_make(struct agent *g, const struct tls_request *r, struct arena *a, struct tls_answer *out,
 	      struct err *e);

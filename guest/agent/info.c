@@ -15,8 +15,7 @@ enum { DEMO_RETRY_MS = 30000 };
 
 struct snapshot {
 	struct arena *a;
-	struct timespec log_changed;
-	off_t log_size;
+	struct log_state log;
 	Guest__AppInfo info; // without app_cert; all in the arena
 };
 
@@ -105,16 +104,22 @@ static int fill(struct agent *g, struct snapshot *s, const struct evidence *v, s
 	return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
 
-// The state of the runtime log, which changes with RTMR3.
-static void log_state(struct timespec *changed, off_t *size)
+struct log_state log_state_now(void)
 {
 	auto_free char *path = str_format("%s/runtime_events.log", runtime_dir());
 	struct stat st = { 0 };
 
 	if (path && stat(path, &st))
 		st = (struct stat){ 0 };
-	*changed = st.st_mtim;
-	*size = st.st_size;
+	return (struct log_state){ .changed = st.st_mtim, .size = st.st_size };
+}
+
+bool log_state_is(struct log_state s)
+{
+	struct log_state now = log_state_now();
+
+	return s.size == now.size && s.changed.tv_sec == now.changed.tv_sec &&
+	       s.changed.tv_nsec == now.changed.tv_nsec;
 }
 
 static struct snapshot *snapshot_new(struct agent *g, struct err *e)
@@ -129,7 +134,7 @@ static struct snapshot *snapshot_new(struct agent *g, struct err *e)
 		return NULL;
 	}
 	s->a = a;
-	log_state(&s->log_changed, &s->log_size); // before: an event in between makes it stale, not wrong
+	s->log = log_state_now(); // before: an event in between makes it stale, not wrong
 	struct evidence *v = evidence_get(g, zero, a, e);
 	int rc = v ? fill(g, s, v, e) : -1;
 	if (v)
@@ -144,12 +149,7 @@ static struct snapshot *snapshot_new(struct agent *g, struct err *e)
 // The snapshot as it stands now; called and returned with the lock held, so that one caller makes it.
 static struct snapshot *current(struct agent *g, struct err *e)
 {
-	struct timespec changed;
-	off_t size;
-
-	log_state(&changed, &size);
-	if (g->info && g->info->log_size == size && g->info->log_changed.tv_sec == changed.tv_sec &&
-	    g->info->log_changed.tv_nsec == changed.tv_nsec)
+	if (g->info && log_state_is(g->info->log))
 		return g->info;
 	struct snapshot *s = snapshot_new(g, e);
 	if (!s)

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "agent.h"
+#include "app_quote.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -18,7 +19,7 @@
 #include "metrics.h"
 #include "rpc/client.h"
 
-enum { SOCKET_MODE = 0777, STOP_S = 5, EXTERNAL_CONNS = 256, HOST_CONNS = 32 };
+enum { SOCKET_MODE = 0777, STOP_S = 5, EXTERNAL_CONNS = 256, HOST_CONNS = 32, SERVERS = 4 };
 
 // Table names are upstream's profiles, so that the file dstack-setup writes reads alike in both.
 const struct config_key agent_config_keys[] = {
@@ -30,6 +31,10 @@ const struct config_key agent_config_keys[] = {
 	  .doc = "what the VMM said about the machine" },
 	{ "default.core.data_disks", CONFIG_STRINGS,
 	  .doc = "mount points whose size SysInfo reports; none: /" },
+	{ "default.core.emit_event", CONFIG_BOOL, .def = "false",
+	  .doc = "let containers add events to RTMR3 (EmitEvent)" },
+	{ "default.core.gpu_attestation_file", CONFIG_STRING,
+	  .def = "/run/nvidia-gpu-attestation/attestation.out", .doc = "what GpuInfo tells" },
 	{ "default.core.tee", CONFIG_STRING, .def = "auto", .doc = "TEE driver: auto, tdx or soft" },
 	{ "default.core.engine", CONFIG_STRING, .def = "/var/run/docker.sock",
 	  .doc = "socket of the container engine, which ListContainers asks; empty: none" },
@@ -40,8 +45,13 @@ const struct config_key agent_config_keys[] = {
 	{ "internal.folder_address", CONFIG_STRING, .def = "unix:/var/run/dstack/dstack.sock",
 	  .doc = "the same in a folder, which can be mounted and survives a restart of the agent; empty: "
 		 "none" },
+	{ "internal-v0.address", CONFIG_STRING, .def = "unix:/var/run/tappd.sock",
+	  .doc = "socket for containers that know Tappd; empty: none" },
+	{ "internal-v0.folder_address", CONFIG_STRING, .def = "unix:/var/run/dstack/tappd.sock",
+	  .doc = "the same in a folder; empty: none" },
 	{ "external.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8090",
-	  .doc = "Worker.Info and Worker.Version; /metrics when the app says public_sysinfo" },
+	  .doc = "Worker: Info, Version, GetAttestationForAppKey; /metrics when the app says "
+		 "public_sysinfo" },
 	{ "guest-api.address", CONFIG_STRING, .def = "vsock:8000",
 	  .doc = "GuestApi, for the host; a machine without vsock goes without it; empty: none" },
 };
@@ -49,7 +59,7 @@ const size_t agent_config_n = sizeof agent_config_keys / sizeof *agent_config_ke
 
 struct servers {
 	struct event_base *base;
-	struct rpc_server *internal, *external, *guest;
+	struct rpc_server *internal, *tappd, *external, *guest;
 	struct guest_side side;
 	struct metrics metrics;
 	unsigned stopped;
@@ -71,7 +81,7 @@ static char *dmi(const char *name)
 	return text;
 }
 
-static int listen_internal(struct servers *s, const char *address, struct err *e)
+static int listen_internal(struct rpc_server *s, const char *address, struct err *e)
 {
 	if (str_starts(address, "unix:")) {
 		auto_free char *folder = strdup(address + 5);
@@ -82,7 +92,7 @@ static int listen_internal(struct servers *s, const char *address, struct err *e
 				return -1;
 		}
 	}
-	return rpc_server_listen(s->internal, address, NULL, SOCKET_MODE, e);
+	return rpc_server_listen(s, address, NULL, SOCKET_MODE, e);
 }
 
 // The host's door is a convenience of the host: no vsock, no door, but an agent all the same.
@@ -122,23 +132,26 @@ static int serve_host(struct servers *s, struct agent *g, const struct config *c
 
 static int serve(struct servers *s, struct agent *g, const struct config *c, struct err *e)
 {
-	char header[128];
-
-	snprintf(header, sizeof header, "X-App-Version: v%s (%s)", version_text, version_rev);
 	s->internal = rpc_server_new(s->base);
+	s->tappd = rpc_server_new(s->base);
 	s->external = rpc_server_new(s->base);
-	if (!s->internal || !s->external)
+	if (!s->internal || !s->tappd || !s->external)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	rpc_server_limits(s->external, EXTERNAL_CONNS, 10, 30, 120);
-	if (rpc_server_mount(s->internal, "", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
-	    rpc_server_mount(s->internal, "/prpc", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
-	    rpc_server_mount(s->external, "/prpc", "Worker.", worker_methods, worker_methods_n, g) ||
-	    rpc_server_header(s->external, header))
+	if (mount_internal(s->internal, g) || mount_tappd(s->tappd, g) || mount_external(s->external, g))
 		return err_set(e, ERR_BUG, "set up the services");
-	const char *folder = config_str(c, "internal.folder_address");
-	if (listen_internal(s, config_str(c, "internal.address"), e) ||
-	    (*folder && listen_internal(s, folder, e)))
-		return -1;
+	const struct {
+		struct rpc_server *server;
+		const char *address;
+	} sockets[] = {
+		{ s->internal, config_str(c, "internal.address") },
+		{ s->internal, config_str(c, "internal.folder_address") },
+		{ s->tappd, config_str(c, "internal-v0.address") },
+		{ s->tappd, config_str(c, "internal-v0.folder_address") },
+	};
+	for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
+		if ((*sockets[i].address || !i) && listen_internal(sockets[i].server, sockets[i].address, e))
+			return -1;
 	return rpc_server_listen(s->external, config_str(c, "external.address"), NULL, 0, e) ||
 			       serve_host(s, g, c, e)
 		       ? -1
@@ -149,7 +162,7 @@ static void on_stopped(void *arg)
 {
 	struct servers *s = arg;
 
-	if (++s->stopped == 3)
+	if (++s->stopped == SERVERS)
 		event_base_loopbreak(s->base);
 }
 
@@ -160,6 +173,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	(void)what;
 	log_info("agent", "stopping signal=%d", (int)sig);
 	rpc_server_stop(s->internal, STOP_S, on_stopped, s);
+	rpc_server_stop(s->tappd, STOP_S, on_stopped, s);
 	rpc_server_stop(s->external, STOP_S, on_stopped, s);
 	rpc_server_stop(s->guest, STOP_S, on_stopped, s);
 }
@@ -174,6 +188,8 @@ static int load(struct agent *g, const struct config *c, struct err *e)
 			   config_str(c, "default.core.sys_config_file"), &g->app, e) ||
 	    key_file_read(config_str(c, "default.core.keys_file"), &g->keys, e))
 		return -1;
+	g->emit_event = config_bool(c, "default.core.emit_event");
+	g->gpu_file = config_str(c, "default.core.gpu_attestation_file");
 	g->tee = tee_open(config_str(c, "default.core.tee"), e);
 	return g->tee ? 0 : err_wrap(e, "open the TEE");
 }
@@ -215,6 +231,7 @@ static int run(struct agent *g, const struct config *c, struct err *e)
 	event_free(term);
 	event_free(intr);
 	rpc_server_free(s.internal);
+	rpc_server_free(s.tappd);
 	rpc_server_free(s.external);
 	rpc_server_free(s.guest);
 	metrics_free(&s.metrics);
@@ -246,6 +263,7 @@ int main(int argc, char **argv)
 	// Else a thread still asks the KMS for the demonstration certificate, or tells the host of the end.
 	bool idle = !g.demo_busy && !atomic_load(&g.powering_off);
 	info_free(&g);
+	app_quote_free(&g);
 	pthread_mutex_unlock(&g.lock);
 	if (idle) {
 		key_file_free(&g.keys);

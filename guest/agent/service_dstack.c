@@ -1,11 +1,17 @@
 #include <string.h>
 #include "agent.h"
 #include "base/version.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/strings.h"
 #include "cert.h"
+#include "emit.h"
 #include "info.h"
 #include "keys.h"
 #include "service.h"
 #include "sign.h"
+
+enum { GPU_INFO_MAX = 4 << 20 };
 
 static int get_tls_key(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
@@ -77,26 +83,34 @@ struct evidence *service_quote(struct rpc_call *c, ProtobufCBinaryData data, str
 	return evidence_get(rpc_arg(c), report_data, rpc_arena(c), e);
 }
 
-static int get_quote(struct rpc_call *c, const void *in, void *out, struct err *e)
+int service_show_quote(struct agent *g, const struct evidence *v, struct arena *a, Guest__GetQuoteResponse *r,
+		       struct err *e)
 {
-	const Guest__RawQuoteArgs *q = in;
-	Guest__GetQuoteResponse *r = out;
-	const struct agent *g = rpc_arg(c);
-	struct arena *a = rpc_arena(c);
-	struct evidence *v = service_quote(c, q->report_data, e);
 	struct span envelope = { 0 };
 
-	if (!v)
-		return -1;
 	// With evidence from elsewhere all of it is shown, as upstream's simulator does.
-	int rc = v->source ? evidence_envelope_v1(v, g->app.vm_config, a, &envelope, e) : 0;
-	r->event_log = rc ? NULL : evidence_events(v, v->source != NULL, a, e);
+	if (v->source && evidence_envelope_v1(v, g->app.vm_config, a, &envelope, e))
+		return -1;
+	r->event_log = evidence_events(v, v->source != NULL, a, e);
 	r->attestation = pb_bytes(a, envelope.p, envelope.n);
 	r->quote = pb_bytes(a, v->quote.bytes, v->quote.n);
 	r->report_data = pb_bytes(a, v->report_data, sizeof v->report_data);
 	r->vm_config = g->app.vm_config;
+	if (!r->event_log)
+		return -1;
+	return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+}
+
+static int get_quote(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const Guest__RawQuoteArgs *q = in;
+	struct evidence *v = service_quote(c, q->report_data, e);
+
+	if (!v)
+		return -1;
+	int rc = service_show_quote(rpc_arg(c), v, rpc_arena(c), out, e);
 	evidence_done(v);
-	return r->event_log ? 0 : -1;
+	return rc;
 }
 
 static int attest(struct rpc_call *c, const void *in, void *out, struct err *e)
@@ -163,6 +177,31 @@ static int verify(struct rpc_call *c, const void *in, void *out, struct err *e)
 	return 0;
 }
 
+// What the set-up of the GPUs left; an app without one gets nothing, as upstream's.
+static int gpu_info(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	Guest__GpuInfoResponse *r = out;
+	const struct agent *g = rpc_arg(c);
+	auto_free char *text = NULL;
+	struct err none;
+	size_t n;
+
+	(void)in;
+	if (!g->gpu_file || file_read(g->gpu_file, GPU_INFO_MAX, &text, &n, &none) || !str_is_utf8(text, n) ||
+	    strlen(text) != n)
+		return 0;
+	r->attestation = arena_dup(rpc_arena(c), text, n);
+	return r->attestation ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+static int emit_event(struct rpc_call *c, const void *in, void *out, struct err *e)
+{
+	const Guest__EmitEventArgs *q = in;
+
+	(void)out;
+	return app_emit(rpc_arg(c), q->event, bytes_of(q->payload), e);
+}
+
 int service_version(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
 	Guest__WorkerVersion *r = out;
@@ -184,8 +223,28 @@ const struct rpc_method dstack_methods[] = {
 	{ "Attest", &guest__raw_quote_args__descriptor, &guest__attest_response__descriptor, attest,
 	  .worker = true },
 	{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, service_info, .worker = true },
+	{ "GpuInfo", &prpc__empty__descriptor, &guest__gpu_info_response__descriptor, gpu_info,
+	  .worker = true },
 	{ "Sign", &guest__sign_request__descriptor, &guest__sign_response__descriptor, sign },
 	{ "Verify", &guest__verify_request__descriptor, &guest__verify_response__descriptor, verify },
 	{ "Version", &prpc__empty__descriptor, &guest__worker_version__descriptor, service_version },
 };
 const size_t dstack_methods_n = sizeof dstack_methods / sizeof *dstack_methods;
+
+const struct rpc_method emit_methods[] = {
+	{ "EmitEvent", &guest__emit_event_args__descriptor, &prpc__empty__descriptor, emit_event,
+	  .worker = true },
+};
+const size_t emit_methods_n = sizeof emit_methods / sizeof *emit_methods;
+
+int mount_internal(struct rpc_server *s, struct agent *g)
+{
+	static const char *const paths[] = { "", "/prpc" };
+
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+		if (rpc_server_mount(s, paths[i], "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
+		    (g->emit_event &&
+		     rpc_server_mount(s, paths[i], "DstackGuest.", emit_methods, emit_methods_n, g)))
+			return -1;
+	return 0;
+}

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent.h"
+#include "app_quote.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "base/version.h"
 #include "fixture.h"
 #include "guestapi.h"
 #include "info.h"
@@ -118,17 +118,10 @@ static int mount(struct simulator *s, struct err *e)
 	struct rpc_server *internal = server(s, 0), *tappd = server(s, 1), *external = server(s, 2),
 			  *guest = server(s, 3);
 	struct agent *g = &s->agent;
-	char header[128];
 
-	snprintf(header, sizeof header, "X-App-Version: v%s (%s)", version_text, version_rev);
-	if (!internal || !tappd || !external || !guest ||
-	    rpc_server_mount(internal, "", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
-	    rpc_server_mount(internal, "/prpc", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
-	    rpc_server_mount(tappd, "", "DstackGuest.", dstack_methods, dstack_methods_n, g) ||
-	    rpc_server_mount(tappd, "/prpc", "Tappd.", dstack_methods, dstack_methods_n, g) ||
-	    rpc_server_mount(external, "/prpc", "Worker.", worker_methods, worker_methods_n, g) ||
-	    rpc_server_mount(guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side) ||
-	    rpc_server_header(external, header))
+	if (!internal || !tappd || !external || !guest || mount_internal(internal, g) ||
+	    mount_tappd(tappd, g) || mount_external(external, g) ||
+	    rpc_server_mount(guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side))
 		return err_set(e, ERR_SYSTEM, "set up the services: out of memory");
 	return 0;
 }
@@ -223,6 +216,7 @@ int main(int argc, char **argv)
 	pthread_mutex_lock(&s.agent.lock);
 	bool idle = !s.agent.demo_busy;
 	info_free(&s.agent);
+	app_quote_free(&s.agent);
 	pthread_mutex_unlock(&s.agent.lock);
 	if (idle) {
 		key_file_free(&s.agent.keys);

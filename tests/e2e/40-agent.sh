@@ -31,9 +31,10 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$w
 (umask 077 && jq -n --arg k $k256 --rawfile key "$work/ca.key" --rawfile crt "$work/ca.crt" \
 	'{k256_key: $k, k256_signature: "", disk_crypt_key: "00", ca_cert: $crt, gateway_app_id: "",
 	  key_provider: {Local: {key: $key, mr: "aa"}}}' >"$work/appkeys.json")
-jq -n --arg w "$work" '{default: {core: {data_disks: ["/"], tee: "tdx", keys_file: "\($w)/appkeys.json",
+jq -n --arg w "$work" '{default: {core: {data_disks: ["/"], tee: "tdx", gpu_attestation_file: "\($w)/gpu", keys_file: "\($w)/appkeys.json",
 	compose_file: "\($w)/app-compose.json", sys_config_file: "\($w)/sys-config.json"}},
 	internal: {address: "unix:\($w)/dstack.sock", folder_address: "unix:\($w)/run/dstack/dstack.sock"},
+	"internal-v0": {address: "unix:\($w)/tappd.sock", folder_address: "unix:\($w)/run/dstack/tappd.sock"},
 	external: {address: "tcp:127.0.0.1:0"}, "guest-api": {address: "unix:\($w)/guest.sock"}}' >"$work/agent.json"
 
 agent=
@@ -151,6 +152,49 @@ check "no evidence unless asked, empty subject, given validity" eval \
 	'openssl x509 -in "$work/plain.crt" -noout -text | grep -q "Not Before: Nov 14 22:13:20 2023" && ! openssl x509 -in "$work/plain.crt" -noout -text | grep -q "62397.1.8"'
 check "every call gives a new key" eval '[ "$(jq -r .key <<<"$plain")" != "$(post GetTlsKey "{}" | jq -r .key)" ]'
 
+# Tappd, for containers of before 0.5: by its own socket, which knows the newer methods too.
+tappd() { curl -sS --unix-socket "$work/tappd.sock" -H 'Content-Type: application/json' -d "${2-null}" "http://x/$1"; }
+old='{"path":"a/b","subject":"old.test","alt_names":["old.test"],"usage_server_auth":true}'
+one=$(tappd prpc/Tappd.DeriveKey "$old")
+check "DeriveKey: the same key at the same path" is "$(tappd prpc/DeriveKey "$old" | jq -r .key)" "$(jq -r .key <<<"$one")"
+check "another at another path" eval '[ "$(jq -r .key <<<"$one")" != "$(tappd prpc/Tappd.DeriveKey "{\"path\":\"a/c\"}" | jq -r .key)" ]'
+check "another each time with random_seed" eval '[ "$(jq -r .key <<<"$one")" != "$(tappd prpc/Tappd.DeriveKey "${old%\}},\"random_seed\":true}" | jq -r .key)" ]'
+jq -r '.certificate_chain[0]' <<<"$one" >"$work/old.crt"
+check "its certificate holds" openssl verify -CAfile "$work/ca.crt" -purpose sslserver -verify_hostname old.test "$work/old.crt"
+check "DeriveK256Key is GetKey" is "$(tappd prpc/Tappd.DeriveK256Key '{"path":"/","purpose":"test"}' | jq -c '[.k256_key, .k256_signature_chain]')" \
+	"$(jq -c '[.key, .signature_chain]' <<<"$key")"
+bound() { jq -r .quote | cut -c1137-1264; }
+content=$(printf 'test content' | xxd -p)
+asked=$(tappd prpc/Tappd.TdxQuote "{\"report_data\":\"$content\"}")
+check "TdxQuote binds the tagged hash" is "$(bound <<<"$asked")" \
+	7ea0b744ed5e9c0c83ff9f575668e1697652cd349f2027cdf26f918d4c53e8cd50b5ea9b449b4c3d50e20ae00ec29688d5a214e8daff8a10041f5d624dae8a01
+check "and says how" has "$asked" '.hash_algorithm == "sha512" and .prefix == "app-data" and (.event_log | fromjson | length > 8)'
+check "with a tag and a hash of one's own" is "$(tappd prpc/Tappd.TdxQuote "{\"report_data\":\"$content\",\"hash_algorithm\":\"sha256\",\"prefix\":\"mine\"}" | bound)" \
+	"$(printf 'mine:test content' | sha256sum | cut -c-64)$(printf '%064d' 0)"
+check "raw" is "$(tappd prpc/Tappd.TdxQuote "{\"report_data\":\"$data\",\"hash_algorithm\":\"raw\"}" | bound)" "$data"
+check "RawQuote" is "$(tappd prpc/Tappd.RawQuote "{\"report_data\":\"$data\"}" | jq -r '.quote[1136:1264] + .hash_algorithm + .prefix')" "${data}raw"
+check "RawQuote of fewer than 64 bytes is refused" has "$(tappd prpc/Tappd.RawQuote '{"report_data":"ab"}')" '.error | startswith("invalid content length")'
+check "an unknown hash is refused" has "$(tappd prpc/Tappd.TdxQuote '{"hash_algorithm":"md5"}')" '.code == "agent.hash"'
+check "Info on tappd.sock" has "$(tappd prpc/Tappd.Info)" ".app_id == \"$app\""
+check "GetKey on tappd.sock, which the JS client's TappdClient asks there" is "$(tappd GetKey '{"path":"/"}' | jq -r .key)" "$(jq -r .key <<<"$key")"
+check "its socket in the folder" is "$(curl -sS --unix-socket "$work/run/dstack/tappd.sock" 'http://x/prpc/Tappd.Version' | jq -r .version)" "$(post Version | jq -r .version)"
+
+# The app's signing key, for strangers; made once.
+forkey() { curl -sS "http://127.0.0.1:$port/prpc/Worker.GetAttestationForAppKey?algorithm=$1"; }
+check "GetAttestationForAppKey binds the key that signs" is "$(forkey secp256k1 | jq -r .report_data)" \
+	"$(printf 'dip1::secp256k1c-pk:%s' "$(jq -r .public_key <<<"$signed" | xxd -r -p | base64 -w 0 | tr +/ -_)" | xxd -p -c 99)"
+before=$(cat "$work/tsm/generation")
+check "for ed25519 too" has "$(forkey ed25519)" '.report_data | startswith("646970313a3a656432353531392d706b3a")'
+for _ in 1 2 3 4 5; do forkey ed25519 >/dev/null && forkey k256 >/dev/null; done
+check "many ask, the TEE is asked once" eval '[ "$(cat "$work/tsm/generation")" -le $((before + 1)) ]'
+check "another algorithm is refused" has "$(forkey secp256k1_prehashed)" '.error == "Unsupported algorithm"'
+
+# GpuInfo; EmitEvent is off.
+check "GpuInfo without a GPU" is "$(post GpuInfo)" '{"attestation":""}'
+printf '{"gpu":"\n"}' >"$work/gpu"
+check "GpuInfo is the file's text" is "$(post GpuInfo | jq -c .attestation)" '"{\"gpu\":\"\n\"}"'
+check "EmitEvent is unknown unless configured" has "$(post EmitEvent '{"event":"mine","payload":"00"}')" '.error == "Service not found: EmitEvent"'
+
 # What must be refused, each with its reason; the agent goes on.
 no() # no TEXT CODE CURL_ARGUMENTS…
 {
@@ -210,8 +254,23 @@ check "public_tcbinfo = false hides the machine outside" has "$(external Info)" 
 check "without vsock (here: of another machine) there is no GuestApi, but an agent" grep -q "warn .*no GuestApi" "$work/agent.log"
 check "public_sysinfo = true shows the machine in numbers" eval \
 	'curl -sS -D "$work/head" "http://127.0.0.1:$port/metrics" | grep -q "^system_load_average_1m [0-9]*\.[0-9][0-9]$" && grep -qi "^x-app-version: v" "$work/head"'
+mv "$work/agent.json" "$work/off.json" && jq '.default.core.emit_event = true' "$work/off.json" >"$work/agent.json"
 check "but not inside" has "$(post Info)" '.tcb_info != ""'
 kill "$agent" && wait "$agent"
+
+# EmitEvent, where it is on.
+check "starts with emit_event" start
+rtmr3=$(xxd -p -c 999 "$work/tsm/rtmr3:sha384")
+check "EmitEvent answers null" is "$(post EmitEvent '{"event":"mine","payload":"c0de"}')" null
+check "RTMR3 has the event" is "$(xxd -p -c 999 "$work/tsm/rtmr3:sha384")" "$( (printf %s "$rtmr3" | xxd -r -p &&
+	(printf '\x01\x00\x00\x08:mine:\xc0\xde' | sha384sum | cut -c-96 | xxd -r -p)) | sha384sum | cut -c-96)"
+check "and so has the log" has "$(post GetQuote '{}')" '.event_log | fromjson | .[-1] | .event == "mine" and .event_payload == "c0de"'
+for name in app-id system-ready ''; do
+	check "the name '$name' is refused" has "$(post EmitEvent "{\"event\":\"$name\"}")" '.code == "agent.event_name"'
+done
+check "a name with a colon is refused" has "$(post EmitEvent '{"event":"a:b"}')" '.code == "runtime.name"'
+kill "$agent" && wait "$agent"
+mv "$work/off.json" "$work/agent.json"
 
 # With a KMS: the certificate is asked for by SignCert, over TLS pinned to the KMS root, with full evidence.
 guest=build/tests/tools/fakeguest

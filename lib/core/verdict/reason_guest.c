@@ -194,6 +194,21 @@ static const struct reason_text table[] = {
 		"Ask again; if it stays, see the engine's log in the guest.",
 	},
 	{
+		"agent.event_name", "The event may not have this name",
+		"Names of the system's own events are not for apps, and a name is never empty.",
+		"Use a name of your own, for example with the app's name in front.",
+	},
+	{
+		"agent.events_full", "The log has no room for another event of the app",
+		"A log of more than 1024 events or 1 MiB would be refused by those who verify it.",
+		"Emit a hash of many things instead of each; the log begins anew with the next boot.",
+	},
+	{
+		"agent.hash", "The hash algorithm is not known",
+		"TdxQuote hashes with sha256, sha384, sha512, sha3-*, keccak* or takes raw data.",
+		"Use one of these names, in lower case.",
+	},
+	{
 		"agent.keys", "The agent cannot read the app's keys",
 		"The key file that the set-up left is damaged or incomplete.",
 		"Start the VM again: its keys are fetched anew.",
@@ -214,8 +229,8 @@ static const struct reason_text table[] = {
 		"Use a shorter path, for example a hash of it.",
 	},
 	{
-		"agent.report_data", "The report data is too long",
-		"A quote carries 64 bytes.",
+		"agent.report_data", "The report data has the wrong length",
+		"A quote carries 64 bytes; raw data must have just as many.",
 		"Hash the data and pass the hash.",
 	},
 	{
