@@ -14,6 +14,7 @@
 #include "fixture.h"
 #include "guestapi.h"
 #include "info.h"
+#include "metrics.h"
 #include "rpc/client.h"
 
 enum { STOP_S = 2, SOCKET_MODE = 0777, LISTENERS = 4 };
@@ -61,6 +62,7 @@ struct simulator {
 	struct agent agent;
 	struct fixture fixture;
 	struct guest_side side;
+	struct metrics metrics;
 	const char **disks;
 	struct event_base *base;
 	struct rpc_server *servers[LISTENERS];
@@ -121,6 +123,7 @@ static int mount(struct simulator *s, struct err *e)
 
 	if (!internal || !tappd || !external || !guest || mount_internal(internal, g) ||
 	    mount_tappd(tappd, g) || mount_external(external, g) ||
+	    metrics_mount(external, &s->metrics, &s->side) ||
 	    rpc_server_mount(guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side))
 		return err_set(e, ERR_SYSTEM, "set up the services: out of memory");
 	return 0;
@@ -223,6 +226,7 @@ int main(int argc, char **argv)
 		app_files_free(&s.agent.app);
 		fixture_free(&s.fixture);
 	}
+	metrics_free(&s.metrics);
 	free(s.disks);
 	config_free(c);
 	return 0;

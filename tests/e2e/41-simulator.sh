@@ -53,7 +53,21 @@ check "ListContainers: there is no engine" has "$(api ListContainers)" '.contain
 check "Shutdown is answered and does nothing" is "$(api Shutdown)" null
 demo() { post Info | jq -e '.app_cert | startswith("-----BEGIN")'; }
 check "the demonstration certificate is there" until_true 5 demo
-sock=tappd.sock check "tappd.sock serves the agent's methods too" has "$(sock=tappd.sock post GetKey '{"path":"/"}')" '.key[:8] == "f6c1ed94"'
+check "GpuInfo: none" is "$(post GpuInfo)" '{"attestation":""}'
+check "EmitEvent is not known" has "$(post EmitEvent '{"event":"x"}')" '.error == "Service not found: EmitEvent"'
+check "/metrics on external.sock" grep -q '^system_num_cpus [1-9]' <(curl -sS --unix-socket "$work/app/external.sock" http://x/metrics)
+key=$(curl -sS --unix-socket "$work/app/external.sock" 'http://x/prpc/GetAttestationForAppKey?algorithm=ed25519')
+check "Worker.GetAttestationForAppKey binds the app's signing key" is "$(jq -r .report_data <<<"$key" | xxd -r -p | tr -d '\0')" \
+	"dip1::ed25519-pk:$(printf 698f56bd587d8ce3ca8db0e1c361ba9d190089f98dc4d9df800ff92ed073a65d | xxd -r -p | basenc --base64url | tr -d =)"
+check "in the quote as well" is "$(jq -r .quote <<<"$key" | cut -c1137-1264)" "$(jq -r .report_data <<<"$key")"
+old() { sock=tappd.sock post "prpc/Tappd.$1" "$2"; }
+check "Tappd.RawQuote" is "$(old RawQuote "{\"report_data\":\"$data\"}" | jq -r .quote)" "$(part "$real/attestation.bin" 4 5010)"
+check "Tappd.RawQuote wants 64 bytes" has "$(old RawQuote '{"report_data":"ab"}')" '.error | contains("invalid content length")'
+check "Tappd.TdxQuote with a prefix" has "$(old TdxQuote '{"report_data":"","prefix":"kms-root-ca","hash_algorithm":"sha256"}')" \
+	".prefix == \"kms-root-ca\" and .quote[1136:1200] == \"$(printf kms-root-ca: | sha256sum | cut -c-64)\""
+check "Tappd.DeriveK256Key" has "$(old DeriveK256Key '{"path":"/","purpose":"test"}')" '.k256_key[:8] == "f6c1ed94" and (.k256_signature_chain | length == 2)'
+check "Tappd.Info and Version" has "$(old Info null) $(old Version null)" 'length > 1'
+check "tappd.sock serves the agent's methods too" has "$(sock=tappd.sock post GetKey '{"path":"/"}')" '.key[:8] == "f6c1ed94"'
 
 # The published SDK and its wallet helpers.
 cp -r tests/e2e/simulator-npm "$work/npm"

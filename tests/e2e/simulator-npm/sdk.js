@@ -143,6 +143,23 @@ async function signing(c) {
 
 async function tappd(c) {
 	await check('TappdClient: isReachable', async () => (await c.isReachable()) === true);
+	await check('TappdClient: deriveKey is deterministic', async () => {
+		const [a, b, d] = [await c.deriveKey('/x', 's', ['s.test']), await c.deriveKey('/x', 's'), await c.deriveKey('/y', 's')];
+		const leaf = new crypto.X509Certificate(a.certificate_chain[0]);
+		return a.key === b.key && a.key !== d.key && leaf.subject === 'CN=s' && leaf.subjectAltName === 'DNS:s.test' && leaf.checkPrivateKey(crypto.createPrivateKey(a.key));
+	});
+	for (const [name, of] of [['sha256', 'sha256'], ['sha384', 'sha384'], ['sha512', 'sha512'], ['sha3-256', 'sha3-256'], ['sha3-384', 'sha3-384'], ['sha3-512', 'sha3-512'], [undefined, 'sha512']])
+		await check(`TappdClient: tdxQuote ${name || 'by default'}`, async () => {
+			const r = await c.tdxQuote('test content', name);
+			return reportData(r.quote) === crypto.createHash(of).update('app-data:test content').digest('hex').padEnd(128, '0') && r.hash_algorithm === of && r.prefix === 'app-data';
+		});
+	for (const name of ['keccak256', 'keccak384', 'keccak512'])
+		await check(`TappdClient: tdxQuote ${name}`, async () => {
+			const hash = require('@noble/hashes/sha3')[`keccak_${name.slice(6)}`];
+			return reportData((await c.tdxQuote('test content', name)).quote) === hex(hash('app-data:test content')).padEnd(128, '0');
+		});
+	await check('TappdClient: tdxQuote raw, padded on its left by the client', async () => reportData((await c.tdxQuote('ab', 'raw')).quote) === hex('ab').padStart(128, '0'));
+	await refused('TappdClient: an unknown hash', () => c.tdxQuote('x', 'md5'), /invalid hash algorithm/);
 	await check('TappdClient: what it inherits works there too', async () =>
 		hex((await c.getKey('/', 'test')).key) === known.root && (await c.info()).tcb_info.rtmr3 === known.rtmr3 && replays(await c.getQuote('y')) === undefined);
 }
