@@ -17,14 +17,17 @@ enum { HOST_CID = 2, NOTIFY_S = 5, BODY_MAX = 4096 };
 
 extern char **environ;
 
+bool guest_peer_ok(const struct http_peer *p)
+{
+	return p->kind != HTTP_PEER_VSOCK || p->cid == HOST_CID;
+}
+
 int guest_gate(struct rpc_call *c, void *arg, struct err *e)
 {
-	const struct http_peer *p = rpc_peer(c);
-
 	(void)arg;
-	if (p->kind == HTTP_PEER_VSOCK && p->cid != HOST_CID)
-		return err_code(e, ERR_DENIED, "agent.not_host", "only the host may ask this");
-	return 0;
+	return guest_peer_ok(rpc_peer(c))
+		       ? 0
+		       : err_code(e, ERR_DENIED, "agent.not_host", "only the host may ask this");
 }
 
 static int info(struct rpc_call *c, const void *in, void *out, struct err *e)

@@ -17,4 +17,5 @@ struct guest_side {
 
 extern const struct rpc_method guest_methods[]; // the mount's argument is a struct guest_side
 extern const size_t guest_methods_n;
+bool guest_peer_ok(const struct http_peer *p);
 int guest_gate(struct rpc_call *c, void *arg, struct err *e); // code: agent.not_host

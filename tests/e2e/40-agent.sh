@@ -132,6 +132,18 @@ check "and who it is" has "$(host Info)" ".app_id == \"$app\" and .instance_id =
 check "but no keys" has "$(host GetKey)" '.code == "rpc.unknown_method"'
 check "no /metrics unless the app says so, and the version on every reply" eval \
 	'[ "$(curl -sS -o /dev/null -D "$work/head" -w "%{http_code}" "http://127.0.0.1:$port/metrics")" = 404 ] && grep -qi "^x-app-version: v" "$work/head"'
+ga_02_external() # every method of every service, under every name it might have
+{
+	local m at
+	for m in GetTlsKey GetKey GetQuote Attest EmitEvent GpuInfo Sign Verify DeriveKey DeriveK256Key TdxQuote RawQuote \
+		SysInfo NetworkInfo ListContainers Shutdown; do
+		for at in "prpc/$m" "prpc/Worker.$m" "prpc/DstackGuest.$m" "prpc/Tappd.$m" "prpc/GuestApi.$m" "$m" "api/$m" "v0/$m" "v1/$m"; do
+			echo "url = \"http://127.0.0.1:$port/$at?json\""
+		done
+	done | curl -sS -K - -d '{}' -w '\n%{http_code}\n' -o /dev/null | sort | uniq -c | grep -E ' (2[0-9][0-9]|5[0-9][0-9])$' && return 1
+	return 0
+}
+check "GA-02: nothing but Worker's methods answers there" ga_02_external
 check "no keys on the external listener" has "$(external GetKey)" '.error == "Service not found: GetKey"'
 
 # Certificates.

@@ -437,6 +437,22 @@ static void ga_04_metrics_labels(void **state)
 	has(span_of(b.p, b.n), "} 0.00\n");
 }
 
+// A container may open vsock sockets, too: as this guest's own CID, or the loopback's.
+static void test_only_the_host(void **state)
+{
+	struct http_peer p = { .kind = HTTP_PEER_VSOCK, .cid = 2 };
+
+	(void)state;
+	assert_true(guest_peer_ok(&p));
+	static const uint32_t others[] = { 0, 1, 3, 77, UINT32_MAX };
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		p.cid = others[i];
+		assert_false(guest_peer_ok(&p));
+	}
+	p.kind = HTTP_PEER_UNIX;
+	assert_true(guest_peer_ok(&p));
+}
+
 static int notified(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
 	const Host__Notification *n = in;
@@ -531,15 +547,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_machine),
-		cmocka_unit_test(test_networks),
-		cmocka_unit_test(test_malformed_files),
-		cmocka_unit_test(test_list_of_the_engine),
-		cmocka_unit_test(test_engine_socket),
-		cmocka_unit_test(test_over_the_socket),
-		cmocka_unit_test(test_shutdown),
-		cmocka_unit_test(test_metrics),
-		cmocka_unit_test(ga_03_no_metrics_unless_public),
+		cmocka_unit_test(test_machine),         cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_malformed_files), cmocka_unit_test(test_list_of_the_engine),
+		cmocka_unit_test(test_engine_socket),   cmocka_unit_test(test_over_the_socket),
+		cmocka_unit_test(test_shutdown),        cmocka_unit_test(test_only_the_host),
+		cmocka_unit_test(test_metrics),         cmocka_unit_test(ga_03_no_metrics_unless_public),
 		cmocka_unit_test(ga_04_metrics_labels),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
