@@ -255,7 +255,7 @@ check "half-close right after the request" grep -q '"version"' <<<"$reply"
 # The published SDK, as it is.
 cp -r tests/e2e/agent-npm "$work/npm"
 check "the JS SDK installs from its lock" npm ci --prefix "$work/npm" --no-audit --no-fund --ignore-scripts --loglevel=error
-(cd "$work/npm" && node sdk.js "$work/dstack.sock") || failures=$((failures + 1))
+(cd "$work/npm" && node sdk.js "$work/dstack.sock" "$work/tappd.sock") || failures=$((failures + 1))
 
 kill "$agent"
 check "stops on SIGTERM" wait "$agent"

@@ -1,9 +1,9 @@
 // The published JS SDK, unmodified, against a running agent.
-//   node sdk.js SOCKET
+//   node sdk.js SOCKET TAPPD_SOCKET
 // Prints one line a check; exit 1 when one fails.
 'use strict';
-const { X509Certificate, createPrivateKey } = require('crypto');
-const { DstackClient } = require('@phala/dstack-sdk');
+const { X509Certificate, createHash, createPrivateKey } = require('crypto');
+const { DstackClient, TappdClient } = require('@phala/dstack-sdk');
 
 let failed = 0;
 async function check(text, run) {
@@ -68,4 +68,27 @@ async function main(socket) {
 	});
 }
 
-main(process.argv[2]).then(() => process.exit(failed ? 1 : 0));
+async function tappd(socket) {
+	console.warn = () => {}; // it says that it is deprecated
+	const c = new TappdClient(socket);
+	const bound = (r) => r.quote.slice(2 * 568, 2 * 632);
+	await check('TappdClient: isReachable', async () => (await c.isReachable()) === true);
+	await check('TappdClient: deriveKey gives the key of its path', async () => {
+		const [a, b] = [await c.deriveKey('/', 'a.test', ['a.test']), await c.deriveKey('/x')];
+		const scalar = (pem) => Buffer.from(createPrivateKey(pem).export({ format: 'jwk' }).d, 'base64url').toString('hex');
+		const leaf = new X509Certificate(a.certificate_chain[0]);
+		return scalar(a.key) === 'f6c1ed94488394d78e0a4e5ab75d62e9f085d73b0b555d0614fb90ca13d9464d' && scalar(b.key) !== scalar(a.key) &&
+			leaf.subject === 'CN=a.test' && leaf.subjectAltName === 'DNS:a.test' && leaf.checkPrivateKey(createPrivateKey(a.key));
+	});
+	await check('TappdClient: tdxQuote hashes with a tag', async () => {
+		const sum = (name) => createHash(name).update('app-data:hello').digest('hex').padEnd(128, '0');
+		return bound(await c.tdxQuote('hello')) === sum('sha512') && bound(await c.tdxQuote('hello', 'sha3-256')) === sum('sha3-256') &&
+			bound(await c.tdxQuote('hello', 'sha384')) === sum('sha384');
+	});
+	await check('TappdClient: tdxQuote raw, padded on the left by the client', async () =>
+		bound(await c.tdxQuote('hello', 'raw')) === Buffer.from('hello').toString('hex').padStart(128, '0'));
+	await check('TappdClient: what it inherits works on its socket too', async () =>
+		hex((await c.getKey('/', 'test')).key).startsWith('f6c1ed94') && (await c.info()).app_id.length === 40);
+}
+
+main(process.argv[2]).then(() => tappd(process.argv[3])).then(() => process.exit(failed ? 1 : 0));
