@@ -127,6 +127,11 @@ no "an unknown key in dstack.toml" config.unknown_key
 printf '[default.core.simulator]\nmock_attestation_seed = "%064d"\n' 1 >"$work/app/dstack.toml"
 no "re-signing, which it cannot do" config.unknown_key
 rm "$work/app/dstack.toml"
+cp "$work/v1.bin" "$work/app/attestation.bin"
+check "starts on an attestation of the form V1" start
+check "which gives the same answers" eval \
+	'post Attest "{\"report_data\":\"$data\"}" | jq -r .attestation | xxd -r -p | cmp - "$real/attestation.bin"'
+check "and stops" stop
 truncate -s 9000 "$work/app/attestation.bin"
 no "an attestation that is cut off" simulator.attestation
 printf '\x00\x03\x00\x00' >"$work/app/attestation.bin"
