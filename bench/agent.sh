@@ -1,6 +1,6 @@
 #!/bin/bash
-# GetKey on the agent's unix socket beside a minimal echo server (bench/agent.c): an agent of its own on a fake TDX
-# tree. Needs the build.
+# Calls on the agent's unix socket beside a minimal echo server (bench/agent.c): an agent of its own on a fake TDX
+# tree. Needs the build. CALLS: how many before agent.memory_after_calls.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
@@ -41,4 +41,4 @@ jq -n --arg w "$work" '{default: {core: {tee: "tdx", keys_file: "\($w)/appkeys.j
 dstack-guest-agent -c "$work/agent.json" >"$work/agent.out" 2>"$work/agent.log" &
 pids+=($!)
 ready "$work/agent.out"
-"$build/bench/bench-agent" "$work/dstack.sock" "${pids[-1]}"
+"$build/bench/bench-agent" "$work/dstack.sock" "${pids[-1]}" 2000 "${CALLS:-1000000}"

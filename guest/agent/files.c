@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "core/codec/json.h"
 #include "crypto/k256.h"
+#include "key_cache.h"
 
 // The member as an owned string; *out stays NULL when it is absent and `need` is false.
 static int text(struct json obj, const char *name, bool need, const char *code, char **out, struct err *e)
@@ -173,6 +174,11 @@ int key_file_parse(const char *name, const char *bytes, size_t n, struct key_fil
 		key_file_free(out);
 		return err_wrap(e, "read the app's keys");
 	}
+	out->cache = key_cache_new();
+	if (!out->cache) {
+		key_file_free(out);
+		return err_set(e, ERR_SYSTEM, "read the app's keys: out of memory");
+	}
 	return 0;
 }
 
@@ -187,6 +193,7 @@ int key_file_read(const char *path, struct key_file *out, struct err *e)
 
 void key_file_free(struct key_file *k)
 {
+	key_cache_free(k->cache);
 	secret_free(k->k256);
 	secret_free(k->ca_key);
 	free(k->ca_cert);

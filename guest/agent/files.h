@@ -21,14 +21,17 @@ struct app_files {
 
 enum key_provider { PROVIDER_NONE, PROVIDER_LOCAL, PROVIDER_TPM, PROVIDER_KMS };
 
+struct key_cache; // key_cache.h
+
 struct key_file {
 	struct secret *k256; // the app's root key, 32 bytes
 	uint8_t k256_signature[K256_SIGNATURE];
 	size_t k256_signature_n; // 0 when no KMS signed
 	char *ca_cert;           // PEM
 	enum key_provider provider;
-	struct secret *ca_key; // PEM, unless the provider is a KMS
-	char *kms_url;         // when it is
+	struct secret *ca_key;   // PEM, unless the provider is a KMS
+	char *kms_url;           // when it is
+	struct key_cache *cache; // of what is derived from k256
 };
 
 // Codes: agent.compose, agent.sys_config, agent.keys, and those of base/file.

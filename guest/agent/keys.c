@@ -5,6 +5,7 @@
 #include "core/hash/keccak.h"
 #include "crypto/ed25519.h"
 #include "crypto/kdf.h"
+#include "key_cache.h"
 
 // Keccak-256 of "<purpose>:<hex of the public key>".
 static int sign_statement(const struct key_file *k, const char *purpose, struct derived_key *d, struct err *e)
@@ -34,6 +35,8 @@ int derive_key(const struct key_file *k, const char *path, const char *purpose, 
 		return err_code(e, ERR_INPUT, "agent.algorithm", "Unsupported algorithm");
 	if (kdf_derive(span_of(k->k256->b, k->k256->n), &part, 1, out->key, sizeof out->key, e))
 		return err_wrap(e, "derive a key");
+	if (key_cache_get(k->cache, ed, path, purpose, out))
+		return 0;
 	if (ed) {
 		if (ed25519_public(out->key, out->public, e))
 			return -1;
@@ -43,5 +46,8 @@ int derive_key(const struct key_file *k, const char *path, const char *purpose, 
 			return err_wrap(e, "derive a key");
 		out->public_n = K256_PUB;
 	}
-	return sign_statement(k, purpose, out, e);
+	if (sign_statement(k, purpose, out, e))
+		return -1;
+	key_cache_put(k->cache, ed, path, purpose, out);
+	return 0;
 }

@@ -14,6 +14,6 @@ struct derived_key {
 };
 
 // `algorithm`: "secp256k1", "k256", "" or "ed25519". Codes: agent.algorithm, agent.path. The caller wipes
-// `out`.
+// `out`. The same bytes whether or not k->cache knows them.
 int derive_key(const struct key_file *k, const char *path, const char *purpose, const char *algorithm,
 	       struct derived_key *out, struct err *e);

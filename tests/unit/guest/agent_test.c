@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "cert.h"
 #include "crypto/k256.h"
+#include "key_cache.h"
 #include "keys.h"
 
 #define K256 "d6e88992cdeeee35fe70b5db61ab66cdb191fb9b6ec9313757ef162dd7214d5d"
@@ -165,6 +166,96 @@ static void known_keys(void **state)
 	key_file_free(&k);
 }
 
+static void same_key(const struct key_file *kept, const struct key_file *bare, const char *path,
+		     const char *purpose, const char *algorithm)
+{
+	struct derived_key a, b;
+	struct err e = { 0 };
+
+	memset(&a, 0x11, sizeof a); // nothing of the answer may come from what was there
+	memset(&b, 0x22, sizeof b);
+	assert_int_equal(derive_key(kept, path, purpose, algorithm, &a, &e), 0);
+	assert_int_equal(derive_key(bare, path, purpose, algorithm, &b, &e), 0);
+	assert_memory_equal(a.key, b.key, sizeof a.key);
+	assert_memory_equal(a.public, b.public, sizeof a.public);
+	assert_int_equal(a.public_n, b.public_n);
+	assert_memory_equal(a.signature, b.signature, sizeof a.signature);
+}
+
+// Every answer is byte for byte that of an agent that keeps nothing: first and again, for questions that
+// differ little, for more of them than there is room, for names around the longest that is kept.
+static void cached_keys_are_the_same(void **state)
+{
+	static const char *const algorithms[] = { "", "secp256k1", "k256", "ed25519" };
+	static const char *const names[][2] = { { "", "" },    { "a", "bc" }, { "ab", "c" }, { "abc", "" },
+						{ "", "abc" }, { "e", "" },   { "k", "" },   { "", "k" } };
+	struct key_file kept, bare;
+	struct err e = { 0 };
+	char path[2 * KEY_CACHE_NAMES];
+
+	(void)state;
+	assert_int_equal(parse(KEYS("\"" K256 "\"", "\"\"", "\"C\"", LOCAL), &kept, &e), 0);
+	assert_int_equal(parse(KEYS("\"" K256 "\"", "\"\"", "\"C\"", LOCAL), &bare, &e), 0);
+	key_cache_free(bare.cache);
+	bare.cache = NULL;
+	for (int again = 0; again < 2; again++) {
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+			for (size_t k = 0; k < 4; k++)
+				same_key(&kept, &bare, names[i][0], names[i][1], algorithms[k]);
+		for (int i = 0; i < KEY_CACHE_ENTRIES + 8; i++) {
+			snprintf(path, sizeof path, "many/%d", i);
+			same_key(&kept, &bare, path, "test", "");
+			same_key(&kept, &bare, "many/0", "test", ""); // stays
+		}
+		for (size_t n = KEY_CACHE_NAMES - 6; n < KEY_CACHE_NAMES + 2; n++) {
+			memset(path, 'p', n);
+			path[n] = 0;
+			same_key(&kept, &bare, path, "xy", "ed25519");
+			same_key(&kept, &bare, "xy", path, "k256");
+		}
+	}
+	key_file_free(&kept);
+	key_file_free(&bare);
+}
+
+// What is kept, how long, and what is not.
+static void key_cache(void **state)
+{
+	struct key_cache *c = key_cache_new();
+	struct derived_key d = { .key = { 1 }, .public = { 2 }, .public_n = 33, .signature = { 3 } },
+			   got = { 0 };
+	char path[2 * KEY_CACHE_NAMES];
+
+	(void)state;
+	assert_non_null(c);
+	assert_false(key_cache_get(NULL, false, "a", "b", &got));
+	key_cache_put(NULL, false, "a", "b", &d);
+	assert_false(key_cache_get(c, false, "a", "b", &got));
+	key_cache_put(c, false, "a", "b", &d);
+	key_cache_put(c, false, "a", "b", &d); // again is no second entry
+	assert_true(key_cache_get(c, false, "a", "b", &got));
+	assert_int_equal(got.key[0], 0);
+	assert_int_equal(got.public[0], 2);
+	assert_int_equal(got.public_n, 33);
+	assert_int_equal(got.signature[0], 3);
+	assert_false(key_cache_get(c, true, "a", "b", &got));
+	assert_false(key_cache_get(c, false, "ab", "", &got));
+	for (int i = 0; i < KEY_CACHE_ENTRIES; i++) {
+		snprintf(path, sizeof path, "%d", i);
+		key_cache_put(c, true, path, "", &d);
+		assert_true(key_cache_get(c, false, "a", "b", &got)); // in use: others give way
+	}
+	assert_false(key_cache_get(c, true, "0", "", &got));
+	assert_true(key_cache_get(c, true, "1", "", &got));
+	memset(path, 'p', KEY_CACHE_NAMES - 2);
+	path[KEY_CACHE_NAMES - 2] = 0;
+	key_cache_put(c, true, path, "", &d);
+	assert_true(key_cache_get(c, true, path, "", &got));
+	key_cache_put(c, true, path, "x", &d); // too long
+	assert_false(key_cache_get(c, true, path, "x", &got));
+	key_cache_free(c);
+}
+
 static void certificates_refused(void **state)
 {
 	static const char *const names[] = { "" };
@@ -203,6 +294,8 @@ int main(void)
 		cmocka_unit_test(keys_that_are_none),
 		cmocka_unit_test(app_files),
 		cmocka_unit_test(known_keys),
+		cmocka_unit_test(cached_keys_are_the_same),
+		cmocka_unit_test(key_cache),
 		cmocka_unit_test(certificates_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
