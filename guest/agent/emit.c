@@ -21,12 +21,12 @@ static bool is_reserved(const char *name)
 }
 
 // Room for one more, of all the runtime events together.
-static int check_room(size_t payload, struct err *e)
+static int check_room(struct tee *t, size_t payload, struct err *e)
 {
 	struct tee_log log;
 	size_t bytes = payload;
 
-	if (runtime_read(runtime_dir(), &log, e))
+	if (runtime_read(t, runtime_dir(), &log, e))
 		return -1;
 	for (size_t i = 0; i < log.log.n; i++)
 		bytes += log.log.e[i].payload.n;
@@ -46,7 +46,7 @@ int app_emit(struct agent *g, const char *name, struct span payload, struct err 
 	if (is_reserved(name))
 		return err_code(e, ERR_INPUT, "agent.event_name", "the event name %s is the system's",
 				STR_QZ(name));
-	if (check_room(payload.n, e))
+	if (check_room(g->tee, payload.n, e))
 		return err_wrap(e, "emit an event");
 	return runtime_emit(g->tee, runtime_dir(), name, payload.p, payload.n, e);
 }

@@ -17,11 +17,8 @@ static int fault_err(struct err *e, const struct fault *f, const char *what)
 
 static int from_tee(struct agent *g, struct evidence *v, struct err *e)
 {
-	if (tee_quote(g->tee, v->report_data, &v->quote, e))
-		return err_wrap(e, "get a quote");
-	if (runtime_all_events(g->tee, runtime_dir(), &v->log, &v->runtime_at, e))
-		return err_wrap(e, "read the event log");
-	return 0;
+	int rc = runtime_quote(g->tee, runtime_dir(), v->report_data, &v->quote, &v->log, &v->runtime_at, e);
+	return rc ? err_wrap(e, "get a quote") : 0;
 }
 
 struct evidence *evidence_get(struct agent *g, const uint8_t report_data[static TEE_REPORT_DATA],

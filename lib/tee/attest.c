@@ -35,7 +35,7 @@ int tee_attest(struct tee *t, const char *dir, const uint8_t report_data[static 
 
 	if (!q || !env)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (tee_quote(t, report_data, q, e) || runtime_all_events(t, dir, &log, &runtime_at, e))
+	if (runtime_quote(t, dir, report_data, q, &log, &runtime_at, e))
 		return -1;
 	env->kind = ENVELOPE_TDX;
 	env->quote = span_of(q->bytes, q->n);

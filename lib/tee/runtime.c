@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -120,31 +121,73 @@ static int append_line(int dirfd, struct span line, struct err *e)
 		    : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
-// After a crash between register and log, finish or forget what the intent record says: the register before
-// and after, and the line that belongs into the log once the register is there.
+// What an intent record holds: the register before and after, how long the log was, and the line that belongs
+// there once the register is `after`.
+struct intent {
+	struct span before, after, line;
+	uint64_t log_size;
+};
+
+static bool intent_read(struct intent *i, struct span bytes)
+{
+	struct rd r = rd_from(bytes.p, bytes.n);
+
+	i->before = rd_bytes(&r, TEE_DIGEST);
+	i->after = rd_bytes(&r, TEE_DIGEST);
+	i->log_size = rd_le64(&r);
+	i->line = rd_bytes(&r, rd_left(&r));
+	return !r.bad && i->line.n;
+}
+
+static int log_size(int dirfd, uint64_t *out, struct err *e)
+{
+	struct stat st;
+
+	*out = 0;
+	if (fstatat(dirfd, LOG_FILE, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : err_errno(e, "%s", LOG_FILE);
+	*out = (uint64_t)st.st_size;
+	return 0;
+}
+
+// The log as it was before the line, whole or in part, was added.
+static int cut_log(int dirfd, uint64_t size, struct err *e)
+{
+	uint64_t now;
+
+	if (log_size(dirfd, &now, e))
+		return -1;
+	if (now < size)
+		return err_code(e, ERR_SYSTEM, "runtime.out_of_step",
+				"the runtime event log has lost events: restart the CVM");
+	if (now == size)
+		return 0;
+	auto_close int fd = openat(dirfd, LOG_FILE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 || ftruncate(fd, (off_t)size) || fsync(fd) ? err_errno(e, "cut %s", LOG_FILE) : 0;
+}
+
+// After a crash between register and log, finish or forget what the intent record says. It may have come at
+// any point, so the line may be missing, there in part, or there.
 static int repair(struct tee *t, int dirfd, struct err *e)
 {
 	auto_free char *bytes = NULL;
 	uint8_t now[TEE_DIGEST];
+	struct intent i;
 	size_t n;
 
 	if (slurp(dirfd, INTENT_FILE, INTENT_MAX, &bytes, &n, e))
 		return -1;
 	if (!bytes)
 		return 0;
-	struct rd r = rd_from(bytes, n);
-	struct span before = rd_bytes(&r, TEE_DIGEST), after = rd_bytes(&r, TEE_DIGEST);
-	struct span line = rd_bytes(&r, rd_left(&r));
-	if (!r.bad && line.n) { // else it was cut off before the register was touched
+	if (intent_read(&i, span_of(bytes, n))) { // else it was cut off before the register was touched
 		if (tee_rtmr3(t, now, e))
 			return -1;
-		if (span_eq(after, span_of(now, sizeof now))) {
-			if (append_line(dirfd, line, e))
-				return -1;
-		} else if (!span_eq(before, span_of(now, sizeof now))) {
+		bool done = span_eq(i.after, span_of(now, sizeof now));
+		if (!done && !span_eq(i.before, span_of(now, sizeof now)))
 			return err_code(e, ERR_SYSTEM, "runtime.out_of_step",
 					"RTMR3 and the runtime event log disagree: restart the CVM");
-		}
+		if (cut_log(dirfd, i.log_size, e) || (done && append_line(dirfd, i.line, e)))
+			return -1;
 	}
 	return unlinkat(dirfd, INTENT_FILE, 0) ? err_errno(e, "remove %s", INTENT_FILE) : 0;
 }
@@ -155,13 +198,15 @@ static int write_intent(struct tee *t, int dirfd, const uint8_t digest[static TE
 	auto_free uint8_t *bytes = malloc(INTENT_MAX);
 	uint8_t before[TEE_DIGEST], after[TEE_DIGEST];
 	struct wr w = wr_to(bytes, bytes ? INTENT_MAX : 0);
+	uint64_t size;
 
-	if (tee_rtmr3(t, before, e))
+	if (tee_rtmr3(t, before, e) || log_size(dirfd, &size, e))
 		return -1;
 	memcpy(after, before, sizeof after);
 	register_extend(after, digest);
 	wr_put(&w, before, sizeof before);
 	wr_put(&w, after, sizeof after);
+	wr_le64(&w, size);
 	wr_span(&w, line);
 	return w.bad ? err_set(e, ERR_SYSTEM, "runtime event is too large")
 		     : put_file(dirfd, INTENT_FILE, O_TRUNC, bytes, w.n, e);
@@ -284,15 +329,11 @@ static int add_digests(struct tee_log *out, struct err *e)
 	return w.bad ? err_set(e, ERR_BUG, "runtime event log") : 0;
 }
 
-int runtime_read(const char *dir, struct tee_log *out, struct err *e)
+static int read_log(int dirfd, struct tee_log *out, struct err *e)
 {
 	auto_free char *text = NULL;
 	size_t n = 0;
-	auto_close int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	*out = (struct tee_log){ 0 };
-	if (dirfd < 0)
-		return errno == ENOENT ? 0 : err_errno(e, "open %s", dir);
 	out->log.e = calloc(EVENTLOG_MAX, sizeof *out->log.e);
 	out->log.cap = out->log.e ? EVENTLOG_MAX : 0;
 	if (slurp(dirfd, LOG_FILE, RUNTIME_LOG_MAX, &text, &n, e) || read_lines(span_of(text, n), out, e) ||
@@ -303,13 +344,39 @@ int runtime_read(const char *dir, struct tee_log *out, struct err *e)
 	return 0;
 }
 
-int runtime_all_events(struct tee *t, const char *dir, struct tee_log *out, size_t *runtime_at, struct err *e)
+// The log, in step with the register; and, before anybody can add to it, a quote when one is wanted.
+static int read_in_step(struct tee *t, const char *dir, const uint8_t *report_data, struct tee_quote *quote,
+			struct tee_log *out, struct err *e)
+{
+	auto_close int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_close int held = -1;
+
+	*out = (struct tee_log){ 0 };
+	if (dirfd < 0 && errno != ENOENT)
+		return err_errno(e, "open %s", dir);
+	if (dirfd >= 0) {
+		held = lock(dirfd, e);
+		if (held < 0 || repair(t, dirfd, e))
+			return -1;
+	}
+	if (quote && tee_quote(t, report_data, quote, e))
+		return -1;
+	return dirfd < 0 ? 0 : read_log(dirfd, out, e);
+}
+
+int runtime_read(struct tee *t, const char *dir, struct tee_log *out, struct err *e)
+{
+	return read_in_step(t, dir, NULL, NULL, out, e);
+}
+
+int runtime_quote(struct tee *t, const char *dir, const uint8_t report_data[static TEE_REPORT_DATA],
+		  struct tee_quote *quote, struct tee_log *out, size_t *runtime_at, struct err *e)
 {
 	struct tee_log runtime;
 
 	if (tee_boot_log(t, out, e))
 		return -1;
-	if (runtime_read(dir, &runtime, e)) {
+	if (read_in_step(t, dir, report_data, quote, &runtime, e)) {
 		tee_log_free(out);
 		return -1;
 	}

@@ -204,7 +204,7 @@ static void quote_has_what_was_measured(void **state)
 
 	struct tee_log log;
 	struct fault f;
-	assert_int_equal(runtime_read(dir, &log, &e), 0);
+	assert_int_equal(runtime_read(t, dir, &log, &e), 0);
 	assert_int_equal(log.log.n, 2);
 	assert_int_equal(eventlog_replay_runtime(want[3], &log.log, false, &f), 0);
 	tee_log_free(&log);
