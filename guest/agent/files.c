@@ -60,7 +60,8 @@ static int read_compose(const char *path, struct app_files *out, struct err *e)
 		return -1;
 	out->public_tcbinfo = true;
 	return flag(root, "public_tcbinfo", &out->public_tcbinfo, e) ||
-			       flag(root, "public_sysinfo", &out->public_sysinfo, e)
+			       flag(root, "public_sysinfo", &out->public_sysinfo, e) ||
+			       flag(root, "public_logs", &out->public_logs, e)
 		       ? -1
 		       : 0;
 }

@@ -14,7 +14,7 @@ enum { COMPOSE_MAX = 50 << 20, SYS_CONFIG_MAX = 32 << 10, KEYS_MAX = 1 << 20, K2
 struct app_files {
 	char *compose; // the exact text, UTF-8
 	char *name;
-	bool public_tcbinfo, public_sysinfo;
+	bool public_tcbinfo, public_sysinfo, public_logs;
 	char *vm_config;    // the JSON text of sys-config, verbatim
 	char *host_api_url; // where the host is told of things; transport, trusted for nothing
 };

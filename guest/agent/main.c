@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "guestapi.h"
 #include "info.h"
+#include "logs.h"
 #include "metrics.h"
 #include "rpc/client.h"
 
@@ -37,7 +38,7 @@ const struct config_key agent_config_keys[] = {
 	  .def = "/run/nvidia-gpu-attestation/attestation.out", .doc = "what GpuInfo tells" },
 	{ "default.core.tee", CONFIG_STRING, .def = "auto", .doc = "TEE driver: auto, tdx or soft" },
 	{ "default.core.engine", CONFIG_STRING, .def = "/var/run/docker.sock",
-	  .doc = "socket of the container engine, which ListContainers asks; empty: none" },
+	  .doc = "socket of the container engine, which ListContainers and /logs ask; empty: none" },
 	{ "default.core.poweroff", CONFIG_STRING, .def = "/usr/sbin/poweroff",
 	  .doc = "what GuestApi's Shutdown runs, without arguments" },
 	{ "internal.address", CONFIG_STRING, .def = "unix:/var/run/dstack.sock",
@@ -51,7 +52,7 @@ const struct config_key agent_config_keys[] = {
 	  .doc = "the same in a folder; empty: none" },
 	{ "external.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8090",
 	  .doc = "Worker: Info, Version, GetAttestationForAppKey; /metrics when the app says "
-		 "public_sysinfo" },
+		 "public_sysinfo, /logs/<container> when it says public_logs" },
 	{ "guest-api.address", CONFIG_STRING, .def = "vsock:8000",
 	  .doc = "GuestApi, for the host; a machine without vsock goes without it; empty: none" },
 };
@@ -62,6 +63,7 @@ struct servers {
 	struct rpc_server *internal, *tappd, *external, *guest;
 	struct guest_side side;
 	struct metrics metrics;
+	struct logs logs;
 	unsigned stopped;
 };
 
@@ -120,7 +122,8 @@ static int serve_host(struct servers *s, struct agent *g, const struct config *c
 	rpc_server_limits(s->guest, HOST_CONNS, 10, 10, 60);
 	rpc_server_gate(s->guest, guest_gate, NULL);
 	if (rpc_server_mount(s->guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side) ||
-	    metrics_mount(s->external, &s->metrics, &s->side))
+	    metrics_mount(s->external, &s->metrics, &s->side) ||
+	    logs_mount(s->external, s->base, &s->logs, &s->side))
 		return err_set(e, ERR_BUG, "set up the services");
 	if (!*address || !rpc_server_listen(s->guest, address, NULL, 0, e))
 		return 0;

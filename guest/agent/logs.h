@@ -1,0 +1,21 @@
+// logs - what the containers write, for anyone: GET /logs/<container> of the external listener (spec 10
+// section 1.5).
+//
+// Only for apps that say public_logs; for others the path does not exist. The container engine is asked over
+// its unix socket on the event loop; a reader that does not read stops the engine's stream, one that gets
+// nothing for 600 s is let go, and only LOGS_READERS are served at a time.
+#pragma once
+#include "guestapi.h"
+#include "rpc/server.h"
+
+enum { LOGS_READERS = 16, LOGS_ANSWER_S = 10, LOGS_SILENCE_S = 600 };
+
+struct logs {
+	const struct guest_side *side;
+	struct event_base *base;
+	unsigned readers, readers_max;
+	int answer_s, silence_s;
+};
+
+// Nothing unless the app's public_logs is true. `l` lives as long as the server.
+int logs_mount(struct rpc_server *s, struct event_base *base, struct logs *l, const struct guest_side *side);
