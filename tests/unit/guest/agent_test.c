@@ -103,6 +103,7 @@ static void app_files(void **state)
 	assert_string_equal(f.name, "n\xc3\xa9");
 	assert_false(f.public_tcbinfo);
 	assert_false(f.public_sysinfo);
+	assert_false(f.public_logs);
 	assert_string_equal(f.host_api_url, "vsock://2:10000/api");
 	assert_string_equal(f.vm_config, "{\"a\":1}");
 	app_files_free(&f);
@@ -110,6 +111,7 @@ static void app_files(void **state)
 					   "{\"name\":1}",
 					   "{\"name\":\"x\",\"public_tcbinfo\":1}",
 					   "{\"name\":\"x\",\"public_sysinfo\":\"true\"}",
+					   "{\"name\":\"x\",\"public_logs\":1}",
 					   "{\"name\":\"x\"",
 					   "[]" };
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

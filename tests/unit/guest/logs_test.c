@@ -261,6 +261,32 @@ static void test_silence_and_places(void **state)
 	expect("/logs/web?text&bare", 200, "ok\n");
 }
 
+// Who goes away in the middle frees the place at the log's next words, or its end.
+static void test_reader_that_leaves(void **state)
+{
+	static const char request[] = "GET /logs/web?follow&text HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct sockaddr_un u = { .sun_family = AF_UNIX };
+	char answer[64];
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	snprintf(u.sun_path, sizeof u.sun_path, "%s/logs.sock", dir);
+	ANSWER(OK_HEAD OUT("\3", "hi\n"));
+	__atomic_store_n(&hold, true, __ATOMIC_SEQ_CST);
+	assert_int_equal(connect(fd, (void *)&u, sizeof u), 0);
+	assert_int_equal(send(fd, request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
+	assert_true(recv(fd, answer, sizeof answer, 0) > 12);
+	assert_memory_equal(answer, "HTTP/1.1 200", 12);
+	assert_int_equal(__atomic_load_n(&logs.readers, __ATOMIC_SEQ_CST), 1);
+	close(fd);
+	fd = -1;
+	__atomic_store_n(&hold, false, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < 5000 && __atomic_load_n(&logs.readers, __ATOMIC_SEQ_CST); i++)
+		usleep(1000);
+	assert_int_equal(__atomic_load_n(&logs.readers, __ATOMIC_SEQ_CST), 0);
+	expect("/logs/web?text&bare", 200, "hi\n");
+}
+
 // Sends in pieces that split heads and frames.
 static void *engine(void *arg)
 {
@@ -359,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_engine_errors),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_silence_and_places),
+		cmocka_unit_test(test_reader_that_leaves),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
