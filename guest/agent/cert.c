@@ -18,6 +18,15 @@ enum { NAME_MAX_BYTES = 253, CSR_ROOM = 1024 };
 static const int64_t earliest = 157766400; // 1975-01-01, upstream's default
 static const int64_t lifetime = 3650ll * 24 * 3600;
 
+// A wildcard stands for the whole first label of a name, and for nothing else.
+static bool wildcard_ok(const char *name)
+{
+	const char *star = strchr(name, '*');
+
+	return !star ||
+	       (star == name && name[1] == '.' && name[2] && name[2] != '.' && !strchr(name + 1, '*'));
+}
+
 static int check_request(const struct tls_request *r, struct err *e)
 {
 	if (r->has_not_before && r->has_not_after && r->not_before >= r->not_after)
@@ -41,6 +50,10 @@ static int check_request(const struct tls_request *r, struct err *e)
 				return err_code(e, ERR_INPUT, "agent.name",
 						"alternative name %s is not plain ASCII",
 						STR_QZ(r->names[i]));
+		if (!wildcard_ok(r->names[i]))
+			return err_code(e, ERR_INPUT, "agent.name",
+					"alternative name %s: * may only be the whole first label",
+					STR_QZ(r->names[i]));
 	}
 	return 0;
 }

@@ -100,6 +100,21 @@ check "boot events have no payload but ACPI DATA" has "$quote" \
 check "GetQuote names the machine" has "$quote" '.vm_config | fromjson | .cpu_count == 1'
 check "GetQuote has no attestation member" has "$quote" 'has("attestation") | not'
 check "RTMR3 of the quote is that of the register" is "$(jq -r .quote <<<"$quote" | cut -c1041-1136)" "$(xxd -p -c 999 "$work/tsm/rtmr3:sha384")"
+hex() { head -c "$1" /dev/zero | xxd -p -c 0; }
+refuses() { has "$(post "$1" "@$2")" ".code == \"$3\""; }
+ga_05_report_data() # Spec 10: up to 64 bytes, zeros behind them; more is an error that says so
+{
+	local n
+	for n in 0 63 64 65 1000000; do
+		printf '{"report_data":"%s"}' "$(hex "$n")" >"$work/data.json"
+		if [ "$n" -le 64 ]; then
+			has "$(post GetQuote "@$work/data.json")" '(.report_data | length == 128) and (.quote | length > 2000)' || return 1
+		else
+			refuses GetQuote "$work/data.json" agent.report_data && refuses Attest "$work/data.json" agent.report_data || return 1
+		fi
+	done
+}
+check "GA-05: report data of 0, 63, 64, 65 and 1000000 bytes" ga_05_report_data
 attestation=$(post Attest '{"report_data":"cd"}' | jq -r .attestation)
 check "Attest gives a V0 envelope" is "${attestation:0:4}" 0000
 check "which holds the report data" grep -q "cd$(printf '%0126d' 0)" <<<"$attestation"
@@ -162,6 +177,23 @@ plain=$(post GetTlsKey '{"usage_client_auth":true,"not_before":1700000000,"not_a
 jq -r '.certificate_chain[0]' <<<"$plain" >"$work/plain.crt"
 check "no evidence unless asked, empty subject, given validity" eval \
 	'openssl x509 -in "$work/plain.crt" -noout -text | grep -q "Not Before: Nov 14 22:13:20 2023" && ! openssl x509 -in "$work/plain.crt" -noout -text | grep -q "62397.1.8"'
+ga_06_certificates() # what no certificate may be made of
+{
+	local bad
+	: >"$work/ga06"
+	jq -nc '{not_before: 2000000000, not_after: 1900000000}, {not_before: 5, not_after: 5}, {not_after: 9223372036854775807},
+		{alt_names: [range(129) | "n\(.).test"]}, {alt_names: [range(20000) | "n\(.).test"]}, {alt_names: [""]}, {alt_names: ["x" * 254]},
+		{alt_names: ["a\nb.test"]}, {alt_names: ["a\u0000b.test"]}, {alt_names: ["caf\u00e9.test"]}, {subject: ("s" * 254)},
+		{alt_names: ["*"]}, {alt_names: ["*."]}, {alt_names: ["*.*.test"]}, {alt_names: ["a.*.test"]}, {alt_names: ["a*.test"]}' |
+		while read -r bad; do
+			echo "$bad" >"$work/bad.json"
+			[ "$(status -d "@$work/bad.json" 'http://x/GetTlsKey?json')" = 400 ] && has "$(cat "$work/body")" '.code != "" and (has("key") | not)' ||
+				{ echo "taken: ${bad:0:100}" && echo 1 >>"$work/ga06"; }
+		done
+	[ ! -s "$work/ga06" ] && has "$(post GetTlsKey '{"alt_names":["*.x.test"]}')" '.certificate_chain | length == 2' &&
+		has "$(post GetTlsKey "$(jq -nc '{alt_names: [range(128) | "n\(.).test"]}')")" '.certificate_chain | length == 2'
+}
+check "GA-06: inverted validity, huge SAN lists and wildcards" ga_06_certificates
 check "every call gives a new key" eval '[ "$(jq -r .key <<<"$plain")" != "$(post GetTlsKey "{}" | jq -r .key)" ]'
 
 # Tappd, for containers of before 0.5: by its own socket, which knows the newer methods too.
