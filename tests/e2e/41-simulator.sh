@@ -73,6 +73,21 @@ check "tappd.sock serves the agent's methods too" has "$(sock=tappd.sock post Ge
 cp -r tests/e2e/simulator-npm "$work/npm"
 check "the JS SDK installs from its lock" npm ci --prefix "$work/npm" --no-audit --no-fund --ignore-scripts --loglevel=error
 (cd "$work/npm" && DSTACK_SIMULATOR_ENDPOINT=$work/app/dstack.sock TAPPD_SIMULATOR_ENDPOINT=$work/app/tappd.sock node sdk.js) || failures=$((failures + 1))
+# The C library: copied away, built by itself with nothing but libcurl, its example against the same socket.
+cp -r sdk/c "$work/c"
+check "the C library builds alone" cc -std=c17 -Wall -Wextra -Werror -o "$work/example" "$work/c/"{dstack,answer,request,example}.c -lcurl
+check "so does the example of its README" cc -std=c17 -Wall -Wextra -Werror -I"$work/c" -o "$work/readme" \
+	-x c <(sed -n '/^```c$/,/^```$/{/^```/!p}' sdk/c/README.md) "$work/c/"{dstack,answer,request}.c -lcurl
+check "which runs too" env DSTACK_SIMULATOR_ENDPOINT="$work/app/dstack.sock" "$work/readme"
+check "its example runs" eval 'DSTACK_SIMULATOR_ENDPOINT=$work/app/dstack.sock "$work/example" >"$work/c.out"'
+shows() { grep -qE "$1" "$work/c.out" || { cat "$work/c.out" && return 1; }; }
+check "the chain it got is that which curl gets" shows "^key's chain +$(post GetKey '{"path":"wallet/1","purpose":"ethereum"}' |
+	jq -r '.signature_chain[0][:40]')\.\.\. \(65 bytes\)"
+check "its quote and report data" shows '^report data +68656c6c6f0{30}\.\.\. \(64 bytes\)'
+for a in secp256k1 ed25519 secp256k1_prehashed; do check "it signs and verifies: $a" shows "^signature +$a: valid, of other data: not valid; 3 links"; done
+check "its certificate is for the names asked for" grep -q 'DNS:app.example, DNS:www.app.example' \
+	<(openssl x509 -in "$work/c.out" -noout -ext subjectAltName)
+check "and a refusal is told in the agent's words" shows '^event +not recorded: Service not found: EmitEvent'
 check "stops on SIGTERM" stop
 
 # Upstream's dstack.toml.
