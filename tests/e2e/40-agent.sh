@@ -194,6 +194,23 @@ ga_06_certificates() # what no certificate may be made of
 		has "$(post GetTlsKey "$(jq -nc '{alt_names: [range(128) | "n\(.).test"]}')")" '.certificate_chain | length == 2'
 }
 check "GA-06: inverted validity, huge SAN lists and wildcards" ga_06_certificates
+ga_07_flood() # a thousand quotes: made or refused at once with the reason, while keys never wait for them
+{
+	local i slow=0
+	mkdir -p "$work/flood"
+	for i in $(seq 1000); do printf 'url = "http://x/GetQuote?report_data=%04x"\noutput = "%s"\n' "$i" "$work/flood/$i"; done >"$work/flood.conf"
+	raw -Z --parallel-immediate --parallel-max 300 -K "$work/flood.conf" >"$work/flood.out" 2>&1 &
+	i=$!
+	while kill -0 $i 2>/dev/null; do
+		raw --max-time 2 'http://x/GetKey?path=flood' >"$work/body" && has "$(cat "$work/body")" '.key | length == 64' || slow=1
+		sleep 0.1
+	done
+	jq -r 'if .quote then "made" else .error | sub(", request .*"; "") end' "$work"/flood/* | sort | uniq -c >"$work/flood.out"
+	cat "$work/flood.out"
+	[ $slow = 0 ] && grep -q made "$work/flood.out" && ! grep -qvE ' (made|temporarily unavailable)$' "$work/flood.out" &&
+		[ "$(awk '{n += $1} END {print n}' "$work/flood.out")" = 1000 ] && has "$(post GetQuote '{}')" '.quote | length > 2000'
+}
+check "GA-07: a flood of quotes" ga_07_flood
 check "every call gives a new key" eval '[ "$(jq -r .key <<<"$plain")" != "$(post GetTlsKey "{}" | jq -r .key)" ]'
 
 # Tappd, for containers of before 0.5: by its own socket, which knows the newer methods too.
