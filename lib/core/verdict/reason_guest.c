@@ -184,6 +184,11 @@ static const struct reason_text table[] = {
 		"Start the VM again; if it stays, deploy again.",
 	},
 	{
+		"agent.container", "The container's name is not one",
+		"Letters, digits and _ . - only, at most 128, a letter or digit first.",
+		"Take the name from the list of containers.",
+	},
+	{
 		"agent.digest", "What is to be signed is no digest",
 		"secp256k1_prehashed signs 32 bytes as they are.",
 		"Pass a 32-byte digest, or sign the data itself with secp256k1.",
@@ -214,9 +219,29 @@ static const struct reason_text table[] = {
 		"Start the VM again: its keys are fetched anew.",
 	},
 	{
+		"agent.log_frame", "The container engine's log stream is damaged",
+		"A frame was cut off, too large or of an unknown kind.",
+		"Ask again; if it stays, see the engine's log in the guest.",
+	},
+	{
+		"agent.logs_busy", "Too many readers of logs",
+		"At most 16 are served at a time.",
+		"Close one that follows, or ask again later.",
+	},
+	{
+		"agent.logs_query", "A parameter of the log request is not understood",
+		"Times are Unix seconds or a number with s, m, h or d; tail is a number or all.",
+		"Correct the parameter that the text names.",
+	},
+	{
 		"agent.name", "A name in the certificate request is too long, or there are too many",
 		"Subject and alternative names have 253 bytes at most.",
 		"Shorten the request.",
+	},
+	{
+		"agent.no_container", "There is no such container",
+		"The container engine does not know the name.",
+		"Take the name from the list of containers.",
 	},
 	{
 		"agent.not_host", "Only the host may ask this",
