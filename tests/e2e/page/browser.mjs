@@ -1,8 +1,11 @@
-// browser: the page in Debian's Chromium. From a file, from http://127.0.0.1 and from an
-// origin that is not secure; every given case; files, paste, drop and keyboard through the real controls.
-import { createHash } from "node:crypto";
+// browser: the page in Debian's Chromium. From a file, from http://127.0.0.1, from an https origin and from one
+// that is not secure; every given case; files, paste, drop and keyboard through the real controls.
+import { createHash, X509Certificate } from "node:crypto";
+import { execFileSync } from "node:child_process";
 import { createServer } from "node:http";
-import { readFileSync } from "node:fs";
+import { createServer as createTlsServer } from "node:https";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import * as cases from "./cases.mjs";
 import { openBrowser } from "./webdriver.mjs";
 
@@ -20,14 +23,28 @@ function say(ok, what, detail) {
 const same = (got, want, what) => say(got === want, what, { got, want });
 
 const asked = [];
-const server = createServer((request, response) => {
+const serve = (request, response) => {
 	asked.push(request.url);
 	response.setHeader("content-type", "text/html");
 	response.end(request.url === "/verify.html" ? readFileSync(pageFile) : "nothing here");
-});
-await new Promise((done) => server.listen(0, "127.0.0.1", done));
-const port = server.address().port;
-const b = await openBrowser("MAP evidence.test 127.0.0.1");
+};
+const listening = async (server) => {
+	await new Promise((done) => server.listen(0, "127.0.0.1", done));
+	return server.address().port;
+};
+
+// A certificate of the test's own for evidence.test; the browser is told its key, and no other is let through.
+const tlsDir = mkdtempSync(`${tmpdir()}/page-tls-`);
+execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=evidence.test",
+	"-addext", "subjectAltName=DNS:evidence.test", "-days", "2", "-keyout", `${tlsDir}/key`, "-out", `${tlsDir}/cert`], { stdio: "ignore" });
+const certificate = readFileSync(`${tlsDir}/cert`);
+const spki = new X509Certificate(certificate).publicKey.export({ type: "spki", format: "der" });
+const tlsServer = createTlsServer({ key: readFileSync(`${tlsDir}/key`), cert: certificate }, serve);
+rmSync(tlsDir, { recursive: true });
+
+const server = createServer(serve);
+const port = await listening(server), tlsPort = await listening(tlsServer);
+const b = await openBrowser("MAP evidence.test 127.0.0.1", createHash("sha256").update(spki).digest("base64"));
 
 const started = "for (let i = 0; i < 400; i++) { if (document.body?.dataset.ready || !document.getElementById('blocked').hidden) break;" +
 	"await new Promise((r) => setTimeout(r, 25)); } return document.body.dataset.ready === 'yes';";
@@ -206,6 +223,10 @@ try {
 	const foreign = requests.map((m) => m.params.request.url).filter((u) => !u.startsWith("data:") && !u.startsWith("blob:"));
 	same(foreign.length, 0, "while it works it makes no request");
 
+	say(await open(`https://evidence.test:${tlsPort}/verify.html`), "the page starts from https");
+	same(await b.run("return `${location.protocol} ${isSecureContext} ${typeof crypto.subtle}`"), "https: true object", "which is a secure origin");
+	await flows("https");
+
 	say(!(await open(`http://evidence.test:${port}/verify.html`)), "on an insecure origin it does not verify");
 	const why = await b.run("return [document.getElementById('blocked').innerText, isSecureContext, typeof crypto.subtle, document.getElementById('verify').disabled]");
 	say(why[0].includes("not protected") && why[0].includes("https") && !why[1] && why[2] === "undefined" && why[3], "and says why it cannot", why);
@@ -221,5 +242,6 @@ try {
 } finally {
 	await b.close();
 	server.close();
+	tlsServer.close();
 }
 process.exit(failed ? 1 : 0);

@@ -14,8 +14,9 @@ async function driverPort(child) {
 	throw new Error(`chromedriver did not start: ${said}`);
 }
 
-// `hosts`: "MAP name address" rules. Call close() at the end.
-export async function openBrowser(hosts) {
+// `hosts`: "MAP name address" rules. `key`: base64 SHA-256 of the SPKI of a certificate to let through, or nothing. Call
+// close() at the end.
+export async function openBrowser(hosts, key) {
 	const profile = mkdtempSync(`${tmpdir()}/page-profile-`);
 	const child = spawn("chromedriver", ["--port=0"], { stdio: ["ignore", "pipe", "ignore"], env: { ...process.env, HOME: profile } });
 	const base = `http://127.0.0.1:${await driverPort(child)}`;
@@ -27,7 +28,8 @@ export async function openBrowser(hosts) {
 		return value;
 	};
 	const args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--window-size=1100,1400", `--user-data-dir=${profile}`, `--host-resolver-rules=${hosts}`];
+		"--disable-component-update", "--window-size=1100,1400", `--user-data-dir=${profile}`, `--host-resolver-rules=${hosts}`,
+		...(key ? [`--ignore-certificate-errors-spki-list=${key}`] : [])];
 	const { sessionId } = await call("POST", "/session", { capabilities: { alwaysMatch: {
 		browserName: "chrome",
 		"goog:chromeOptions": { binary: "/usr/bin/chromium", args },
