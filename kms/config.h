@@ -11,6 +11,8 @@ struct kms_config {
 	const char *names[KMS_NAMES_MAX];
 	struct keystore_config keys;
 	const char *policy_file, *image_dir;
+	const char *image_cache; // of downloaded images; "" when not set
+	const char *admin_address, *admin_token_file, *admin_htpasswd_file; // "" when not set
 	const char *pccs_url, *cache_dir, *development_root; // "" when not set
 	bool insecure_development, allow_older_collateral, intel_components;
 	int64_t leaf_days;

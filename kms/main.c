@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "admin.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "crypto/ssl.h"
@@ -18,6 +19,7 @@ struct daemon {
 	struct event_base *base;
 	struct rpc_server *server;
 	struct service service;
+	struct admin admin;
 	struct keyproc keys;
 	bool key_process_died;
 };
@@ -63,7 +65,7 @@ static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 		if (!on[i] || event_add(on[i], NULL))
 			return err_set(e, ERR_SYSTEM, "watch signals");
 	rpc_server_limits(d->server, CONNS_MAX, IDLE_S, REQUEST_S, HANDLER_S);
-	if (service_mount(&d->service, d->server, e) || rpc_server_listen(d->server, c->address, tls, 0, e) ||
+	if (admin_start(&d->admin, &d->service, d->base, e) || service_mount(&d->service, d->server, e) || rpc_server_listen(d->server, c->address, tls, 0, e) ||
 	    jail_service(e))
 		return -1;
 	log_info("kms", "ready address=%s version=%s", c->address, version_text);
@@ -84,6 +86,7 @@ static int run_loop(struct daemon *d, const struct kms_config *c, struct err *e)
 	if (!rc) {
 		rc = serve(d, c, e);
 		rpc_server_free(d->server);
+		admin_free(&d->admin);
 		service_free(&d->service);
 	}
 	event_base_free(d->base);
@@ -110,6 +113,12 @@ static int check_only(const struct kms_config *c, struct err *e)
 	struct policy *p = policy_file_new(c->policy_file, e);
 
 	policy_free(p);
+	if (p && *c->admin_address) {
+		struct admin_auth *a = admin_auth_new(c->admin_token_file, c->admin_htpasswd_file, e);
+		admin_auth_free(a);
+		if (!a)
+			return -1;
+	}
 	return p ? keystore_check(&c->keys, e) : -1;
 }
 

@@ -59,6 +59,11 @@ void images_free(struct images *s)
 	free(s);
 }
 
+void images_forget(struct images *s)
+{
+	s->n = s->next = 0;
+}
+
 struct blob {
 	char *p;
 	size_t n;

@@ -12,6 +12,7 @@ struct images;
 
 struct images *images_new(const char *dir, struct err *e); // NULL dir: no images
 void images_free(struct images *s);
+void images_forget(struct images *s); // what was computed: a folder may have been changed or removed
 
 // ERR_ABSENT image.unknown: no such image here. ERR_UNTRUSTED: the folder's files are not those of its
 // manifest.

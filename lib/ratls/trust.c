@@ -106,6 +106,14 @@ void trust_free(struct trust *t)
 	free(t);
 }
 
+void trust_forget_images(struct trust *t)
+{
+	pthread_mutex_lock(&t->lock);
+	images_forget(t->images);
+	memset(t->kept, 0, KEPT * sizeof *t->kept);
+	pthread_mutex_unlock(&t->lock);
+}
+
 // ---- expectations
 
 static void add_list(struct sb *b, const char *name, const void *p, size_t n)

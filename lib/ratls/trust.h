@@ -67,6 +67,8 @@ void trust_app_info(struct app_info *out, const struct boot_info *b);
 
 struct trust *trust_new(const struct trust_config *c, struct err *e);
 void trust_free(struct trust *t);
+// Images are looked for and measured anew, and certificates verified anew.
+void trust_forget_images(struct trust *t);
 
 // 0: trusted, `out` filled. -1: not; e->class ERR_UNTRUSTED with the code of the first claim that failed,
 // ERR_INPUT for unreadable evidence, ERR_AGAIN when collateral could not be had; out->verdict holds the

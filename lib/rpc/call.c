@@ -356,8 +356,13 @@ void rpc_handle(struct http_conn *conn, void *server)
 	const struct http_head *h = http_request(conn);
 	struct target t = find(s, h->path);
 	bool get = is_get(h), json = wants_json(h);
+	struct err e = { 0 };
+	int status = s->door ? s->door(conn, s->door_arg, &e) : 0;
 
-	if (!t.raw && !t.mount)
+	if (status) {
+		http_header(conn, s->door_headers);
+		send_error(conn, status, !t.mount || json, e.text, e.code);
+	} else if (!t.raw && !t.mount)
 		send_error(conn, 404, true, "no such path", "rpc.not_found");
 	else if (!get && (t.raw || !span_is(h->method, "POST")))
 		send_error(conn, 405, true, "method not allowed", "rpc.http_method");

@@ -146,6 +146,7 @@ static void finished(struct http_conn *c)
 	c->body = NULL;
 	c->body_n = c->body_cap = 0;
 	c->request = NULL;
+	c->headers = NULL;
 	if (c->gone)
 		c->gone(c->arg);
 	c->gone = NULL;
@@ -162,8 +163,8 @@ static void finished(struct http_conn *c)
 
 static int status_line(struct http_conn *c, char *out, size_t cap, int status, const char *type)
 {
-	return snprintf(out, cap, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s", status, phrase(status), type,
-			c->s->headers ? c->s->headers : "",
+	return snprintf(out, cap, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s%s", status, phrase(status), type,
+			c->s->headers ? c->s->headers : "", c->headers ? c->headers : "",
 			c->close ? "Connection: close\r\n"
 			: c->v10 ? "Connection: keep-alive\r\n"
 				 : "");
@@ -185,6 +186,11 @@ void http_reply(struct http_conn *c, int status, const char *type, const void *d
 void http_last(struct http_conn *c)
 {
 	c->close = true;
+}
+
+void http_header(struct http_conn *c, const char *lines)
+{
+	c->headers = lines;
 }
 
 void http_refuse(struct http_conn *c, int status)

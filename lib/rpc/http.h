@@ -81,6 +81,8 @@ void *http_data(struct http_conn *c);
 
 // The reply to this request is the last on its connection.
 void http_last(struct http_conn *c);
+// Whole header lines with CRLF for this request's reply; the text must outlive it.
+void http_header(struct http_conn *c, const char *lines);
 // A whole reply. The connection may be gone afterwards.
 void http_reply(struct http_conn *c, int status, const char *type, const void *data, size_t n);
 // A body of unknown length: `more` runs each time the socket has taken everything; it calls http_write any

@@ -28,6 +28,7 @@ struct http_conn {
 	struct http_head *head; // and its bytes, in one block, only while a request lives
 	uint8_t *body;
 	size_t body_n, body_cap, body_max, left; // left: of the body or the chunk
+	const char *headers; // of this reply, or NULL
 	struct http_peer peer;
 	void *request, *data;
 	void (*release)(void *);

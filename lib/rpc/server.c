@@ -92,6 +92,14 @@ void rpc_server_gate(struct rpc_server *s, int (*gate)(struct rpc_call *, void *
 	s->gate_arg = arg;
 }
 
+void rpc_server_door(struct rpc_server *s, int (*door)(struct http_conn *, void *arg, struct err *e),
+		     const char *headers, void *arg)
+{
+	s->door = door;
+	s->door_headers = headers;
+	s->door_arg = arg;
+}
+
 void rpc_server_show_errors(struct rpc_server *s)
 {
 	s->show_errors = true;

@@ -53,6 +53,10 @@ int rpc_server_raw(struct rpc_server *s, const char *path, void (*fn)(struct htt
 // Runs before every method, after decoding (authentication, evidence of the peer's certificate).
 void rpc_server_gate(struct rpc_server *s, int (*gate)(struct rpc_call *, void *arg, struct err *e),
 		     void *arg);
+// Runs before everything, raw paths and unknown ones included. Not 0: answered with that status (401, 403,
+// 429, 503) and the error; `headers` (NULL, or whole lines) go with it.
+void rpc_server_door(struct rpc_server *s, int (*door)(struct http_conn *, void *arg, struct err *e),
+		     const char *headers, void *arg);
 // Texts of all errors go to the peer, not only those about its request: for listeners only administrators
 // reach.
 void rpc_server_show_errors(struct rpc_server *s);

@@ -36,6 +36,9 @@ struct rpc_server {
 	char headers[512];
 	int (*gate)(struct rpc_call *, void *, struct err *);
 	void *gate_arg;
+	int (*door)(struct http_conn *, void *, struct err *);
+	const char *door_headers;
+	void *door_arg;
 	bool show_errors;
 	struct pool *pool;
 	uint32_t id_seed, id_next;

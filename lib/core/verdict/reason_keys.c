@@ -164,6 +164,31 @@ static const struct reason_text table[] = {
 		"Check the request.",
 	},
 	{
+		"kms.cache_key", "A cache key is not hexadecimal",
+		"Entries are named by hashes; anything else could name another file.",
+		"Give the hash in hex, or `all`.",
+	},
+	{
+		"admin.no_auth", "The admin listener has no secret",
+		"Without a token or passwords anyone who reaches it would be an admin.",
+		"Set core.admin.token_file or core.admin.htpasswd_file, or remove core.admin.address.",
+	},
+	{
+		"admin.token", "The admin token is empty",
+		"An empty token would let anyone in.",
+		"Write a long random token into core.admin.token_file.",
+	},
+	{
+		"admin.htpasswd", "The file of admin passwords is not bcrypt only",
+		"Weaker hashes are not accepted, and an empty file is not the same as no passwords.",
+		"Make its lines with `htpasswd -B`.",
+	},
+	{
+		"admin.unauthorized", "No valid admin credentials",
+		"The admin listener answers holders of its token or of a password only.",
+		"Send X-Admin-Token, or Authorization with the token or name and password.",
+	},
+	{
 		"kms.env_key_form", "The KMS's environment key has the wrong form",
 		"It is of another version, or not a KMS.",
 		"Check the KMS's address and version.",
