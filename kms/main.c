@@ -85,6 +85,8 @@ static int run_loop(struct daemon *d, const struct kms_config *c, struct err *e)
 	int rc = service_init(&d->service, c, &d->keys, e);
 	if (!rc) {
 		rc = serve(d, c, e);
+		policy_stop(
+			d->service.policy); // calls that wait for it are answered before their server goes
 		rpc_server_free(d->server);
 		admin_free(&d->admin);
 		service_free(&d->service);

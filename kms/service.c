@@ -147,43 +147,87 @@ int service_decide(struct service *s, struct trust_result *r, enum policy_kind k
 	return policy_allow(s->policy, &r->boot, kind, e) ? err_wrap(e, "Boot denied") : 0;
 }
 
-static int fill_app_key(struct service *s, struct rpc_call *call, const struct boot_info *b,
+static void on_decision(void *arg, const struct policy_answer *a)
+{
+	struct service_case *c = arg;
+
+	c->answer = *a;
+	rpc_continue(c->call, c->next);
+}
+
+int service_ask(struct service *s, struct service_case *c, enum policy_kind kind, rpc_fn *next)
+{
+	c->next = next;
+	rpc_set_state(c->call, c);
+	policy_ask(s->policy, &c->r.boot, kind, on_decision, c);
+	return RPC_LATER;
+}
+
+struct service_case *service_case_new(struct rpc_call *call, struct err *e)
+{
+	struct service_case *c = arena_alloc(rpc_arena(call), sizeof *c);
+
+	if (c)
+		c->call = call;
+	else
+		err_set(e, ERR_SYSTEM, "out of memory");
+	return c;
+}
+
+int service_verdict(const struct service_case *c, struct err *e)
+{
+	if (!c->answer.rc)
+		return 0;
+	*e = c->answer.err;
+	return err_wrap(e, "Boot denied");
+}
+
+static int fill_app_key(struct service *s, struct rpc_call *call, const struct service_case *c,
 			Kms__AppKeyResponse *out, struct err *e)
 {
+	const struct boot_info *b = &c->r.boot;
 	struct arena *a = rpc_arena(call);
 	struct span inst = span_of(b->instance_id, b->has_instance_id ? sizeof b->instance_id : 0);
-	char gateway[POLICY_GATEWAY_MAX];
 	struct app_keys keys;
 
 	if (keyproc_app(s->keys, b->app_id, inst, &keys, e))
 		return -1;
-	policy_gateway_app_id(s->policy, gateway);
 	out->ca_cert = s->ca_pem;
 	out->disk_crypt_key = pb_bytes(a, keys.disk, sizeof keys.disk);
 	out->env_crypt_key = pb_bytes(a, keys.env, sizeof keys.env);
 	out->k256_key = pb_bytes(a, keys.k256, sizeof keys.k256);
 	out->k256_signature = pb_bytes(a, keys.k256_sig, sizeof keys.k256_sig);
-	out->gateway_app_id = out->tproxy_app_id = arena_str(a, gateway);
+	out->gateway_app_id = out->tproxy_app_id = arena_str(a, c->answer.gateway);
 	out->os_image_hash = pb_bytes(a, b->os_image_hash, sizeof b->os_image_hash);
 	appkeys_wipe(&keys);
 	return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
 
-static int release(struct service *s, struct rpc_call *call, const Kms__GetAppKeyRequest *in,
-		   Kms__AppKeyResponse *out, struct err *e)
+static int app_key_result(struct rpc_call *call, int rc, struct err *e)
 {
-	struct trust_result *r = arena_alloc(rpc_arena(call), sizeof *r);
+	count(rpc_arg(call), rc != 0);
+	if (rc)
+		log_warn("kms", "no keys for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
+			 STR_QZ(e->text));
+	return rc;
+}
 
-	if (!r)
-		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (check_cert(s, call, in->vm_config, r, e) || service_decide(s, r, POLICY_APP, e))
-		return err_wrap(e, "App not allowed");
-	if (fill_app_key(s, call, &r->boot, out, e))
-		return -1;
-	log_info("kms", "keys released app=%s instance=%s compose=%s anchor=%s", STR_HEX(r->boot.app_id, 20),
-		 STR_HEX(r->boot.instance_id, r->boot.has_instance_id ? 20 : 0),
-		 STR_HEX(r->boot.compose_hash, 32), r->boot.anchor);
-	return 0;
+// The second stage: what policy said, and the keys.
+static int release(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	const struct service_case *c = rpc_state(call);
+	const struct boot_info *b = &c->r.boot;
+
+	(void)in;
+	if (service_verdict(c, e))
+		return app_key_result(call, err_wrap(e, "App not allowed"), e);
+	if (fill_app_key(s, call, c, out, e))
+		return app_key_result(call, -1, e);
+	log_info("kms", "keys released app=%s instance=%s compose=%s anchor=%s policy=%s",
+		 STR_HEX(b->app_id, 20), STR_HEX(b->instance_id, b->has_instance_id ? 20 : 0),
+		 STR_HEX(b->compose_hash, 32), b->anchor, STR_QZ(c->answer.source));
+	return app_key_result(call, 0, e);
 }
 
 static int get_app_key(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -191,15 +235,16 @@ static int get_app_key(struct rpc_call *call, const void *in, void *out, struct 
 	struct service *s = rpc_arg(call);
 	const Kms__GetAppKeyRequest *q = in;
 
+	(void)out;
 	if (q->api_version > 1)
 		return err_code(e, ERR_INPUT, "kms.api_version", "Unsupported API version: %u",
 				q->api_version);
-	int rc = release(s, call, q, out, e);
-	count(s, rc != 0);
-	if (rc)
-		log_warn("kms", "no keys for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
-			 STR_QZ(e->text));
-	return rc;
+	struct service_case *c = service_case_new(call, e);
+	if (!c)
+		return app_key_result(call, -1, e);
+	if (check_cert(s, call, q->vm_config, &c->r, e))
+		return app_key_result(call, err_wrap(e, "App not allowed"), e);
+	return service_ask(s, c, POLICY_APP, release);
 }
 
 static int get_env_key(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -226,18 +271,28 @@ static int get_meta(struct rpc_call *call, const void *in, void *out, struct err
 {
 	struct service *s = rpc_arg(call);
 	Kms__GetMetaResponse *a = out;
-	char gateway[POLICY_GATEWAY_MAX];
+	struct policy_info info;
 
 	(void)in;
 	if (check_shown(s, call, e))
 		return -1;
-	policy_gateway_app_id(s->policy, gateway);
+	policy_info(s->policy, &info);
 	a->ca_cert = s->ca_pem;
 	a->k256_pubkey = pb_bytes(rpc_arena(call), s->k256_pub, sizeof s->k256_pub);
 	a->is_dev = s->config->insecure_development;
-	if (*gateway) {
+	if (*info.gateway) {
 		a->opt_gateway_app_id_case = KMS__GET_META_RESPONSE__OPT_GATEWAY_APP_ID_GATEWAY_APP_ID;
-		a->gateway_app_id = arena_str(rpc_arena(call), gateway);
+		a->gateway_app_id = arena_str(rpc_arena(call), info.gateway);
+	}
+	if (info.has_chain) {
+		a->opt_kms_contract_address_case =
+			KMS__GET_META_RESPONSE__OPT_KMS_CONTRACT_ADDRESS_KMS_CONTRACT_ADDRESS;
+		a->kms_contract_address = arena_str(rpc_arena(call), info.contract);
+		a->opt_chain_id_case = KMS__GET_META_RESPONSE__OPT_CHAIN_ID_CHAIN_ID;
+		a->chain_id = info.chain_id;
+		a->opt_app_auth_implementation_case =
+			KMS__GET_META_RESPONSE__OPT_APP_AUTH_IMPLEMENTATION_APP_AUTH_IMPLEMENTATION;
+		a->app_auth_implementation = arena_str(rpc_arena(call), info.app_implementation);
 	}
 	return arena_bad(rpc_arena(call)) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
@@ -256,12 +311,9 @@ static int get_temp_ca(struct rpc_call *call, const void *in, void *out, struct 
 	return a->temp_ca_key ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
-static int sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e)
+int service_signed(struct rpc_call *call, int rc, struct err *e)
 {
-	struct service *s = rpc_arg(call);
-	int rc = service_sign_cert(call, in, out, e);
-
-	count(s, rc != 0);
+	count(rpc_arg(call), rc != 0);
 	if (rc)
 		log_warn("kms", "no certificate for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
 			 STR_QZ(e->text));
@@ -301,7 +353,7 @@ int service_mount(struct service *s, struct rpc_server *server, struct err *e)
 		{ "GetTempCaCert", &prpc__empty__descriptor, &kms__get_temp_ca_cert_response__descriptor,
 		  get_temp_ca, .worker = true, .body_max = BODY_MAX },
 		{ "SignCert", &kms__sign_cert_request__descriptor, &kms__sign_cert_response__descriptor,
-		  sign_cert, .worker = true, .body_max = CSR_BODY_MAX },
+		  service_sign_cert, .worker = true, .body_max = CSR_BODY_MAX },
 	};
 
 	if (rpc_server_mount(server, "/prpc", "KMS.", methods, sizeof methods / sizeof *methods, s) ||

@@ -28,6 +28,21 @@ void service_free(struct service *s);
 SSL_CTX *service_tls(const struct service *s, struct err *e);
 int service_mount(struct service *s, struct rpc_server *server, struct err *e);
 
-// Shared by the methods. `why` is the evidence of a verified guest, allowed by policy.
+// Shared by the methods. A case is one guest that asks, in the call's arena: its evidence (the caller's to
+// check first), then what policy says. Policy may take seconds, so a method ends its first stage with
+// `return service_ask(...)`; `next` finds the case with rpc_state.
+struct service_case {
+	struct rpc_call *call;
+	rpc_fn *next;
+	struct trust_result r;
+	struct policy_answer answer;
+	void *more; // the method's own
+};
+
+struct service_case *service_case_new(struct rpc_call *call, struct err *e);
+int service_ask(struct service *s, struct service_case *c, enum policy_kind kind, rpc_fn *next);
+int service_verdict(const struct service_case *c, struct err *e); // 0: allowed
+// The same at once, for the start of the program: waits.
 int service_decide(struct service *s, struct trust_result *r, enum policy_kind kind, struct err *e);
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e);
+int service_signed(struct rpc_call *call, int rc, struct err *e); // counts and logs what became of it

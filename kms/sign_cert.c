@@ -57,7 +57,6 @@ static int check_san(const struct service *s, const char *name, struct err *e)
 struct request {
 	struct csr csr;
 	struct cert_spec spec;
-	EVP_PKEY *key;
 	char *sans[CSR_NAMES_MAX];
 };
 
@@ -107,8 +106,8 @@ static int read_request(const struct service *s, struct arena *a, const Kms__Sig
 	}
 	if (csr_verify(bytes, &r->csr, sig, e))
 		return -1;
-	r->key = p256_from_spki(r->csr.pubkey, e);
-	if (!r->key || read_texts(s, a, r, e) || read_validity(s, r, e))
+	auto_pkey EVP_PKEY *key = p256_from_spki(r->csr.pubkey, e);
+	if (!key || read_texts(s, a, r, e) || read_validity(s, r, e))
 		return -1;
 	r->spec.server_auth = r->csr.server_auth;
 	r->spec.client_auth = r->csr.client_auth;
@@ -210,8 +209,8 @@ static int add_pem(struct arena *a, X509 *c, char **out, struct err *e)
 	return cert_to_pem(c, pem, PEM_MAX, e);
 }
 
-static int issue_chain(struct service *s, struct arena *a, struct request *r, const struct boot_info *b,
-		       Kms__SignCertResponse *out, struct err *e)
+static int issue_chain(struct service *s, struct arena *a, struct request *r, EVP_PKEY *key,
+		       const struct boot_info *b, Kms__SignCertResponse *out, struct err *e)
 {
 	struct app_signer signer = { s->keys, b->app_id };
 	auto_x509 X509 *ca = keyproc_app_ca(s->keys, b->app_id, e);
@@ -221,7 +220,7 @@ static int issue_chain(struct service *s, struct arena *a, struct request *r, co
 		return -1;
 	r->spec.app_id = span_of(b->app_id, sizeof b->app_id);
 	r->spec.usage = span_str("app:custom");
-	auto_x509 X509 *leaf = cert_issue(&r->spec, r->key, &by, e);
+	auto_x509 X509 *leaf = cert_issue(&r->spec, key, &by, e);
 	out->certificate_chain = arena_array(a, 3, sizeof *out->certificate_chain);
 	if (!leaf || !out->certificate_chain)
 		return leaf ? err_set(e, ERR_SYSTEM, "out of memory") : -1;
@@ -232,37 +231,49 @@ static int issue_chain(struct service *s, struct arena *a, struct request *r, co
 	return 0;
 }
 
-static int sign_request(struct rpc_call *call, struct request *r, const Kms__SignCertRequest *in,
+// The second stage: what policy said, and the certificate.
+static int sign_request(struct rpc_call *call, const struct service_case *c, const Kms__SignCertRequest *in,
 			Kms__SignCertResponse *out, struct err *e)
 {
 	struct service *s = rpc_arg(call);
 	struct arena *a = rpc_arena(call);
-	struct trust_result *boot = arena_alloc(a, sizeof *boot), *full = arena_alloc(a, sizeof *full);
+	struct request *r = c->more;
+	struct trust_result *full = arena_alloc(a, sizeof *full);
 
-	if (!boot || !full)
+	if (!full)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (read_request(s, a, in, r, e) || check_evidence(s, r, in->vm_config, true, boot, e) ||
-	    service_decide(s, boot, POLICY_APP, e))
+	if (service_verdict(c, e))
 		return -1;
 	if (r->csr.ext_app_info &&
 	    (check_evidence(s, r, in->vm_config, false, full, e) || add_app_info(a, r, full, e)))
 		return -1;
 	if (r->csr.ext_quote && add_evidence(a, r, e))
 		return -1;
-	if (issue_chain(s, a, r, &boot->boot, out, e))
+	auto_pkey EVP_PKEY *key = p256_from_spki(r->csr.pubkey, e);
+	if (!key || issue_chain(s, a, r, key, &c->r.boot, out, e))
 		return -1;
-	log_info("kms", "certificate signed app=%s subject=%s names=%zu", STR_HEX(boot->boot.app_id, 20),
+	log_info("kms", "certificate signed app=%s subject=%s names=%zu", STR_HEX(c->r.boot.app_id, 20),
 		 STR_QZ(r->spec.cn), r->spec.n_sans);
 	return 0;
 }
 
+static int sign_decided(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	return service_signed(call, sign_request(call, rpc_state(call), in, out, e), e);
+}
+
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
-	struct request *r = arena_alloc(rpc_arena(call), sizeof *r);
+	struct service *s = rpc_arg(call);
+	const Kms__SignCertRequest *q = in;
+	struct service_case *c = service_case_new(call, e);
+	struct request *r = c ? arena_alloc(rpc_arena(call), sizeof *r) : NULL;
 
+	(void)out;
 	if (!r)
-		return err_set(e, ERR_SYSTEM, "out of memory");
-	int rc = sign_request(call, r, in, out, e);
-	EVP_PKEY_free(r->key);
-	return rc;
+		return service_signed(call, err_set(e, ERR_SYSTEM, "out of memory"), e);
+	c->more = r;
+	if (read_request(s, rpc_arena(call), q, r, e) || check_evidence(s, r, q->vm_config, true, &c->r, e))
+		return service_signed(call, -1, e);
+	return service_ask(s, c, POLICY_APP, sign_decided);
 }

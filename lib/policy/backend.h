@@ -4,7 +4,9 @@
 #include "policy/policy.h"
 
 struct policy {
-	int (*allow)(struct policy *p, const struct boot_info *b, enum policy_kind kind, struct err *e);
-	void (*gateway_app_id)(struct policy *p, char out[static POLICY_GATEWAY_MAX]);
+	void (*ask)(struct policy *p, const struct boot_info *b, enum policy_kind kind, policy_done *done,
+		    void *arg);
+	void (*info)(struct policy *p, struct policy_info *out);
+	void (*stop)(struct policy *p); // may be NULL
 	void (*free)(struct policy *p);
 };

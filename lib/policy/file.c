@@ -65,28 +65,33 @@ static void refresh(struct file_policy *p)
 		log_warn("policy", "deny all: %s", p->why.text);
 }
 
-static int file_allow(struct policy *base, const struct boot_info *b, enum policy_kind kind, struct err *e)
+static void file_ask(struct policy *base, const struct boot_info *b, enum policy_kind kind, policy_done *done,
+		     void *arg)
 {
 	struct file_policy *p = (struct file_policy *)base;
-	int rc = -1;
+	struct policy_answer a = { .rc = -1 };
+
+	snprintf(a.source, sizeof a.source, "file %s", p->path);
+	pthread_mutex_lock(&p->lock);
+	refresh(p);
+	if (p->rules) {
+		a.rc = policy_rules_judge(p->rules, b, kind, &a.err);
+		snprintf(a.gateway, sizeof a.gateway, "%s", policy_rules_gateway(p->rules));
+	} else {
+		a.err = p->why;
+	}
+	pthread_mutex_unlock(&p->lock);
+	done(arg, &a);
+}
+
+static void file_info(struct policy *base, struct policy_info *out)
+{
+	struct file_policy *p = (struct file_policy *)base;
 
 	pthread_mutex_lock(&p->lock);
 	refresh(p);
 	if (p->rules)
-		rc = policy_rules_judge(p->rules, b, kind, e);
-	else
-		*e = p->why;
-	pthread_mutex_unlock(&p->lock);
-	return rc;
-}
-
-static void file_gateway(struct policy *base, char out[static POLICY_GATEWAY_MAX])
-{
-	struct file_policy *p = (struct file_policy *)base;
-
-	pthread_mutex_lock(&p->lock);
-	refresh(p);
-	snprintf(out, POLICY_GATEWAY_MAX, "%s", p->rules ? policy_rules_gateway(p->rules) : "");
+		policy_rules_info(p->rules, out);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -110,7 +115,7 @@ struct policy *policy_file_new(const char *path, struct err *e)
 		err_set(e, ERR_SYSTEM, "out of memory");
 		return NULL;
 	}
-	p->base = (struct policy){ .allow = file_allow, .gateway_app_id = file_gateway, .free = file_free };
+	p->base = (struct policy){ .ask = file_ask, .info = file_info, .free = file_free };
 	pthread_mutex_init(&p->lock, NULL);
 	if (stat(path, &now))
 		memset(&now, 0, sizeof now);

@@ -1,19 +1,66 @@
 #include "policy/policy.h"
 
+#include <pthread.h>
+#include <string.h>
+
 #include "policy/backend.h"
+
+void policy_ask(struct policy *p, const struct boot_info *b, enum policy_kind kind, policy_done *done,
+		void *arg)
+{
+	p->ask(p, b, kind, done, arg);
+}
+
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	bool done;
+	struct policy_answer answer;
+};
+
+static void on_answer(void *arg, const struct policy_answer *a)
+{
+	struct waiter *w = arg;
+
+	pthread_mutex_lock(&w->lock);
+	w->answer = *a;
+	w->done = true;
+	pthread_cond_signal(&w->more);
+	pthread_mutex_unlock(&w->lock);
+}
 
 int policy_allow(struct policy *p, const struct boot_info *b, enum policy_kind kind, struct err *e)
 {
-	return p->allow(p, b, kind, e);
+	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER };
+
+	policy_ask(p, b, kind, on_answer, &w);
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.more, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	pthread_cond_destroy(&w.more);
+	pthread_mutex_destroy(&w.lock);
+	if (w.answer.rc)
+		*e = w.answer.err;
+	return w.answer.rc;
 }
 
-void policy_gateway_app_id(struct policy *p, char out[static POLICY_GATEWAY_MAX])
+void policy_info(struct policy *p, struct policy_info *out)
 {
-	p->gateway_app_id(p, out);
+	memset(out, 0, sizeof *out);
+	p->info(p, out);
+}
+
+void policy_stop(struct policy *p)
+{
+	if (p && p->stop)
+		p->stop(p);
 }
 
 void policy_free(struct policy *p)
 {
-	if (p)
-		p->free(p);
+	if (!p)
+		return;
+	policy_stop(p);
+	p->free(p);
 }

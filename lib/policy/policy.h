@@ -6,20 +6,46 @@
 // policy.advisory_not_allowed, policy.image_not_allowed, policy.app_not_allowed, policy.compose_not_allowed,
 // policy.kms_not_allowed, policy.device_not_allowed, policy.boot_info.
 #pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/err.h"
 
 struct boot_info; // core/verify/bootinfo.h
 struct policy;
 
 enum policy_kind { POLICY_APP, POLICY_KMS };
-enum { POLICY_GATEWAY_MAX = 64 };
+enum { POLICY_GATEWAY_MAX = 64, POLICY_SOURCE_MAX = 96 };
 
-// Safe to call from several threads.
+struct policy_answer {
+	int rc;                           // 0: allowed; -1: `err` says why not
+	struct err err;                   // always with a code when denied
+	char gateway[POLICY_GATEWAY_MAX]; // app id (hex) guests must find in their gateway's certificate, or
+					  // ""
+	char source[POLICY_SOURCE_MAX];   // who decided, for logs: "file /etc/kms/policy.toml"
+};
+
+typedef void policy_done(void *arg, const struct policy_answer *a);
+
+// `done` is called once, by any thread, perhaps before this returns; `b` is not kept. Never blocks; safe to
+// call from several threads. The answer comes within the back end's time (10 s unless configured).
+void policy_ask(struct policy *p, const struct boot_info *b, enum policy_kind kind, policy_done *done,
+		void *arg);
+// The same for who can wait.
 int policy_allow(struct policy *p, const struct boot_info *b, enum policy_kind kind, struct err *e)
 	__attribute__((warn_unused_result));
-// The app id (hex) guests must find in their gateway's certificate; "" when none is set.
-void policy_gateway_app_id(struct policy *p, char out[static POLICY_GATEWAY_MAX]);
-void policy_free(struct policy *p);
+
+// What the back end says of itself, for GetMeta; "" and 0 where nothing is known (yet). Never blocks.
+struct policy_info {
+	char gateway[POLICY_GATEWAY_MAX], contract[48], app_implementation[48], rpc_url[256];
+	uint64_t chain_id;
+	bool has_chain; // contract, app_implementation and chain_id are known
+};
+void policy_info(struct policy *p, struct policy_info *out);
+
+// What waits is answered now, and all that comes later: policy.stopping.
+void policy_stop(struct policy *p);
+void policy_free(struct policy *p); // nobody may be asking any more, but for what policy_stop has answered
 
 // Back end `file`: TOML, read again when it has changed; a change that does not parse denies all until it
 // does. A missing file denies all, a malformed one fails here.

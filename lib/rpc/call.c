@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,17 @@ struct rpc_call {
 	const struct rpc_mount *mount;
 	const struct rpc_method *method;
 	struct arena *arena;
-	void *in, *out;
+	void *in, *out, *state;
 	struct http_peer peer;
 	X509 *cert;
 	char id[20];
 	uint64_t began;
 	bool json, in_fn, done_early;
-	int rc; // of a worker, or of rpc_finish inside the method
+	int rc;       // of a worker, or of rpc_finish inside the method
+	rpc_fn *next; // the stage of a worker method that runs next, or now
+	// Of a stage that gave RPC_LATER: it has returned, and rpc_continue was called. Who comes second goes
+	// on.
+	atomic_uint halves;
 	struct err err;
 };
 
@@ -242,13 +247,35 @@ static void on_worker(void *arg)
 	struct rpc_call *c = arg;
 
 	log_request(c->id);
-	c->rc = c->method->fn(c, c->in, c->out, &c->err);
+	c->rc = c->next(c, c->in, c->out, &c->err);
 	log_request(NULL);
+}
+
+static void on_worker_done(void *arg);
+
+static void one_half(struct rpc_call *c)
+{
+	if (atomic_fetch_add(&c->halves, 1) == 0)
+		return;
+	atomic_store(&c->halves, 0);
+	c->rc = err_set(&c->err, ERR_AGAIN, "the service is stopping"); // stands if the pool ends first
+	pool_again(c->s->pool, on_worker, on_worker_done, c);
 }
 
 static void on_worker_done(void *arg)
 {
-	complete(arg);
+	struct rpc_call *c = arg;
+
+	if (c->rc == RPC_LATER)
+		one_half(c);
+	else
+		complete(c);
+}
+
+void rpc_continue(struct rpc_call *c, rpc_fn *next)
+{
+	c->next = next;
+	one_half(c);
 }
 
 static int to_worker(struct rpc_call *c)
@@ -257,10 +284,21 @@ static int to_worker(struct rpc_call *c)
 
 	if (!s->pool)
 		s->pool = pool_new(s->http.base, RPC_THREADS);
+	c->next = c->method->fn;
 	c->rc = err_set(&c->err, ERR_AGAIN, "too many calls are waiting"); // stands if the pool ends first
 	if (!s->pool || pool_add(s->pool, on_worker, on_worker_done, c))
 		return -1;
 	return RPC_LATER;
+}
+
+void rpc_set_state(struct rpc_call *c, void *state)
+{
+	c->state = state;
+}
+
+void *rpc_state(const struct rpc_call *c)
+{
+	return c->state;
 }
 
 static int decode(struct rpc_call *c, const struct http_head *h, bool get)

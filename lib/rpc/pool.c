@@ -158,22 +158,42 @@ void pool_free(struct pool *p)
 	free(p);
 }
 
-int pool_add(struct pool *p, void (*work)(void *), void (*done)(void *), void *arg)
+static bool add(struct pool *p, struct job *j, size_t most)
 {
-	struct job *j = calloc(1, sizeof *j);
-	bool full;
-
-	if (!j)
-		return -1;
-	*j = (struct job){ .work = work, .done = done, .arg = arg };
 	pthread_mutex_lock(&p->lock);
-	full = p->todo.n >= WAITING_MAX;
+	bool full = p->todo.n >= most;
 	if (!full) {
 		push(&p->todo, j);
 		pthread_cond_signal(&p->more);
 	}
 	pthread_mutex_unlock(&p->lock);
-	if (full)
-		free(j);
-	return full ? -1 : 0;
+	return !full;
+}
+
+static struct job *job_new(void (*work)(void *), void (*done)(void *), void *arg)
+{
+	struct job *j = calloc(1, sizeof *j);
+
+	if (j)
+		*j = (struct job){ .work = work, .done = done, .arg = arg };
+	return j;
+}
+
+int pool_add(struct pool *p, void (*work)(void *), void (*done)(void *), void *arg)
+{
+	struct job *j = job_new(work, done, arg);
+
+	if (j && add(p, j, WAITING_MAX))
+		return 0;
+	free(j);
+	return -1;
+}
+
+void pool_again(struct pool *p, void (*work)(void *), void (*done)(void *), void *arg)
+{
+	struct job *j = job_new(work, done, arg);
+
+	if (!j)
+		abort();
+	add(p, j, SIZE_MAX);
 }

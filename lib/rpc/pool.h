@@ -12,3 +12,5 @@ void pool_free(struct pool *p); // waits for what runs; `done` of the rest is ca
 // -1: the queue is full.
 int pool_add(struct pool *p, void (*work)(void *), void (*done)(void *), void *arg)
 	__attribute__((warn_unused_result));
+// For work that was let in before: no limit, from any thread. Ends the process when out of memory.
+void pool_again(struct pool *p, void (*work)(void *), void (*done)(void *), void *arg);

@@ -2,8 +2,9 @@
 //
 // One event loop. A method is called when its request is decoded; it fills `out` and returns 0, sets the
 // error and returns -1, or returns RPC_LATER and calls rpc_finish on the loop's thread. Methods marked
-// `worker` run on the pool instead and must not return RPC_LATER. The wire rules are upstream's (spec: prpc):
-// POST or GET <mount>/<Method>; JSON by GET, ?json or content type, else protobuf; errors are 400
+// `worker` run on the pool instead; one that waits for something gives its thread back: it returns RPC_LATER
+// and rpc_continue, from any thread, has the next stage run on the pool. The wire rules are upstream's (spec:
+// prpc): POST or GET <mount>/<Method>; JSON by GET, ?json or content type, else protobuf; errors are 400
 // {"error","code"}.
 //
 //     static const struct rpc_method kms_methods[] = {
@@ -84,8 +85,14 @@ const char *rpc_header(struct rpc_call *c, const char *name); // in the arena, N
 const char *rpc_method_name(const struct rpc_call *c);
 struct http_conn *rpc_conn(struct rpc_call *c); // for http_data; not on workers; NULL when gone
 
-// Completes a call that returned RPC_LATER: rc 0 sends `out`, -1 the error. On the loop's thread only. `out`
-// is what the method was given (rpc_out).
+// For a worker method that returns RPC_LATER, once for each time, before or after it has returned: `next`
+// runs on the pool with the same in and out, and may again return RPC_LATER.
+void rpc_continue(struct rpc_call *c, rpc_fn *next);
+void rpc_set_state(struct rpc_call *c, void *state); // of the method, for its next stage
+void *rpc_state(const struct rpc_call *c);
+
+// Completes a call on the loop that returned RPC_LATER: rc 0 sends `out`, -1 the error. On the loop's thread
+// only. `out` is what the method was given (rpc_out).
 void rpc_finish(struct rpc_call *c, int rc, const struct err *e);
 void *rpc_out(struct rpc_call *c);
 

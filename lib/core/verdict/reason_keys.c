@@ -59,6 +59,106 @@ static const struct reason_text table[] = {
 		"See the KMS's log; restore the allow-list or its service.",
 	},
 	{
+		"policy.app_suspended", "The app is suspended",
+		"Its owner or the policy stopped it for now; nothing else is affected.",
+		"Resume it where it was suspended (dstack app resume), after finding out why.",
+	},
+	{
+		"policy.denied", "The policy service said no",
+		"It was asked and answered; its reason is in the message.",
+		"Allow the app, image or device at that service, if you meant to.",
+	},
+	{
+		"policy.timeout", "The policy service did not answer in time",
+		"Without an answer nothing is allowed.",
+		"Look at the service's log and load; the times are connect_timeout and timeout of its source.",
+	},
+	{
+		"policy.connect", "The policy service cannot be reached",
+		"Without an answer nothing is allowed.",
+		"Start it, or correct the url of its source.",
+	},
+	{
+		"policy.tls", "The policy service's certificate does not hold",
+		"Somebody else may have answered in its place.",
+		"Renew its certificate, or correct ca_file, client_cert and client_key of its source.",
+	},
+	{
+		"policy.status", "The policy service answered with another HTTP status than 200",
+		"Errors and redirects are not an answer to the question.",
+		"Look at the service's log for the request.",
+	},
+	{
+		"policy.reply", "The policy service's answer is malformed",
+		"Only a whole, well-formed answer can allow something.",
+		"Update the service, or see docs/policy.md for what it must answer.",
+	},
+	{
+		"policy.reply_too_large", "The policy service's answer is too long",
+		"Answers are bounded, whoever sends them.",
+		"Find out what answers at this address.",
+	},
+	{
+		"policy.busy", "Too many questions to the policy service are waiting",
+		"The service is slower than the guests that ask.",
+		"Try again; make the service faster.",
+	},
+	{
+		"policy.stopping", "The service is being stopped",
+		"The question was not answered before.",
+		"Try again.",
+	},
+	{
+		"policy.quorum", "Too few policy sources allow it",
+		"Each source's reason is in the message.",
+		"Allow it at the sources that said no, or repair those that did not answer.",
+	},
+	{
+		"policy.quorum_gateway", "The policy sources name different gateways",
+		"No gateway has enough sources behind it.",
+		"Set the same gateway app id at every source.",
+	},
+	{
+		"policy.chain_id", "The node is on another chain",
+		"What it says about the contract is about another contract.",
+		"Connect to a node of the chain, or correct chain_id.",
+	},
+	{
+		"policy.chain_code", "There is no contract at the address",
+		"An address without code allows nothing.",
+		"Correct the contract's address.",
+	},
+	{
+		"policy.chain_stale", "The chain's head is too old",
+		"The node is not synchronised, or somebody keeps newer blocks from it: a revocation may be missing.",
+		"Repair the node; the bound is head_max_age.",
+	},
+	{
+		"policy.chain_reorg", "The chain was reorganised deeper than its confirmations",
+		"What was taken as final is not part of the chain any more.",
+		"Find out why; it heals itself when the new branch is confirmed. Consider more confirmations.",
+	},
+	{
+		"policy.chain_revert", "The contract's answer is an error",
+		"The app's contract reverted, or has no such method.",
+		"Repair or upgrade the app's contract.",
+	},
+	{
+		"policy.chain_reply", "The node's answer is malformed",
+		"Only a whole, well-formed answer can allow something.",
+		"Find out what answers at this address.",
+	},
+	{
+		"config.policy", "The policy sources are not configured right",
+		"Nothing is served without a policy.",
+		"Correct the entry that the message names; see docs/policy.md.",
+	},
+	{
+		"config.policy_channel", "The way to the policy service is open to others",
+		"Whoever sits in between could allow anything.",
+		"Use a unix socket, loopback, or https with a client certificate; see docs/policy.md.",
+	},
+	{
 		"policy.syntax", "The allow-list is malformed",
 		"It cannot be used as it is.",
 		"Correct the line that the message names.",

@@ -93,7 +93,7 @@ static void decisions(void **state)
 {
 	struct err e = { 0 };
 	struct boot_info b = guest();
-	char gateway[POLICY_GATEWAY_MAX];
+	struct policy_info info;
 
 	(void)state;
 	put(good);
@@ -101,8 +101,8 @@ static void decisions(void **state)
 	assert_non_null(p);
 	expect(p, &b, POLICY_APP, NULL);
 	expect(p, &b, POLICY_KMS, NULL);
-	policy_gateway_app_id(p, gateway);
-	assert_string_equal(gateway, ID2);
+	policy_info(p, &info);
+	assert_string_equal(info.gateway, ID2);
 	strcpy(b.anchor, "development"), expect(p, &b, POLICY_APP, "policy.development"), b = guest();
 	b.anchor[0] = 0, expect(p, &b, POLICY_APP, "policy.development"), b = guest();
 	strcpy(b.tcb_status, "OutOfDate"), expect(p, &b, POLICY_APP, "policy.tcb_not_allowed"), b = guest();
