@@ -189,15 +189,30 @@ static bool varint(struct rd *r, uint64_t *v)
 	return false;
 }
 
+enum { FIELDS_MAX = 128 }; // of one message, see sound()
+
 // What protobuf-c does not check: strings are UTF-8 and hold no NUL (they become C strings), messages do not
-// nest without end.
-static bool sound(const ProtobufCMessageDescriptor *d, struct rd r, int depth)
+// nest without end, and a field that is not repeated stands there once. The standard would have the last one
+// count; no encoder writes two, JSON refuses them, and a request means the same in both.
+static bool sound(const ProtobufCMessageDescriptor *d, struct rd r, int depth, const char **why)
 {
+	uint64_t seen[FIELDS_MAX / 64] = { 0 };
+
 	while (rd_left(&r)) {
 		uint64_t tag, n = 0;
 		if (!varint(&r, &tag) || tag >> 3 > UINT32_MAX)
 			return false;
 		unsigned wire = tag & 7;
+		const ProtobufCFieldDescriptor *f =
+			protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
+		size_t at = f ? (size_t)(f - d->fields) : 0;
+		if (f && f->label != PROTOBUF_C_LABEL_REPEATED && at < FIELDS_MAX) {
+			if (seen[at / 64] >> at % 64 & 1) {
+				*why = f->name;
+				return false;
+			}
+			seen[at / 64] |= 1ull << at % 64;
+		}
 		if (wire == 0) {
 			if (!varint(&r, &n))
 				return false;
@@ -210,13 +225,11 @@ static bool sound(const ProtobufCMessageDescriptor *d, struct rd r, int depth)
 		if (wire != 2 || !varint(&r, &n) || n > rd_left(&r))
 			return false;
 		struct span s = rd_bytes(&r, (size_t)n);
-		const ProtobufCFieldDescriptor *f =
-			protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
 		if (f && f->type == PROTOBUF_C_TYPE_STRING &&
 		    (!str_is_utf8(s.p, s.n) || (s.n && memchr(s.p, 0, s.n))))
 			return false;
 		if (f && f->type == PROTOBUF_C_TYPE_MESSAGE &&
-		    (depth == PB_DEPTH_MAX || !sound(f->descriptor, rd_span(s), depth + 1)))
+		    (depth == PB_DEPTH_MAX || !sound(f->descriptor, rd_span(s), depth + 1, why)))
 			return false;
 	}
 	return !r.bad;
@@ -236,11 +249,14 @@ static void keep_memory(void *arena, void *p)
 void *pb_read(const ProtobufCMessageDescriptor *d, struct span bytes, struct arena *a, struct err *e)
 {
 	ProtobufCAllocator alloc = { take_memory, keep_memory, a };
+	const char *twice = NULL;
 
 	if (!bytes.n)
 		return pb_new(d, a);
-	void *m = sound(d, rd_span(bytes), 0) ? protobuf_c_message_unpack(d, &alloc, bytes.n, bytes.p) : NULL;
+	void *m = sound(d, rd_span(bytes), 0, &twice) ? protobuf_c_message_unpack(d, &alloc, bytes.n, bytes.p)
+						      : NULL;
 	if (!m)
-		err_code(e, ERR_INPUT, "rpc.protobuf", "request is not a valid %s message", d->short_name);
+		err_code(e, ERR_INPUT, "rpc.protobuf", "request is not a valid %s message%s%s", d->short_name,
+			 twice ? ": more than one " : "", twice ? twice : "");
 	return m;
 }

@@ -4,6 +4,32 @@
 
 static const char code[] = "rpc.query";
 
+// The values given so far, by where they were put: each counts once, as in the other encodings.
+struct given {
+	const void **slot;
+	size_t n, cap;
+};
+
+static int give(struct given *g, const ProtobufCFieldDescriptor *f, const void *slot, struct arena *a,
+		struct err *e)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->slot[i] == slot)
+			return err_code(e, ERR_INPUT, code, "field %s: given twice", f->name);
+	if (g->n == g->cap) {
+		size_t cap = g->cap ? 2 * g->cap : 16;
+		const void **more = arena_array(a, cap, sizeof *more);
+		if (!more)
+			return err_set(e, ERR_SYSTEM, "out of memory");
+		if (g->n)
+			memcpy(more, g->slot, g->n * sizeof *more);
+		g->slot = more;
+		g->cap = cap;
+	}
+	g->slot[g->n++] = slot;
+	return 0;
+}
+
 // application/x-www-form-urlencoded. NULL: a bad escape, or memory is out.
 static char *decoded(struct span s, size_t *n, struct arena *a)
 {
@@ -54,6 +80,10 @@ static void *entry(const ProtobufCFieldDescriptor *f, void *m, const char **p, s
 			err_code(e, ERR_INPUT, code, "field %s: index out of order", f->name);
 			return NULL;
 		}
+		if (i < n && f->type != PROTOBUF_C_TYPE_MESSAGE) {
+			err_code(e, ERR_INPUT, code, "field %s: given twice", f->name);
+			return NULL;
+		}
 		if (i < n)
 			return *(char **)pb_slot(f, m) + i * pb_size(f->type);
 	}
@@ -63,8 +93,8 @@ static void *entry(const ProtobufCFieldDescriptor *f, void *m, const char **p, s
 	return slot;
 }
 
-static int assign(const ProtobufCMessageDescriptor *d, void *m, const char *key, const char *val, size_t n,
-		  struct arena *a, struct err *e)
+static int assign(const ProtobufCMessageDescriptor *d, void *m, struct given *g, const char *key,
+		  const char *val, size_t n, struct arena *a, struct err *e)
 {
 	const char *p = key;
 	char part[64];
@@ -84,6 +114,8 @@ static int assign(const ProtobufCMessageDescriptor *d, void *m, const char *key,
 		if (f->type != PROTOBUF_C_TYPE_MESSAGE) {
 			if (*p)
 				return err_code(e, ERR_INPUT, code, "field %s: is a plain value", f->name);
+			if (f->label != PROTOBUF_C_LABEL_REPEATED && give(g, f, slot, a, e))
+				return -1;
 			return pb_from_text(f, slot, val, n, code, a, e);
 		}
 		if (!*(void **)slot && !(*(void **)slot = pb_new(f->descriptor, a)))
@@ -101,6 +133,7 @@ static int assign(const ProtobufCMessageDescriptor *d, void *m, const char *key,
 void *pbjson_query(const ProtobufCMessageDescriptor *d, struct span q, struct arena *a, struct err *e)
 {
 	void *m = pb_new(d, a);
+	struct given given = { 0 };
 
 	while (m && q.n) {
 		const uint8_t *amp = memchr(q.p, '&', q.n);
@@ -113,7 +146,7 @@ void *pbjson_query(const ProtobufCMessageDescriptor *d, struct span q, struct ar
 			err_code(e, ERR_INPUT, code, "malformed query");
 			return NULL;
 		}
-		if (key_n && assign(d, m, key, val, val_n, a, e))
+		if (key_n && assign(d, m, &given, key, val, val_n, a, e))
 			return NULL;
 		size_t step = amp ? n + 1 : n;
 		q.p += step;
