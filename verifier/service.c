@@ -68,10 +68,11 @@ static void work(void *arg)
 	log_request(NULL);
 }
 
-static void done(void *arg)
+static void done(void *arg, enum pool_end how)
 {
 	struct job *j = arg;
 
+	(void)how; // the queue holds them all, and the pool ends after the connections
 	j->s->waiting--;
 	if (j->conn) {
 		http_set_request(j->conn, NULL);

@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "core/codec/json.h"
 #include "prpc.pb-c.h"
+#include "rpc/client_key.h"
 #include "rpc/server_impl.h"
 
 struct rpc_call {
@@ -22,8 +23,9 @@ struct rpc_call {
 	char id[20];
 	uint64_t began;
 	bool json, in_fn, done_early;
-	int rc;       // of a worker, or of rpc_finish inside the method
-	rpc_fn *next; // the stage of a worker method that runs next, or now
+	struct pool_job *job; // while it waits for a thread, or runs
+	int rc;               // of a worker, or of rpc_finish inside the method
+	rpc_fn *next;         // the stage of a worker method that runs next, or now
 	// Of a stage that gave RPC_LATER: it has returned, and rpc_continue was called. Who comes second goes
 	// on.
 	atomic_uint halves;
@@ -93,9 +95,15 @@ static struct target find(const struct rpc_server *s, struct span path)
 
 size_t rpc_route(struct http_conn *conn, const struct http_head *h, void *server)
 {
-	struct target t = find(server, h->path);
+	struct rpc_server *s = server;
+	struct target t = find(s, h->path);
+	uint8_t client[CLIENT_KEY];
 
-	(void)conn;
+	if (s->rate) {
+		client_key_address(http_peer(conn), client);
+		if (!rate_allow(s->rate, client, time_mono_ms()))
+			return HTTP_TOO_MANY;
+	}
 	return t.method && t.method->body_max ? t.method->body_max : t.mount ? RPC_BODY_MAX : 65536;
 }
 
@@ -236,10 +244,15 @@ void rpc_finish(struct rpc_call *c, int rc, const struct err *e)
 
 void rpc_gone(struct http_conn *conn, void *call, void *server)
 {
+	struct rpc_call *c = call;
+
 	(void)conn;
 	(void)server;
-	if (call)
-		((struct rpc_call *)call)->conn = NULL;
+	if (!c)
+		return;
+	c->conn = NULL;
+	if (c->job)
+		pool_leave(c->s->pool, c->job); // nobody waits for the answer
 }
 
 static void on_worker(void *arg)
@@ -251,21 +264,31 @@ static void on_worker(void *arg)
 	log_request(NULL);
 }
 
-static void on_worker_done(void *arg);
+static int busy(struct rpc_call *c)
+{
+	return err_code(&c->err, ERR_AGAIN, "rpc.busy", "too many calls are waiting");
+}
+
+static void on_worker_done(void *arg, enum pool_end how);
 
 static void one_half(struct rpc_call *c)
 {
 	if (atomic_fetch_add(&c->halves, 1) == 0)
 		return;
 	atomic_store(&c->halves, 0);
-	c->rc = err_set(&c->err, ERR_AGAIN, "the service is stopping"); // stands if the pool ends first
-	pool_again(c->s->pool, on_worker, on_worker_done, c);
+	pool_again(c->s->pool, c->method->lane, on_worker, on_worker_done, c);
 }
 
-static void on_worker_done(void *arg)
+static void on_worker_done(void *arg, enum pool_end how)
 {
 	struct rpc_call *c = arg;
 
+	c->job = NULL;
+	if (how == POOL_LATE)
+		c->rc = err_code(&c->err, ERR_AGAIN, "rpc.wait_timeout",
+				 "others kept the call waiting too long");
+	else if (how != POOL_DONE)
+		c->rc = busy(c);
 	if (c->rc == RPC_LATER)
 		one_half(c);
 	else
@@ -281,14 +304,16 @@ void rpc_continue(struct rpc_call *c, rpc_fn *next)
 static int to_worker(struct rpc_call *c)
 {
 	struct rpc_server *s = c->s;
+	uint8_t client[CLIENT_KEY];
 
-	if (!s->pool)
+	if (!s->pool) {
 		s->pool = pool_new(s->http.base, RPC_THREADS);
+		s->own_pool = true;
+	}
 	c->next = c->method->fn;
-	c->rc = err_set(&c->err, ERR_AGAIN, "too many calls are waiting"); // stands if the pool ends first
-	if (!s->pool || pool_add(s->pool, on_worker, on_worker_done, c))
-		return -1;
-	return RPC_LATER;
+	client_key(&c->peer, client);
+	c->job = s->pool ? pool_queue(s->pool, c->method->lane, client, on_worker, on_worker_done, c) : NULL;
+	return c->job ? RPC_LATER : busy(c);
 }
 
 void rpc_set_state(struct rpc_call *c, void *state)

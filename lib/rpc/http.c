@@ -198,7 +198,7 @@ void http_refuse(struct http_conn *c, int status)
 	char j[160];
 	bool large = status == 413;
 	const char *text = large ? "payload too large" : phrase(status);
-	const char *code = large ? "rpc.too_large" : "rpc.http";
+	const char *code = large ? "rpc.too_large" : status == 429 ? "rpc.rate_limited" : "rpc.http";
 
 	c->close = true;
 	if (large && c->s->too_large)
@@ -341,6 +341,13 @@ static void find_peer(int fd, struct http_peer *p)
 		inet_ntop(a.any.sa_family, six ? (void *)&a.in6.sin6_addr : (void *)&a.in.sin_addr, ip,
 			  sizeof ip);
 		p->kind = HTTP_PEER_TCP;
+		bool mapped = six && IN6_IS_ADDR_V4MAPPED(&a.in6.sin6_addr);
+		p->six = six && !mapped;
+		memcpy(p->address,
+		       mapped ? (void *)&a.in6.sin6_addr.s6_addr[12]
+		       : six  ? (void *)&a.in6.sin6_addr
+			      : (void *)&a.in.sin_addr,
+		       p->six ? 16 : 4);
 		p->port = ntohs(six ? a.in6.sin6_port : a.in.sin_port);
 		snprintf(p->text, sizeof p->text, six ? "[%s]:%u" : "%s:%u", ip, p->port);
 	} else if (a.any.sa_family == AF_VSOCK) {

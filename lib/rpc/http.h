@@ -12,6 +12,7 @@
 #include "core/codec/buf.h"
 
 enum { HTTP_HEAD_MAX = 16384, HTTP_FIELDS_MAX = 100 };
+#define HTTP_TOO_MANY SIZE_MAX
 
 struct http_field {
 	struct span name, value;
@@ -41,6 +42,8 @@ struct http_peer {
 	char text[64];          // "127.0.0.1:4711", "unix:uid=0,pid=7", "vsock:3:1024", for logs
 	uint32_t pid, uid, gid; // unix
 	uint32_t cid, port;     // vsock (port also tcp)
+	uint8_t address[16];    // tcp: IPv6, or IPv4 in the first four bytes
+	bool six;
 };
 
 struct http_server {
@@ -51,7 +54,8 @@ struct http_server {
 	int too_large;         // status for a body over its cap, 0: 413
 	const char *headers;   // added to every reply: whole lines with CRLF, or NULL
 	void *arg;
-	// Called when the head is here, before the body: the body's cap for this request. NULL: body_max.
+	// Called when the head is here, before the body: the body's cap for this request, or HTTP_TOO_MANY to
+	// refuse it with 429. NULL: body_max.
 	size_t (*route)(struct http_conn *, const struct http_head *, void *arg);
 	// Called when the request is whole. Must lead to one http_reply or http_stream, now or later.
 	void (*handler)(struct http_conn *, void *arg);

@@ -73,6 +73,10 @@ static void on_whole_head(struct http_conn *c, struct evbuffer *in, const uint8_
 		return;
 	}
 	c->body_max = c->s->route ? c->s->route(c, h, c->s->arg) : c->s->body_max;
+	if (c->body_max == HTTP_TOO_MANY) {
+		http_refuse(c, 429);
+		return;
+	}
 	if (c->body_max > c->s->body_max)
 		c->body_max = c->s->body_max;
 	if (!h->chunked && h->length > c->body_max) {

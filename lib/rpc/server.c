@@ -63,7 +63,9 @@ void rpc_server_free(struct rpc_server *s)
 		return;
 	close_listeners(s);
 	http_close_all(&s->http);
-	pool_free(s->pool); // completes the calls it held
+	if (s->own_pool)
+		pool_free(s->pool); // completes the calls it held
+	rate_free(s->rate);
 	if (s->stop_tick)
 		event_free(s->stop_tick);
 	free(s);
@@ -103,6 +105,18 @@ void rpc_server_door(struct rpc_server *s, int (*door)(struct http_conn *, void 
 void rpc_server_show_errors(struct rpc_server *s)
 {
 	s->show_errors = true;
+}
+
+void rpc_server_pool(struct rpc_server *s, struct pool *p)
+{
+	s->pool = p;
+}
+
+int rpc_server_rate(struct rpc_server *s, const struct rate_limits *l)
+{
+	rate_free(s->rate);
+	s->rate = rate_new(l);
+	return s->rate ? 0 : -1;
 }
 
 int rpc_server_header(struct rpc_server *s, const char *text)

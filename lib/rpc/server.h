@@ -25,6 +25,8 @@
 #include "base/err.h"
 #include "rpc/http.h"
 #include "rpc/pbjson.h"
+#include "rpc/pool.h"
+#include "rpc/rate.h"
 
 enum { RPC_LATER = 1, RPC_BODY_MAX = 10 << 20 };
 
@@ -39,6 +41,7 @@ struct rpc_method {
 	rpc_fn *fn;
 	bool worker;     // runs on a thread of the pool
 	size_t body_max; // 0: RPC_BODY_MAX
+	unsigned lane;   // of the pool, see rpc_server_pool
 };
 
 struct rpc_server *rpc_server_new(struct event_base *base); // NULL when out of memory; ignores SIGPIPE
@@ -63,6 +66,12 @@ void rpc_server_door(struct rpc_server *s, int (*door)(struct http_conn *, void 
 void rpc_server_show_errors(struct rpc_server *s);
 // "Name: value" added to every reply.
 int rpc_server_header(struct rpc_server *s, const char *line);
+// The threads of methods marked `worker`, shared with other servers; the caller ends it before them. Without:
+// four of the server's own. Clients (rpc/client_key.h) take turns. Codes: rpc.busy, rpc.wait_timeout.
+void rpc_server_pool(struct rpc_server *s, struct pool *p);
+// Requests of one address, and of all, beyond these are refused with status 429 and rpc.rate_limited as soon
+// as their head is read. -1: out of memory.
+int rpc_server_rate(struct rpc_server *s, const struct rate_limits *l);
 void rpc_server_limits(struct rpc_server *s, size_t conns_max, int idle_s, int request_s, int handler_s);
 
 // address: "unix:/path" (mode, 0 = 0600; a stale socket is replaced), "tcp:127.0.0.1:8080" (port 0: any),

@@ -41,6 +41,8 @@ struct rpc_server {
 	void *door_arg;
 	bool show_errors;
 	struct pool *pool;
+	bool own_pool;
+	struct rate *rate;
 	uint32_t id_seed, id_next;
 	size_t calls; // alive, with or without their connection
 	struct event *stop_tick;

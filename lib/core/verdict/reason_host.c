@@ -259,6 +259,11 @@ static const struct reason_text table[] = {
 		"Check the path.",
 	},
 	{
+		"rpc.busy", "Too many calls are waiting",
+		"The queue is full, and of all who wait this client has most calls in it.",
+		"Wait for answers before asking more; try again.",
+	},
+	{
 		"rpc.connect", "The service cannot be reached",
 		"Nothing listens at the address, or the connection broke.",
 		"Check that it runs: dstack doctor, and its log.",
@@ -294,6 +299,11 @@ static const struct reason_text table[] = {
 		"Correct the URL, or send JSON.",
 	},
 	{
+		"rpc.rate_limited", "Too many requests",
+		"This address, or all together, asked more often than the server allows (status 429).",
+		"Ask less often; the operator may raise the limits.",
+	},
+	{
 		"rpc.reply", "The answer cannot be used",
 		"It is too large, or not of the expected form.",
 		"Check that the address is that of the right service.",
@@ -322,6 +332,11 @@ static const struct reason_text table[] = {
 		"rpc.unknown_method", "No such method",
 		"The service does not have it.",
 		"Check the spelling and the service's version.",
+	},
+	{
+		"rpc.wait_timeout", "The call waited too long for its turn",
+		"Many clients ask for what takes a while, such as quotes.",
+		"Try again; keep evidence instead of asking for it each time.",
 	},
 	{
 		"stack.died", "A service of the stack ended at its start",
