@@ -15,6 +15,7 @@
 #include "collateral.h"
 #include "forge/recipe.h"
 #include "quote.h"
+#include "sealing.h"
 #include "serve.h"
 #include "vm.h"
 
@@ -24,6 +25,9 @@ static const char usage[] =
 	"  pki --dir D                make the development PKI in D, once (root.pem, root.der, keys)\n"
 	"  serve --dir D --listen tcp:127.0.0.1:PORT\n"
 	"                             serve its collateral in the form of a PCCS\n"
+	"  keyprovider --dir D --listen tcp:127.0.0.1:PORT\n"
+	"                             be the local key provider: keys sealed to this machine and a measured "
+	"guest\n"
 	"  vm --dir D --ctrl-listen SOCKET --swtpm-ctrl SOCKET --listen unix:SOCKET --mrtd HEX [--mrconfigid "
 	"HEX]\n"
 	"                             [--mrowner HEX] [--mrownerconfig HEX] [--td-attributes HEX]\n"
@@ -145,6 +149,17 @@ static int run_vm(const struct options *o, const struct pki *p, struct err *e)
 	return vm_run(&c, p, e);
 }
 
+static int run_sealing(const struct options *o, const struct pki *p, struct err *e)
+{
+	static struct sealing s;
+
+	if (!o->listen)
+		return err_set(e, ERR_INPUT, "keyprovider needs --listen");
+	int rc = sealing_init(&s, p, o->dir, e) || sealing_run(&s, o->listen, e) ? -1 : 0;
+	sealing_free(&s);
+	return rc;
+}
+
 static int run_quote(const struct options *o, const struct pki *p, struct err *e)
 {
 	static struct quote_signer signer;
@@ -192,6 +207,8 @@ static int run(const char *verb, const struct options *o, struct err *e)
 		return -1;
 	if (!strcmp(verb, "serve"))
 		rc = o->listen ? serve_run(&p, o->listen, e) : err_set(e, ERR_INPUT, "serve needs --listen");
+	else if (!strcmp(verb, "keyprovider"))
+		rc = run_sealing(o, &p, e);
 	else if (!strcmp(verb, "vm"))
 		rc = run_vm(o, &p, e);
 	else if (!strcmp(verb, "quote"))

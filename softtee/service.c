@@ -2,7 +2,15 @@
 
 #include <string.h>
 
-enum { OP_EXTEND = 1, OP_QUOTE = 2, OP_REGISTERS = 3, STATUS_OK = 0, STATUS_ERROR = 1, RTMR3 = 3 };
+enum {
+	OP_EXTEND = 1,
+	OP_QUOTE = 2,
+	OP_REGISTERS = 3,
+	OP_ROOT = 4,
+	STATUS_OK = 0,
+	STATUS_ERROR = 1,
+	RTMR3 = 3
+};
 
 static void refuse(struct wr *out, const char *why)
 {
@@ -64,6 +72,14 @@ void service_answer(struct registers *r, const struct quote_signer *s, struct sp
 		wr_u8(out, STATUS_OK);
 		wr_put(out, r->body.mr_td, MR);
 		wr_put(out, r->body.rtmr, sizeof r->body.rtmr);
+		break;
+	case OP_ROOT:
+		if (rd_left(&in) || in.bad) {
+			refuse(out, "root takes nothing");
+			break;
+		}
+		wr_u8(out, STATUS_OK);
+		wr_put(out, s->root->der, s->root->n);
 		break;
 	default:
 		refuse(out, "unknown request");

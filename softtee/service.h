@@ -1,4 +1,5 @@
-// service - the guest's requests to the software TEE (vsock port 4050): extend RTMR3, quote, read registers.
+// service - the guest's requests to the software TEE (vsock port 4050): extend RTMR3, quote, read registers,
+// the development root's certificate.
 //
 // A message is its 4-byte big-endian length and content. Request: op byte and arguments of fixed size;
 // answer: 0 and data, or 1 and a text. The guest is not trusted: sizes must be exact, RTMR3 is all it can

@@ -67,6 +67,8 @@ const struct config_key vmm_keys[] = {
 	  .doc = "seconds of running after which the attempts count anew" },
 	{ "cvm.log.max_bytes", CONFIG_STRING, .def = "4M", .doc = "size at which a VM's log is rotated" },
 	{ "cvm.log.max_backups", CONFIG_INT, .def = "3", .max = 100, .doc = "rotated files kept" },
+	{ "key_provider.address", CONFIG_STRING, .def = "",
+	  .doc = "ADDRESS:PORT of the local key provider, for apps with key_provider local; empty: none" },
 	{ "network.forward[].listen", CONFIG_INT, .required = true, .min = 1, .max = 65535,
 	  .doc = "guests reach it as 10.0.2.2:PORT" },
 	{ "network.forward[].to", CONFIG_STRING, .required = true, .doc = "ADDRESS:PORT on the host" },
@@ -179,6 +181,10 @@ int vmm_config_load(struct vmm_config *out, struct config *raw, struct err *e)
 		return bad(e, "cvm.log.max_bytes", "is not a size of at least 4K");
 	if (!str_bytes(config_str(c, "cvm.qemu_pci_hole64_size"), &out->pci_hole64_size))
 		return bad(e, "cvm.qemu_pci_hole64_size", "is not a size");
+	const char *sealing = config_str(c, "key_provider.address");
+	struct address check;
+	if (*sealing && (strlen(sealing) >= ADDRESS_TEXT || address_parse(&check, sealing, e)))
+		return bad(e, "key_provider.address", "is not ADDRESS:PORT with an address in numbers");
 	const char *tcp = config_str(c, "tcp_address");
 	if (*tcp && !str_starts(tcp, "tcp:127.") && !str_starts(tcp, "tcp:[::1]:"))
 		return bad(e, "tcp_address", "is not on the loopback, where alone it may be without login");

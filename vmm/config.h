@@ -11,13 +11,13 @@
 extern const struct config_key vmm_keys[];
 extern const size_t vmm_keys_n;
 
-enum { FORWARDS_MAX = 32, RANGES_MAX = 16 };
+enum { FORWARDS_MAX = 32, RANGES_MAX = 16, ADDRESS_TEXT = 72 };
 
 // A host address the guests may reach, as 10.0.2.2:listen.
 struct forward {
 	bool udp;
 	uint16_t listen;
-	char to[72];
+	char to[ADDRESS_TEXT];
 };
 
 struct port_range {

@@ -46,6 +46,7 @@ static const struct field {
 	F(TEXT, pki, 0),
 	F(TEXT, swtpm, 0),
 	F(TEXT, swtpm_setup, 0),
+	F(TEXT, key_provider, 0),
 	F(NUMBER64, log_max, UINT64_MAX),
 	F(NUMBER32, log_backups, 1000),
 	F(NUMBER32, shutdown_grace, 86400),

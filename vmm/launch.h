@@ -36,6 +36,7 @@ struct launch {
 	uint8_t mrtd[MEASURE_LEN]; // of the firmware, for the software TEE
 	unsigned qgs_port;
 	char softtee[LAUNCH_PATH], pki[LAUNCH_PATH], swtpm[LAUNCH_PATH], swtpm_setup[LAUNCH_PATH];
+	char key_provider[ADDRESS_TEXT]; // ADDRESS:PORT of the local key provider, "" for none
 	uint64_t log_max;
 	unsigned log_backups, shutdown_grace, events_max;
 	char previous_error[512]; // why an earlier start failed, shown until this one succeeds

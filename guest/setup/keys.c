@@ -19,6 +19,7 @@
 #include "ratls/issue.h"
 #include "ratls/tls.h"
 #include "rpc/client.h"
+#include "localkey.h"
 #include "setup.h"
 
 enum { CALL_SECONDS = 60, CA_DAYS = 3650, DAY = 86400 };
@@ -182,24 +183,42 @@ static int own_ca(struct setup *s, const uint8_t scalar[static P256_SCALAR], str
 	return 0;
 }
 
-static int from_nothing(struct setup *s, struct err *e)
+// The app's keys out of a 32-byte seed, which is wiped (spec 20 section 2.4).
+static int from_seed(struct setup *s, uint8_t seed[static 32], struct err *e)
 {
-	uint8_t seed[32], ca[P256_SCALAR];
 	struct app_keys made;
-
-	if (RAND_bytes(seed, sizeof seed) != 1)
-		return err_set(e, ERR_SYSTEM, "no random numbers");
+	uint8_t ca[P256_SCALAR];
 	int rc = appkeys_from_seed(seed, &made, ca, e);
+
 	if (!rc) {
 		memcpy(s->keys.disk, made.disk, sizeof made.disk);
 		memcpy(s->keys.k256, made.k256, sizeof made.k256);
 		s->keys.gateway_app_id = "";
 		rc = own_ca(s, ca, e);
 	}
-	OPENSSL_cleanse(seed, sizeof seed);
+	OPENSSL_cleanse(seed, 32);
 	OPENSSL_cleanse(ca, sizeof ca);
 	appkeys_wipe(&made);
 	return rc;
+}
+
+static int from_nothing(struct setup *s, struct err *e)
+{
+	uint8_t seed[32];
+
+	if (RAND_bytes(seed, sizeof seed) != 1)
+		return err_set(e, ERR_SYSTEM, "no random numbers");
+	return from_seed(s, seed, e);
+}
+
+static int from_local(struct setup *s, struct err *e)
+{
+	uint8_t seed[LOCALKEY_SEED];
+
+	if (localkey_seed(s, seed, s->keys.provider_id, e))
+		return -1;
+	s->keys.provider_id_n = LOCALKEY_MR;
+	return from_seed(s, seed, e);
 }
 
 int keys_obtain(struct setup *s, struct err *e)
@@ -207,11 +226,13 @@ int keys_obtain(struct setup *s, struct err *e)
 	switch (s->compose.provider) {
 	case PROVIDER_KMS:
 		return from_kms(s, e);
+	case PROVIDER_LOCAL:
+		return from_local(s, e);
 	case PROVIDER_NONE:
 		return from_nothing(s, e);
 	default:
 		return err_code(e, ERR_DENIED, "keys.provider",
-				"key provider %s is not built into this guest: use kms or none",
+				"key provider %s is not built into this guest: use kms, local or none",
 				provider_name(s->compose.provider));
 	}
 }
@@ -250,8 +271,10 @@ int keys_json(const struct guest_keys *k, struct arena *a, struct span *out, str
 		put_text(&b, "tmp_ca_key", k->temp_ca_key);
 		put_text(&b, "tmp_ca_cert", k->temp_ca_cert);
 	} else {
-		sb_str(&b, "{\"None\":{");
+		sb_str(&b, k->provider_id_n ? "{\"Local\":{" : "{\"None\":{");
 		put_text(&b, "key", k->own_ca_key);
+		if (k->provider_id_n)
+			put_hex(&b, "mr", k->provider_id, k->provider_id_n);
 	}
 	sb_str(&b, "}}}");
 	const void *kept = b.bad ? NULL : arena_dup(a, b.p, b.n);

@@ -1,4 +1,5 @@
-// keys - the app's keys: asked from a KMS with evidence, or made for this boot alone (provider none).
+// keys - the app's keys: asked from a KMS with evidence, from this machine's local key provider (localkey.h),
+// or made for this boot alone (provider none).
 //
 // Who gives them is measured afterwards (event key-provider) and pinned by the compose file's
 // key_provider_id. They go to .appkeys.json (0600) for the agent, in upstream's form (spec 20 section 2.9).
@@ -13,9 +14,9 @@ struct guest_keys {
 	uint8_t disk[32], env[32], k256[32], k256_sig[65];
 	bool has_env;
 	const char *gateway_app_id, *ca_cert;         // PEM
-	const char *url, *temp_ca_cert, *temp_ca_key; // of the KMS; NULL with provider none
-	const char *own_ca_key;                       // PEM, provider none
-	uint8_t provider_id[PROVIDER_ID_MAX];         // KMS: SPKI of its root CA
+	const char *url, *temp_ca_cert, *temp_ca_key; // of the KMS; else NULL
+	const char *own_ca_key;                       // PEM, providers none and local
+	uint8_t provider_id[PROVIDER_ID_MAX]; // KMS: SPKI of its root CA; local: MRENCLAVE; none: empty
 	size_t provider_id_n;
 	uint8_t os_image_hash[32];
 	bool has_os_image_hash;

@@ -3,6 +3,8 @@
 // Steps are in main.c in the order of spec 60 section 6; each is a file of its own. Everything allocated lies
 // in `arena`, which is wiped when the process ends.
 #pragma once
+#include <sys/types.h>
+
 #include "compose.h"
 #include "core/measure/mrconfig.h"
 #include "keys.h"

@@ -29,19 +29,37 @@ static struct texts urls(struct fields *f, const char *name, const char *older)
 	return list;
 }
 
+// Two spellings (spec 10 section 9.3): collateral_urls.pccs, and the older pccs_url.
+static const char *pccs(struct fields *f)
+{
+	const char *old = field_text(f, "pccs_url", "");
+	struct json group;
+
+	if (f->bad || !field_has(f, "collateral_urls", &group))
+		return old;
+	struct fields g = fields_of(group, f);
+	const char *url = field_text(&g, "pccs", old);
+
+	f->bad |= g.bad;
+	return url;
+}
+
 int sysconf_parse(struct span text, struct arena *a, struct sysconf *out, struct err *e)
 {
 	struct fields f = fields_begin(text, ".sys-config.json", "share.sys_config", a, e);
 
-	*out = (struct sysconf){
-		.host_api_url = HOST_API_DEFAULT, .docker_registry = "", .vm_config = "{}", .mr_config = ""
-	};
+	*out = (struct sysconf){ .host_api_url = HOST_API_DEFAULT,
+				 .docker_registry = "",
+				 .pccs_url = "",
+				 .vm_config = "{}",
+				 .mr_config = "" };
 	if (f.bad)
 		return -1;
 	out->kms_urls = urls(&f, "kms_urls", NULL);
 	out->gateway_urls = urls(&f, "gateway_urls", "tproxy_urls");
 	out->host_api_url = field_text(&f, "host_api_url", HOST_API_DEFAULT);
 	out->docker_registry = field_text(&f, "docker_registry", "");
+	out->pccs_url = pccs(&f);
 	out->vm_config = field_text(&f, "vm_config", "{}");
 	out->mr_config = field_text(&f, "mr_config", "");
 	if (!f.bad && !url_is_fine(out->host_api_url))

@@ -9,7 +9,7 @@ enum { ID_SIZE = 20, URLS_MAX = 16, URL_MAX = 512 };
 
 struct sysconf {
 	struct texts kms_urls, gateway_urls;
-	const char *host_api_url, *docker_registry, *vm_config, *mr_config; // "" when absent
+	const char *host_api_url, *docker_registry, *pccs_url, *vm_config, *mr_config; // "" when absent
 };
 
 struct instance {

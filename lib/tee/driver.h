@@ -13,6 +13,8 @@ struct tee_driver {
 	int (*extend)(void *state, const uint8_t digest[static TEE_DIGEST], struct err *e);
 	int (*rtmr3)(void *state, uint8_t out[static TEE_DIGEST], struct err *e);
 	int (*boot_log)(void *state, struct tee_log *out, struct err *e);
+	// NULL: none but Intel's
+	int (*root)(void *state, uint8_t out[static TEE_ROOT_MAX], size_t *n, struct err *e);
 	void (*close)(void *state);
 };
 

@@ -11,7 +11,7 @@
 #define SOFT_ADDRESS "vsock:2:4050"
 #define TPM_LOG      "/sys/kernel/security/tpm0/binary_bios_measurements"
 
-enum { OP_EXTEND = 1, OP_QUOTE = 2, OP_REGISTERS = 3, RTMR3 = 3, TIMEOUT_SECONDS = 10 };
+enum { OP_EXTEND = 1, OP_QUOTE = 2, OP_REGISTERS = 3, OP_ROOT = 4, RTMR3 = 3, TIMEOUT_SECONDS = 10 };
 
 struct soft {
 	const char *address, *log;
@@ -88,6 +88,13 @@ static int soft_boot_log(void *state, struct tee_log *out, struct err *e)
 	return bootlog_load(true, s->log, out, e);
 }
 
+static int soft_root(void *state, uint8_t out[static TEE_ROOT_MAX], size_t *n, struct err *e)
+{
+	uint8_t req[1] = { OP_ROOT };
+
+	return call(state, req, sizeof req, out, TEE_ROOT_MAX, n, e);
+}
+
 void *soft_open(struct err *e)
 {
 	struct soft *s = calloc(1, sizeof *s);
@@ -114,5 +121,6 @@ const struct tee_driver soft_driver = {
 	.extend = soft_extend,
 	.rtmr3 = soft_rtmr3,
 	.boot_log = soft_boot_log,
+	.root = soft_root,
 	.close = free,
 };

@@ -88,3 +88,9 @@ int tee_boot_log(struct tee *t, struct tee_log *out, struct err *e)
 {
 	return t->driver->boot_log(t->state, out, e);
 }
+
+int tee_root(struct tee *t, uint8_t out[static TEE_ROOT_MAX], size_t *n, struct err *e)
+{
+	*n = 0;
+	return t->driver->root ? t->driver->root(t->state, out, n, e) : 0;
+}

@@ -16,6 +16,7 @@ enum {
 	TEE_REPORT_DATA = 64,           // a quote's report_data
 	TEE_QUOTE_MAX = 16384,          // larger answers are refused
 	TEE_BOOT_LOG_MAX = 1024 * 1024, // the same for the firmware's log
+	TEE_ROOT_MAX = 4096,
 };
 
 struct tee_quote {
@@ -50,3 +51,7 @@ int tee_rtmr3(struct tee *t, uint8_t out[static TEE_DIGEST], struct err *e); // 
 // The firmware's events, RTMR0-2, in the order of the log. `out` is freed by tee_log_free.
 int tee_boot_log(struct tee *t, struct tee_log *out, struct err *e);
 void tee_log_free(struct tee_log *log);
+
+// The root (DER) under which this TEE and its neighbours quote when it is not Intel's: a development root on
+// `soft`, 0 and *n = 0 on `tdx`.
+int tee_root(struct tee *t, uint8_t out[static TEE_ROOT_MAX], size_t *n, struct err *e);

@@ -81,6 +81,7 @@ static int fill(struct launch *l, struct vm *v, const struct image *im, struct e
 	l->qgs_port = (unsigned)config_int(c, "cvm.qgs_port");
 	put_own(l->softtee, sizeof l->softtee, config_str(c, "softtee.command"), d->program);
 	PUT_PATH(l->pki, config_str(c, "softtee.pki"));
+	PUT(l->key_provider, config_str(c, "key_provider.address"));
 	PUT_PATH(l->swtpm, config_str(c, "softtee.swtpm"));
 	PUT_PATH(l->swtpm_setup, config_str(c, "softtee.swtpm_setup"));
 	l->log_max = d->config.log_max;

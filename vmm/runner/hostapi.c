@@ -7,6 +7,7 @@
 #include "host.pb-c.h"
 #include "private.h"
 #include "prpc.pb-c.h"
+#include "keyprovider.h"
 #include "../share.h"
 
 enum { NOTES_MAX = 200 };
@@ -56,17 +57,34 @@ static int notify(struct rpc_call *call, const void *in, void *out, struct err *
 	return 0;
 }
 
-static int no_sealing_key(struct rpc_call *call, const void *in, void *out, struct err *e)
+// On a worker: reads of the runner only what never changes.
+static int get_sealing_key(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
-	(void)call, (void)in, (void)out;
-	return err_code(e, ERR_INPUT, "host.no_key_provider", "Key provider is not enabled");
+	const struct runner *r = rpc_arg(call);
+	const Host__GetSealingKeyRequest *q = in;
+	Host__GetSealingKeyResponse *reply = out;
+	struct span box, provider;
+
+	if (!*r->launch.key_provider)
+		return err_code(e, ERR_INPUT, "host.no_key_provider", "Key provider is not enabled");
+	if (!q->quote.len || q->quote.len > KEYPROVIDER_QUOTE_MAX)
+		return err_code(e, ERR_INPUT, "host.quote", "a quote has 1 to %d bytes, not %zu",
+				KEYPROVIDER_QUOTE_MAX, q->quote.len);
+	if (keyprovider_ask(r->launch.key_provider, span_of(q->quote.data, q->quote.len), rpc_arena(call),
+			    &box, &provider, e)) {
+		log_warn("vmm", "sealing key id=%s: %s code=%s", r->launch.id, e->text, e->code);
+		return -1;
+	}
+	reply->encrypted_key = (ProtobufCBinaryData){ box.n, (uint8_t *)(uintptr_t)box.p };
+	reply->provider_quote = (ProtobufCBinaryData){ provider.n, (uint8_t *)(uintptr_t)provider.p };
+	return 0;
 }
 
 static const struct rpc_method methods[] = {
 	{ "Info", &prpc__empty__descriptor, &host__host_info__descriptor, get_info, false, 4096 },
 	{ "Notify", &host__notification__descriptor, &prpc__empty__descriptor, notify, false, 64 * 1024 },
 	{ "GetSealingKey", &host__get_sealing_key_request__descriptor,
-	  &host__get_sealing_key_response__descriptor, no_sealing_key, false, 4 << 20 },
+	  &host__get_sealing_key_response__descriptor, get_sealing_key, true, 4 << 20 },
 };
 
 int hostapi_start(struct runner *r, struct err *e)

@@ -9,6 +9,26 @@ static const struct reason_text table[] = {
 		"Use one that Attest gave, or upstream's attestation.bin.",
 	},
 	{
+		"localkey.host", "The local key provider's answer is empty",
+		"The host answered without a sealed key or without the enclave's quote.",
+		"See the log of the host's key provider.",
+	},
+	{
+		"localkey.quote", "The local key provider's quote is no enclave's",
+		"Its answer must come with a quote of an SGX enclave.",
+		"Check what answers at the VMM's key_provider.address.",
+	},
+	{
+		"localkey.binding", "The enclave's quote is not over this sealed key",
+		"The host put together parts of two answers.",
+		"Start the VM again. If it stays, the host is not to be trusted.",
+	},
+	{
+		"localkey.box", "The sealed key does not open",
+		"It was sealed to another guest's key.",
+		"Start the VM again. If it stays, the host is not to be trusted.",
+	},
+	{
 		"tee.absent", "No TEE is reachable",
 		"The machine has no device to get a quote from.",
 		"Run it as a confidential VM, or with the software TEE.",

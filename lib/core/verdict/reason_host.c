@@ -4,6 +4,36 @@
 // clang-format off
 static const struct reason_text table[] = {
 	{
+		"host.key_provider", "The local key provider gives no key",
+		"It cannot be reached, or it refused the guest.",
+		"Check key_provider.address of the VMM and the provider's log, which has the reason.",
+	},
+	{
+		"host.quote", "The guest sent no quote",
+		"GetSealingKey takes the guest's own quote.",
+		"Use a current guest image.",
+	},
+	{
+		"sealing.request", "The local key provider takes {\"quote\":[bytes]}",
+		"What came is something else, or longer than any quote.",
+		"Let the VMM speak to it: its key_provider.address.",
+	},
+	{
+		"sealing.machine", "The guest runs on another machine",
+		"Guest and key provider must be quoted by the same quoting enclave.",
+		"Use the key provider of the guest's own machine.",
+	},
+	{
+		"sealing.guest_key", "The guest's key is one that hides nothing",
+		"Its X25519 key has small order, so anybody could open the box.",
+		"Use a current guest image.",
+	},
+	{
+		"sealing.key", "The key provider's secret is damaged",
+		"sealing.key does not hold 16 bytes.",
+		"Restore it from a backup. With another one, disks sealed before do not open.",
+	},
+	{
 		"config.development_root", "A development root is configured without insecure_development",
 		"Whoever holds its key could forge any evidence, so it is never used by accident.",
 		"Set insecure_development = true for tests; in production remove attestation.development_root.",
