@@ -220,6 +220,7 @@ static int issue_chain(struct service *s, struct arena *a, struct request *r, EV
 		return -1;
 	r->spec.app_id = span_of(b->app_id, sizeof b->app_id);
 	r->spec.usage = span_str("app:custom");
+	r->spec.encode_only = true;
 	auto_x509 X509 *leaf = cert_issue(&r->spec, key, &by, e);
 	out->certificate_chain = arena_array(a, 3, sizeof *out->certificate_chain);
 	if (!leaf || !out->certificate_chain)

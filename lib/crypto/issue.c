@@ -190,6 +190,20 @@ static int set_serial(X509 *c, const uint8_t spki[static P256_SPKI], struct err 
 	return ok ? 0 : err_ssl(e, ERR_SYSTEM, "set certificate serial");
 }
 
+// X509_set_pubkey encodes and decodes the key, which is most of the cost of a certificate.
+static int set_key(X509 *c, const struct cert_spec *s, EVP_PKEY *key, const uint8_t *spki)
+{
+	if (!s->encode_only)
+		return X509_set_pubkey(c, key);
+	uint8_t *point = OPENSSL_memdup(spki + (P256_SPKI - P256_POINT), P256_POINT);
+	if (point &&
+	    X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(c), OBJ_nid2obj(NID_X9_62_id_ecPublicKey),
+				   V_ASN1_OBJECT, OBJ_nid2obj(NID_X9_62_prime256v1), point, P256_POINT))
+		return 1;
+	OPENSSL_free(point);
+	return 0;
+}
+
 static int set_head(X509 *c, const struct cert_spec *s, EVP_PKEY *key, const uint8_t *spki,
 		    const struct cert_issuer *by, struct err *e)
 {
@@ -199,7 +213,7 @@ static int set_head(X509 *c, const struct cert_spec *s, EVP_PKEY *key, const uin
 	if (s->not_before >= s->not_after)
 		return err_set(e, ERR_INPUT, "certificate would end before it begins");
 	if (!X509_set_version(c, X509_VERSION_3) || !ASN1_TIME_set(X509_getm_notBefore(c), from) ||
-	    !ASN1_TIME_set(X509_getm_notAfter(c), to) || !X509_set_pubkey(c, key))
+	    !ASN1_TIME_set(X509_getm_notAfter(c), to) || !set_key(c, s, key, spki))
 		return err_ssl(e, ERR_SYSTEM, "set certificate validity and key");
 	if (set_serial(c, spki, e) || (s->org && set_name(name, "O", s->org, e)) ||
 	    set_name(name, "CN", s->cn, e))
@@ -209,82 +223,38 @@ static int set_head(X509 *c, const struct cert_spec *s, EVP_PKEY *key, const uin
 	return 0;
 }
 
-// The to-be-signed part within a certificate's DER, header included.
-static int tbs_span(struct span der, struct span *tbs, struct err *e)
+static void *writable(const void *p)
 {
-	const uint8_t *p = der.p, *inner;
-	long len = 0;
-	int tag = 0, class = 0;
-
-	if (ASN1_get_object(&p, &len, &tag, &class, (long)der.n) & 0x80)
-		return err_set(e, ERR_BUG, "certificate is not a sequence");
-	inner = p;
-	if (ASN1_get_object(&p, &len, &tag, &class, len) & 0x80)
-		return err_set(e, ERR_BUG, "certificate has no body");
-	*tbs = span_of(inner, (size_t)(p - inner) + (size_t)len);
-	return 0;
+	return (void *)(uintptr_t)p;
 }
 
-static size_t der_head(uint8_t *out, uint8_t tag, size_t len)
+// The signer is elsewhere and signs digests only. OpenSSL 3.0 has no setters for what X509_sign fills in, but
+// gives the places.
+static int sign_elsewhere(X509 *c, const struct cert_issuer *by, struct err *e)
 {
-	out[0] = tag;
-	if (len < 128) {
-		out[1] = (uint8_t)len;
-		return 2;
-	}
-	size_t bytes = len > 0xffff ? 3 : len > 0xff ? 2 : 1;
-	out[1] = (uint8_t)(0x80 | bytes);
-	for (size_t i = 0; i < bytes; i++)
-		out[2 + i] = (uint8_t)(len >> (8 * (bytes - 1 - i)));
-	return 2 + bytes;
-}
-
-// SEQUENCE { tbs, ecdsa-with-SHA256, BIT STRING { signature } }
-static X509 *assemble(struct span tbs, struct span sig, struct err *e)
-{
-	static const uint8_t alg[] = {
-		0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02
-	};
-	size_t body = tbs.n + sizeof alg + 3 + sig.n;
-	uint8_t head[5], bits[] = { 0x03, (uint8_t)(sig.n + 1), 0x00 };
-	size_t head_n = der_head(head, 0x30, body);
-	uint8_t *der = OPENSSL_malloc(head_n + body);
-	struct wr w = wr_to(der, der ? head_n + body : 0);
-
-	wr_put(&w, head, head_n);
-	wr_span(&w, tbs);
-	wr_put(&w, alg, sizeof alg);
-	wr_put(&w, bits, sizeof bits);
-	wr_span(&w, sig);
-	X509 *c = w.bad ? NULL : cert_from_der(span_of(der, w.n), e);
-	if (w.bad)
-		err_set(e, ERR_SYSTEM, "assemble certificate: out of memory");
-	OPENSSL_free(der);
-	return c;
-}
-
-// The signer is elsewhere and signs digests only. OpenSSL 3.0 cannot give the to-be-signed bytes of an
-// unsigned certificate, so a key of no value signs first and its signature is replaced.
-static X509 *sign_elsewhere(X509 *c, const struct cert_issuer *by, struct err *e)
-{
-	auto_pkey EVP_PKEY *worthless = p256_new(e);
-	uint8_t digest[SHA256_DIGEST_LENGTH], sig[P256_SIG_MAX], *der = NULL;
+	uint8_t digest[SHA256_DIGEST_LENGTH], sig[P256_SIG_MAX], *tbs = NULL;
+	ASN1_OBJECT *alg = OBJ_nid2obj(NID_ecdsa_with_SHA256);
+	const ASN1_BIT_STRING *place;
+	const X509_ALGOR *outer;
 	size_t sig_n = sizeof sig;
-	struct span tbs;
-	X509 *out = NULL;
 
-	if (!worthless)
-		return NULL;
-	int n = X509_sign(c, worthless, EVP_sha256()) ? i2d_X509(c, &der) : -1;
-	if (n <= 0) {
-		err_ssl(e, ERR_SYSTEM, "encode certificate");
-	} else if (!tbs_span(span_of(der, (size_t)n), &tbs, e)) {
-		SHA256(tbs.p, tbs.n, digest);
-		if (!by->sign(by->arg, digest, sig, &sig_n, e))
-			out = assemble(tbs, span_of(sig, sig_n), e);
-	}
-	OPENSSL_free(der);
-	return out;
+	X509_get0_signature(&place, &outer, c);
+	if (!X509_ALGOR_set0(writable(outer), alg, V_ASN1_UNDEF, NULL) ||
+	    !X509_ALGOR_set0(writable(X509_get0_tbs_sigalg(c)), alg, V_ASN1_UNDEF, NULL))
+		return err_ssl(e, ERR_SYSTEM, "encode certificate");
+	int n = i2d_re_X509_tbs(c, &tbs);
+	if (n <= 0)
+		return err_ssl(e, ERR_SYSTEM, "encode certificate");
+	SHA256(tbs, (size_t)n, digest);
+	OPENSSL_free(tbs);
+	if (by->sign(by->arg, digest, sig, &sig_n, e))
+		return -1;
+	ASN1_BIT_STRING *bits = writable(place);
+	if (!ASN1_STRING_set(bits, sig, (int)sig_n))
+		return err_ssl(e, ERR_SYSTEM, "encode certificate");
+	bits->flags &= ~(ASN1_STRING_FLAG_BITS_LEFT | 7); // whole bytes
+	bits->flags |= ASN1_STRING_FLAG_BITS_LEFT;
+	return 0;
 }
 
 X509 *cert_issue(const struct cert_spec *spec, EVP_PKEY *subject_key, const struct cert_issuer *by,
@@ -302,9 +272,9 @@ X509 *cert_issue(const struct cert_spec *spec, EVP_PKEY *subject_key, const stru
 		err_wrap(e, "issue certificate");
 		return NULL;
 	}
-	if (!by->key)
-		return sign_elsewhere(c, by, e);
-	if (!X509_sign(c, by->key, EVP_sha256())) {
+	if (!by->key && sign_elsewhere(c, by, e))
+		return NULL;
+	if (by->key && !X509_sign(c, by->key, EVP_sha256())) {
 		err_ssl(e, ERR_SYSTEM, "sign certificate");
 		return NULL;
 	}

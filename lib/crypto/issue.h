@@ -29,6 +29,7 @@ struct cert_spec {
 	bool server_auth, client_auth;
 	int64_t not_before, not_after;                    // Unix seconds, both required
 	struct span app_id, app_info, usage, attestation; // an empty one is left out
+	bool encode_only; // the certificate is only to be encoded: its key as an object is not made
 	struct span quote, event_log; // the legacy form of `attestation`, for readers that know no other
 };
 

@@ -132,6 +132,40 @@ static void signed_elsewhere(void **state)
 	drop(&root);
 }
 
+// Encoded only or as an object, signed here or elsewhere: all but the signature is the same.
+static void one_encoding(void **state)
+{
+	struct made root = make((struct cert_spec){ .cn = "Root", .is_ca = true, .path_len = 1 }, NULL);
+	const char *const sans[] = { "*.a.example", "10.0.2.2" };
+	struct cert_spec s = { .cn = "x", .sans = sans, .n_sans = 2, .not_after = time(NULL) + 60 };
+	uint8_t tbs[4][1024];
+	int len[4];
+	struct err e = { 0 };
+	auto_pkey EVP_PKEY *key = p256_new(&e);
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct cert_issuer by = { .cert = root.cert, .sign = sign_with, .arg = root.key };
+		char pem[4096];
+		if (i & 1)
+			by.key = root.key;
+		s.encode_only = i & 2;
+		auto_x509 X509 *c = cert_issue(&s, key, &by, &e);
+		assert_non_null(c);
+		assert_int_equal(cert_to_pem(c, pem, sizeof pem, &e), 0);
+		auto_x509 X509 *read = cert_from_pem(span_str(pem), &e);
+		assert_non_null(read);
+		assert_true(chain_holds(read, NULL, root.cert));
+		assert_int_equal(X509_check_private_key(read, key), 1);
+		uint8_t *p = tbs[i];
+		assert_true(i2d_re_X509_tbs(read, NULL) < (int)sizeof tbs[i]);
+		len[i] = i2d_re_X509_tbs(read, &p);
+		assert_int_equal(len[i], len[0]);
+		assert_memory_equal(tbs[i], tbs[0], (size_t)len[0]);
+	}
+	drop(&root);
+}
+
 static void samples(void **state)
 {
 	struct err e;
@@ -214,7 +248,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chain),         cmocka_unit_test(signed_elsewhere),
 		cmocka_unit_test(samples),       cmocka_unit_test(extensions_refused),
-		cmocka_unit_test(specs_refused),
+		cmocka_unit_test(specs_refused), cmocka_unit_test(one_encoding),
 	};
 
 	if (argc != 2)

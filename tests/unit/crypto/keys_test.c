@@ -1,6 +1,7 @@
 // Derivations, signatures and sealing against tests/vectors/kms.json, and what must be refused.
 #include "known.h"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <unistd.h>
@@ -276,6 +277,34 @@ static void other_keys_refused(void **state)
 				  &e));
 }
 
+// Written by hand, since OpenSSL's encoders are slow: the bytes must be OpenSSL's.
+static void p256_encodings(void **state)
+{
+	struct err e;
+
+	(void)state;
+	for (int i = 0; i < 64; i++) {
+		auto_pkey EVP_PKEY *k = p256_new(&e);
+		uint8_t spki[P256_SPKI], *theirs = NULL;
+		char pem[P256_PEM_MAX], *text;
+
+		if (i & 1) // a key whose preferred form is the short one
+			EVP_PKEY_set_utf8_string_param(k, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+						       "compressed");
+		assert_int_equal(p256_spki(k, spki, &e), 0);
+		assert_int_equal(p256_to_pem(k, pem, &e), 0);
+		EVP_PKEY_set_utf8_string_param(k, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed");
+		assert_int_equal(i2d_PUBKEY(k, &theirs), P256_SPKI);
+		assert_memory_equal(spki, theirs, P256_SPKI);
+		auto_bio BIO *b = BIO_new(BIO_s_mem());
+		assert_int_equal(PEM_write_bio_PKCS8PrivateKey(b, k, NULL, NULL, 0, NULL, NULL), 1);
+		long n = BIO_get_mem_data(b, &text);
+		assert_int_equal(strlen(pem), n);
+		assert_memory_equal(pem, text, n);
+		OPENSSL_free(theirs);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +319,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(env_key_checked),
 		cmocka_unit_test(sealing),
 		cmocka_unit_test(p256_signatures),
+		cmocka_unit_test(p256_encodings),
 		cmocka_unit_test(other_keys_refused),
 	};
 
