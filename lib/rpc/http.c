@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/util.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +153,7 @@ static void finished(struct http_conn *c)
 		c->gone(c->arg);
 	c->gone = NULL;
 	c->more = NULL;
+	c->watched = false;
 	c->st = last ? HTTP_LINGER : HTTP_HEAD;
 	http_deadline(c, waiting(c) ? WRITE_S : last ? LINGER_S : c->s->idle_s);
 	if (last && !waiting(c))
@@ -211,6 +214,23 @@ void http_refuse(struct http_conn *c, int status)
 	http_reply(c, status, "application/json", j, (size_t)n);
 }
 
+// Reading goes on, so that an end or an error is seen; what is read waits for the end of the stream.
+void http_watch(struct http_conn *c, int seconds)
+{
+	const unsigned gone_ms = (unsigned)seconds * 1000;
+	const int on = 1, idle = seconds / 2, tries = 3, every = seconds > 6 ? seconds / 6 : 1;
+	int fd = bufferevent_getfd(c->bev);
+
+	c->watched = true;
+	if (c->peer.kind != HTTP_PEER_TCP)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &tries, sizeof tries);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof gone_ms); // of what was sent, too
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
 void http_stream(struct http_conn *c, int status, const char *type, void (*more)(struct http_conn *, void *),
 		 void (*gone)(void *), void *arg)
 {
@@ -226,10 +246,18 @@ void http_stream(struct http_conn *c, int status, const char *type, void (*more)
 	c->arg = arg;
 	http_deadline(c, WRITE_S);
 	http_put(c, &(struct iovec){ h, (size_t)k }, 1);
-	if (c->head_only)
+	if (c->head_only) {
 		finished(c);
-	else
-		http_wake(c);
+		return;
+	}
+	if (c->watched && !c->eof)
+		bufferevent_enable(c->bev, EV_READ);
+	http_wake(c);
+}
+
+bool http_peer_closed(const struct http_conn *c)
+{
+	return c->eof;
 }
 
 void http_wake(struct http_conn *c)
@@ -262,8 +290,12 @@ void http_end(struct http_conn *c)
 
 static void on_read(struct bufferevent *b, void *a)
 {
-	(void)b;
-	http_advance(a);
+	struct http_conn *c = a;
+
+	// libevent would call us without end while the input is full
+	if (c->st == HTTP_STREAM && evbuffer_get_length(bufferevent_get_input(b)) >= READ_AHEAD)
+		bufferevent_disable(b, EV_READ);
+	http_advance(c);
 }
 
 static void on_drained(struct bufferevent *b, void *a)
@@ -298,6 +330,8 @@ static void on_event(struct bufferevent *b, short what, void *a)
 		c->eof = true;
 		if (c->st != HTTP_HANDLER && c->st != HTTP_STREAM)
 			http_advance(c);
+		else if (c->watched)
+			http_wake(c);
 		return;
 	}
 	http_destroy(c);

@@ -93,6 +93,10 @@ void http_reply(struct http_conn *c, int status, const char *type, const void *d
 // number of times, or http_end, or nothing and later http_wake. `gone` runs once, however the stream ends.
 void http_stream(struct http_conn *c, int status, const char *type, void (*more)(struct http_conn *, void *),
 		 void (*gone)(void *), void *arg);
+// For a stream that may be silent for long: `more` runs also when the peer has closed its side (which may be
+// all of it), and a TCP peer that answers nothing at all for `seconds` is gone. Before http_stream.
+void http_watch(struct http_conn *c, int seconds);
+bool http_peer_closed(const struct http_conn *c);
 void http_write(struct http_conn *c, const void *data, size_t n);
 void http_wake(struct http_conn *c);
 void http_end(struct http_conn *c);

@@ -32,7 +32,7 @@ static void call(struct http_conn *c)
 	c->st = HTTP_HANDLER;
 	http_deadline(c, c->s->handler_s);
 	c->s->handler(c, c->s->arg); // may have answered at once
-	if (c->st == HTTP_HANDLER || c->st == HTTP_STREAM)
+	if (c->st == HTTP_HANDLER || (c->st == HTTP_STREAM && !c->watched))
 		bufferevent_disable(c->bev, EV_READ);
 }
 
