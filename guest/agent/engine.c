@@ -1,95 +1,88 @@
 #include "engine.h"
 
-#include <sys/stat.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include "base/cleanup.h"
 #include "base/strings.h"
-#include "core/codec/json.h"
-#include "rpc/client.h"
 
-enum { CONNECT_S = 2, ANSWER_S = 10, REPLY_MAX = 4 << 20, CONTAINERS_MAX = 1024, NAMES_MAX = 32 };
-
-static char *text(struct json v, struct arena *a)
+int engine_connect(const char *socket_path, struct err *e)
 {
-	size_t n = json_string_size(v) + 1;
-	char *s;
+	struct sockaddr_un u = { .sun_family = AF_UNIX };
+	size_t n = strlen(socket_path);
 
-	if (json_kind(v) != JSON_STRING)
-		return arena_str(a, "");
-	s = arena_alloc(a, n);
-	return s && json_cstr(v, s, n) ? arena_str(a, "") : s; // a NUL inside is no name
+	if (!n)
+		return err_code(e, ERR_ABSENT, "agent.engine", "there is no container engine");
+	if (n >= sizeof u.sun_path)
+		return err_code(e, ERR_SYSTEM, "agent.engine",
+				"the container engine's socket has a path of %zu bytes", n);
+	memcpy(u.sun_path, socket_path, n);
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_errno(e, "open a socket");
+	if (connect(fd, (void *)&u, sizeof u)) // never in progress on such a socket
+		return err_code(e, errno == ENOENT ? ERR_ABSENT : ERR_AGAIN, "agent.engine",
+				"the container engine cannot be reached: %s", strerror(errno));
+	return take_fd(&fd);
 }
 
-static int container(struct json item, struct arena *a, Host__Container *out)
+struct bufferevent *engine_get(struct event_base *base, int fd, const char *target,
+			       bufferevent_data_cb on_read, bufferevent_event_cb on_event, void *arg)
 {
-	static const char *const names[] = {
-		"Id", "Names", "Image", "ImageID", "Created", "State", "Status"
-	};
-	struct json v[7], name;
+	struct bufferevent *b =
+		bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 
-	host__container__init(out);
-	json_pick(item, names, v, 7);
-	out->id = text(v[0], a);
-	out->image = text(v[2], a);
-	out->image_id = text(v[3], a);
-	out->state = text(v[5], a);
-	out->status = text(v[6], a);
-	if (!out->id || !*out->id || (json_kind(v[4]) == JSON_NUMBER && json_i64(v[4], &out->created)))
+	if (!b) {
+		close(fd);
+		return NULL;
+	}
+	bufferevent_setcb(b, on_read, NULL, on_event, arg);
+	evbuffer_add_printf(bufferevent_get_output(b), "GET %s HTTP/1.0\r\nHost: engine\r\n\r\n", target);
+	if (!bufferevent_enable(b, EV_READ | EV_WRITE))
+		return b;
+	bufferevent_free(b);
+	return NULL;
+}
+
+// The value of the one field `name` among the lines after the first; NULL when it is not there.
+static const char *field(const char *head, const char *name, char out[static 32])
+{
+	const char *at = strcasestr(head, name);
+
+	if (!at)
+		return NULL;
+	at += strlen(name);
+	at += strspn(at, " \t");
+	size_t n = strcspn(at, "\r\n");
+	out[0] = 0;
+	if (n < 32) {
+		memcpy(out, at, n);
+		out[n] = 0;
+	}
+	return out;
+}
+
+int engine_head(struct evbuffer *in, bool over, struct engine_head *out)
+{
+	struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
+	char h[ENGINE_HEAD_MAX + 1], value[32];
+	uint64_t status = 0;
+
+	if (end.pos < 0 || end.pos > ENGINE_HEAD_MAX - 4)
+		return over || end.pos >= 0 || evbuffer_get_length(in) > ENGINE_HEAD_MAX ? -1 : 0;
+	size_t n = (size_t)end.pos + 4;
+	evbuffer_remove(in, h, n);
+	h[n] = 0;
+	if (strlen(h) != n || n < 14 || (!str_starts(h, "HTTP/1.0 ") && !str_starts(h, "HTTP/1.1 ")) ||
+	    (h[12] != ' ' && h[12] != '\r'))
 		return -1;
-	if (json_kind(v[1]) != JSON_ARRAY)
-		return 0;
-	out->names = arena_array(a, NAMES_MAX, sizeof *out->names);
-	for (struct json_iter it = json_iter(v[1]);
-	     out->names && out->n_names < NAMES_MAX && json_next(&it, NULL, &name);)
-		out->names[out->n_names++] = text(name, a);
-	return 0;
-}
-
-int engine_parse(struct span json, struct arena *a, Host__ListContainersResponse *out, struct err *e)
-{
-	struct json_fault f = { 0 };
-	struct json root, item;
-
-	if (json_parse(&root, json, &f) || json_kind(root) != JSON_ARRAY)
-		return err_code(e, ERR_SYSTEM, "agent.engine", "the container engine sent no list: %s",
-				f.what ? f.what : "not an array");
-	size_t n = json_count(root);
-	if (n > CONTAINERS_MAX)
-		return err_code(e, ERR_SYSTEM, "agent.engine", "%zu containers are more than can be listed",
-				n);
-	out->containers = arena_array(a, n + 1, sizeof *out->containers);
-	for (struct json_iter it = json_iter(root); out->containers && json_next(&it, NULL, &item);) {
-		Host__Container *c = arena_alloc(a, sizeof *c);
-		if (!c || arena_bad(a))
-			break;
-		if (container(item, a, c))
-			return err_code(e, ERR_SYSTEM, "agent.engine",
-					"the container engine sent a container without id or date");
-		out->containers[out->n_containers++] = c;
-	}
-	return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
-}
-
-int engine_containers(const char *socket, struct arena *a, Host__ListContainersResponse *out, struct err *e)
-{
-	const struct rpc_client_opts o = { .connect_s = CONNECT_S,
-					   .timeout_s = ANSWER_S,
-					   .reply_max = REPLY_MAX };
-	auto_free char *url = str_format("unix:%s", socket);
-	struct span body;
-	struct stat st;
-	int status;
-
-	if (!*socket || stat(socket, &st))
-		return 0;
-	if (!url)
-		return err_set(e, ERR_SYSTEM, "out of memory");
-	auto_rpc_client *c = rpc_client_new(url, &o, e);
-	if (!c || rpc_client_get(c, "/containers/json?all=true", a, &status, &body, e)) {
-		const struct err cause = *e;
-		return err_code(e, ERR_AGAIN, "agent.engine", "ask the container engine: %s", cause.text);
-	}
-	if (status != 200)
-		return err_code(e, ERR_AGAIN, "agent.engine", "the container engine answered with status %d",
-				status);
-	return engine_parse(body, a, out, e);
+	memcpy(value, h + 9, 3);
+	value[3] = 0;
+	if (!str_uint(value, 100, 599, &status) || field(h, "\ntransfer-encoding:", value))
+		return -1;
+	*out = (struct engine_head){ (int)status, UINT64_MAX };
+	return field(h, "\ncontent-length:", value) && !str_uint(value, 0, INT64_MAX, &out->length) ? -1 : 1;
 }

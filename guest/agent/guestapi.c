@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include "base/log.h"
 #include "base/version.h"
-#include "engine.h"
+#include "containers.h"
 #include "host.pb-c.h"
 #include "info.h"
 #include "prpc.pb-c.h"
@@ -69,12 +69,36 @@ static int network_info(struct rpc_call *c, const void *in, void *out, struct er
 	return rc;
 }
 
+struct list_call {
+	struct containers_wait wait; // first: what `listed` is given
+	struct rpc_call *call;
+};
+
+// The reply is written before rpc_finish returns, or before list_containers' caller does: the list lives on.
+static void listed(struct containers_wait *w, const Host__ListContainersResponse *list, const struct err *e)
+{
+	struct rpc_call *c = ((struct list_call *)w)->call;
+	Host__ListContainersResponse *r = rpc_out(c);
+
+	if (list) {
+		r->containers = list->containers;
+		r->n_containers = list->n_containers;
+	}
+	rpc_finish(c, list ? 0 : -1, e);
+}
+
 static int list_containers(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
 	const struct guest_side *s = rpc_arg(c);
+	struct list_call *l = arena_alloc(rpc_arena(c), sizeof *l);
 
 	(void)in;
-	return engine_containers(s->engine, rpc_arena(c), out, e);
+	(void)out;
+	if (!l)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	*l = (struct list_call){ { .done = listed }, c };
+	containers_list(s->containers, &l->wait);
+	return RPC_LATER;
 }
 
 static void tell_host(const char *url)
@@ -138,7 +162,7 @@ const struct rpc_method guest_methods[] = {
 	M("Info", host__guest_info, info, true),
 	M("SysInfo", host__system_info, sys_info, true),
 	M("NetworkInfo", host__network_information, network_info, true),
-	M("ListContainers", host__list_containers_response, list_containers, true),
+	M("ListContainers", host__list_containers_response, list_containers, false),
 	M("Shutdown", prpc__empty, shut_down, false),
 };
 const size_t guest_methods_n = sizeof guest_methods / sizeof *guest_methods;

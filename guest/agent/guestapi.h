@@ -5,14 +5,16 @@
 // vsock only the host itself (CID 2) is served, not what else can open such sockets in the guest.
 #pragma once
 #include "agent.h"
+#include "containers.h"
 
 struct guest_side {
 	struct agent *agent;
 	const char *root; // before the paths of /proc: "" outside tests
 	const char *const *disks;
 	size_t n_disks;
-	const char *engine;   // the container engine's socket, "" for none
-	const char *poweroff; // the program that asks the init to power off
+	const char *engine;            // the container engine's socket, "" for none
+	struct containers *containers; // of that engine
+	const char *poweroff;          // the program that asks the init to power off
 };
 
 extern const struct rpc_method guest_methods[]; // the mount's argument is a struct guest_side

@@ -1,29 +1,30 @@
 #include "logs.h"
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "engine.h"
 #include "logline.h"
 
-enum { HEAD_MAX = 8192, AT_ONCE = 16384, OUT_MAX = 3 << 20 };
+enum { AT_ONCE = 16384, OUT_MAX = 3 << 20, GONE_S = 20, CLOSED_S = 1, TARGET_MAX = 512 };
 
 // One reader: from the request until its connection is gone.
 struct reader {
 	struct logs *l;
+	struct reader *next, **prev; // of those that have a place
 	struct http_conn *conn;
-	struct bufferevent *engine; // NULL when done with
+	struct bufferevent *engine; // NULL when done with, and so is the place
+	char address[LOGS_ADDRESS];
 	struct log_query how;
 	struct log_decoder decoder;
 	char name[LOG_NAME_MAX + 1];
-	bool begun; // our 200 is out
-	bool over;  // the engine has said all
+	bool begun;  // our 200 is out
+	bool over;   // the engine has said all
+	bool ending; // the asker has closed its side
 };
 
 static void leave(struct reader *r)
@@ -32,6 +33,9 @@ static void leave(struct reader *r)
 		bufferevent_free(r->engine);
 		r->engine = NULL;
 		r->l->readers--;
+		*r->prev = r->next;
+		if (r->next)
+			r->next->prev = r->prev;
 	}
 }
 
@@ -111,9 +115,13 @@ static void more(struct http_conn *c, void *arg)
 {
 	struct reader *r = arg;
 
-	(void)c;
 	if (!r->engine)
 		return;
+	if (r->how.follow && http_peer_closed(c) &&
+	    !r->ending) { // perhaps only its side: it gets what there is
+		r->ending = true;
+		bufferevent_set_timeouts(r->engine, &(struct timeval){ CLOSED_S, 0 }, NULL);
+	}
 	if (!r->over)
 		bufferevent_enable(r->engine, EV_READ);
 	pump(r);
@@ -125,30 +133,22 @@ static void begin(struct reader *r)
 
 	r->begun = true;
 	bufferevent_set_timeouts(r->engine, &(struct timeval){ r->l->silence_s, 0 }, NULL);
+	http_watch(r->conn, GONE_S);
 	http_stream(r->conn, 200, type, more, on_gone, r);
 }
 
-// The engine's head: HTTP/1.0 was asked, so the body ends with the connection.
 static void head(struct reader *r)
 {
-	struct evbuffer *in = bufferevent_get_input(r->engine);
-	struct evbuffer_ptr end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
-	char h[HEAD_MAX + 1];
+	struct engine_head h;
+	int rc = engine_head(bufferevent_get_input(r->engine), r->over, &h);
 
-	if (end.pos < 0 || end.pos > HEAD_MAX - 4) {
-		if (r->over || evbuffer_get_length(in) > HEAD_MAX)
-			fail(r, 502, "agent.engine", "the container engine sent no answer");
-		return;
-	}
-	size_t n = (size_t)end.pos + 4;
-	evbuffer_remove(in, h, n);
-	h[n] = 0;
-	bool http = n > 13 && (str_starts(h, "HTTP/1.0 ") || str_starts(h, "HTTP/1.1 ")) && h[12] == ' ';
-	if (http && !memcmp(h + 9, "404", 3))
+	if (rc < 0)
+		fail(r, 502, "agent.engine", "the container engine sent no answer");
+	else if (rc && h.status == 404)
 		fail(r, 404, "agent.no_container", "no such container");
-	else if (!http || memcmp(h + 9, "200", 3) || strcasestr(h, "\ntransfer-encoding:"))
+	else if (rc && h.status != 200)
 		fail(r, 502, "agent.engine", "the container engine did not give the log");
-	else
+	else if (rc)
 		begin(r);
 }
 
@@ -182,35 +182,68 @@ static void on_event(struct bufferevent *b, short what, void *arg)
 		on_read(b, r);
 }
 
-static int ask(struct reader *r)
+static void target(const struct reader *r, char out[static TARGET_MAX])
 {
 	const struct log_query *q = &r->how;
-	struct sockaddr_un u = { .sun_family = AF_UNIX };
-	const char *path = r->l->side->engine;
+	int n = snprintf(out, TARGET_MAX,
+			 "/containers/%s/logs?stdout=true&stderr=true&tail=%s&follow=%s&timestamps=%s",
+			 r->name, q->tail, q->follow ? "true" : "false", q->timestamps ? "true" : "false");
 
-	if (!*path || strlen(path) >= sizeof u.sun_path)
-		return -1;
-	memcpy(u.sun_path, path, strlen(path));
-	r->engine = bufferevent_socket_new(r->l->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-	if (!r->engine)
-		return -1;
-	r->l->readers++;
-	bufferevent_setcb(r->engine, on_read, NULL, on_event, r);
-	bufferevent_setwatermark(r->engine, EV_READ, 0, AT_ONCE);
-	bufferevent_set_timeouts(r->engine, &(struct timeval){ r->l->answer_s, 0 },
-				 &(struct timeval){ r->l->answer_s, 0 });
-	struct evbuffer *out = bufferevent_get_output(r->engine);
-	evbuffer_add_printf(out, "GET /containers/%s/logs?stdout=true&stderr=true&tail=%s", r->name, q->tail);
-	evbuffer_add_printf(out, "&follow=%s&timestamps=%s", q->follow ? "true" : "false",
-			    q->timestamps ? "true" : "false");
 	if (q->since)
-		evbuffer_add_printf(out, "&since=%" PRIu64, q->since);
+		n += snprintf(out + n, TARGET_MAX - (size_t)n, "&since=%" PRIu64, q->since);
 	if (q->until)
-		evbuffer_add_printf(out, "&until=%" PRIu64, q->until);
-	evbuffer_add_printf(out, " HTTP/1.0\r\nHost: engine\r\n\r\n");
-	if (bufferevent_socket_connect(r->engine, (void *)&u, sizeof u))
-		return -1;
-	return bufferevent_enable(r->engine, EV_READ | EV_WRITE);
+		snprintf(out + n, TARGET_MAX - (size_t)n, "&until=%" PRIu64, q->until);
+}
+
+static void ask(struct reader *r)
+{
+	const struct timeval answer = { r->l->answer_s, 0 };
+	char what[TARGET_MAX];
+	struct err e = { 0 };
+	int fd = engine_connect(r->l->side->engine, &e);
+
+	target(r, what);
+	r->engine = fd < 0 ? NULL : engine_get(r->l->base, fd, what, on_read, on_event, r);
+	if (!r->engine) {
+		fail(r, 502, "agent.engine", "the container engine cannot be reached");
+		return;
+	}
+	r->l->readers++;
+	r->next = r->l->all;
+	r->prev = &r->l->all;
+	if (r->next)
+		r->next->prev = &r->next;
+	r->l->all = r;
+	bufferevent_setwatermark(r->engine, EV_READ, 0, AT_ONCE);
+	bufferevent_set_timeouts(r->engine, &answer, &answer);
+}
+
+void logs_address(const struct http_peer *p, char out[static LOGS_ADDRESS])
+{
+	const char *colon = p->kind == HTTP_PEER_TCP ? strrchr(p->text, ':') : NULL;
+	uint8_t six[16];
+
+	snprintf(out, LOGS_ADDRESS, "%.*s", (int)(colon ? colon - p->text : (ptrdiff_t)strcspn(p->text, ",")),
+		 p->text);
+	if (out[0] != '[')
+		return;
+	out[strlen(out) - 1] = 0;
+	if (inet_pton(AF_INET6, out + 1, six) == 1) { // who has one has its whole /64
+		memset(six + 8, 0, 8);
+		inet_ntop(AF_INET6, six, out, LOGS_ADDRESS);
+	}
+}
+
+// Why there is no place for who comes from `address`, or NULL.
+static const char *no_place(const struct logs *l, const char *address)
+{
+	unsigned here = 0;
+
+	for (const struct reader *r = l->all; r; r = r->next)
+		here += !strcmp(r->address, address);
+	return l->readers >= l->readers_max ? "too many readers of logs"
+	       : here >= l->address_max     ? "too many readers of logs from your address"
+					    : NULL;
 }
 
 static void answer(struct http_conn *c, void *arg)
@@ -219,6 +252,7 @@ static void answer(struct http_conn *c, void *arg)
 	const struct http_head *h = http_request(c);
 	const size_t skip = strlen("/logs/");
 	struct span name = { h->path.p + skip, h->path.n - skip };
+	char address[LOGS_ADDRESS];
 	struct log_query how;
 	struct err e = { 0 };
 
@@ -231,13 +265,11 @@ static void answer(struct http_conn *c, void *arg)
 		refuse(c, 400, e.code, e.text);
 		return;
 	}
-	if (l->readers >= l->readers_max) {
-		refuse(c, 503, "agent.logs_busy", "too many readers of logs");
-		return;
-	}
-	struct reader *r = calloc(1, sizeof *r);
+	logs_address(http_peer(c), address);
+	const char *full = no_place(l, address);
+	struct reader *r = full ? NULL : calloc(1, sizeof *r);
 	if (!r) {
-		refuse(c, 503, "agent.logs_busy", "out of memory");
+		refuse(c, 503, "agent.logs_busy", full ? full : "out of memory");
 		return;
 	}
 	r->l = l;
@@ -245,9 +277,9 @@ static void answer(struct http_conn *c, void *arg)
 	r->how = how;
 	r->decoder.how = &r->how;
 	memcpy(r->name, name.p, name.n);
+	memcpy(r->address, address, sizeof address);
 	http_set_data(c, r, release);
-	if (ask(r))
-		fail(r, 502, "agent.engine", "the container engine cannot be reached");
+	ask(r);
 }
 
 int logs_mount(struct rpc_server *s, struct event_base *base, struct logs *l, const struct guest_side *side)
@@ -255,6 +287,7 @@ int logs_mount(struct rpc_server *s, struct event_base *base, struct logs *l, co
 	*l = (struct logs){ .side = side,
 			    .base = base,
 			    .readers_max = LOGS_READERS,
+			    .address_max = LOGS_PER_ADDRESS,
 			    .answer_s = LOGS_ANSWER_S,
 			    .silence_s = LOGS_SILENCE_S };
 	return side->agent->app.public_logs ? rpc_server_raw(s, "/logs/*", answer, l) : 0;

@@ -2,20 +2,25 @@
 // section 1.5).
 //
 // Only for apps that say public_logs; for others the path does not exist. The container engine is asked over
-// its unix socket on the event loop; a reader that does not read stops the engine's stream, one that gets
-// nothing for 600 s is let go, and only LOGS_READERS are served at a time.
+// its unix socket on the event loop; a reader that does not read stops the engine's stream. Places are few,
+// and fewer for one address; who goes away gives its place back, though it says nothing (within GONE_S), and
+// who gets nothing for 600 s is let go.
 #pragma once
 #include "guestapi.h"
 #include "rpc/server.h"
 
-enum { LOGS_READERS = 16, LOGS_ANSWER_S = 10, LOGS_SILENCE_S = 600 };
+enum { LOGS_READERS = 32, LOGS_PER_ADDRESS = 8, LOGS_ANSWER_S = 10, LOGS_SILENCE_S = 600, LOGS_ADDRESS = 64 };
+
+struct reader; // logs.c
 
 struct logs {
 	const struct guest_side *side;
 	struct event_base *base;
-	unsigned readers, readers_max;
+	unsigned readers, readers_max, address_max;
+	struct reader *all;
 	int answer_s, silence_s;
 };
 
 // Nothing unless the app's public_logs is true. `l` lives as long as the server.
 int logs_mount(struct rpc_server *s, struct event_base *base, struct logs *l, const struct guest_side *side);
+void logs_address(const struct http_peer *p, char out[static LOGS_ADDRESS]); // what address_max counts by

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "dashboard.h"
 #include "guestapi.h"
 #include "info.h"
 #include "logs.h"
@@ -38,7 +39,8 @@ const struct config_key agent_config_keys[] = {
 	  .def = "/run/nvidia-gpu-attestation/attestation.out", .doc = "what GpuInfo tells" },
 	{ "default.core.tee", CONFIG_STRING, .def = "auto", .doc = "TEE driver: auto, tdx or soft" },
 	{ "default.core.engine", CONFIG_STRING, .def = "/var/run/docker.sock",
-	  .doc = "socket of the container engine, which ListContainers and /logs ask; empty: none" },
+	  .doc = "socket of the container engine, which ListContainers, the dashboard and /logs ask; empty: "
+		 "none" },
 	{ "default.core.poweroff", CONFIG_STRING, .def = "/usr/sbin/poweroff",
 	  .doc = "what GuestApi's Shutdown runs, without arguments" },
 	{ "internal.address", CONFIG_STRING, .def = "unix:/var/run/dstack.sock",
@@ -51,8 +53,8 @@ const struct config_key agent_config_keys[] = {
 	{ "internal-v0.folder_address", CONFIG_STRING, .def = "unix:/var/run/dstack/tappd.sock",
 	  .doc = "the same in a folder; empty: none" },
 	{ "external.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8090",
-	  .doc = "Worker: Info, Version, GetAttestationForAppKey; /metrics when the app says "
-		 "public_sysinfo, /logs/<container> when it says public_logs" },
+	  .doc = "Worker: Info, Version, GetAttestationForAppKey; the dashboard (/); /metrics when the app "
+		 "says public_sysinfo, /logs/<container> when it says public_logs" },
 	{ "guest-api.address", CONFIG_STRING, .def = "vsock:8000",
 	  .doc = "GuestApi, for the host; a machine without vsock goes without it; empty: none" },
 };
@@ -64,6 +66,7 @@ struct servers {
 	struct guest_side side;
 	struct metrics metrics;
 	struct logs logs;
+	struct dashboard dashboard;
 	unsigned stopped;
 };
 
@@ -117,13 +120,17 @@ static int serve_host(struct servers *s, struct agent *g, const struct config *c
 		.disks = disks,
 		.n_disks = n ? n : 1,
 		.engine = config_str(c, "default.core.engine"),
+		.containers = containers_new(s->base, config_str(c, "default.core.engine")),
 		.poweroff = config_str(c, "default.core.poweroff"),
 	};
+	if (!s->side.containers)
+		return err_set(e, ERR_SYSTEM, "out of memory");
 	rpc_server_limits(s->guest, HOST_CONNS, 10, 10, 60);
 	rpc_server_gate(s->guest, guest_gate, NULL);
 	if (rpc_server_mount(s->guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side) ||
 	    metrics_mount(s->external, &s->metrics, &s->side) ||
-	    logs_mount(s->external, s->base, &s->logs, &s->side))
+	    logs_mount(s->external, s->base, &s->logs, &s->side) ||
+	    dashboard_mount(s->external, s->base, &s->dashboard, &s->side))
 		return err_set(e, ERR_BUG, "set up the services");
 	if (!*address || !rpc_server_listen(s->guest, address, NULL, 0, e))
 		return 0;
@@ -233,11 +240,14 @@ static int run(struct agent *g, const struct config *c, struct err *e)
 	event_base_dispatch(s.base);
 	event_free(term);
 	event_free(intr);
+	dashboard_stop(&s.dashboard);
+	containers_free(s.side.containers);
 	rpc_server_free(s.internal);
 	rpc_server_free(s.tappd);
 	rpc_server_free(s.external);
 	rpc_server_free(s.guest);
 	metrics_free(&s.metrics);
+	dashboard_free(&s.dashboard);
 	free((void *)(uintptr_t)s.side.disks);
 	event_base_free(s.base);
 	return 0;

@@ -11,9 +11,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "dashboard.h"
 #include "fixture.h"
 #include "guestapi.h"
 #include "info.h"
+#include "logs.h"
 #include "metrics.h"
 #include "rpc/client.h"
 
@@ -45,7 +47,8 @@ static const struct config_key keys[] = {
 	{ "default.core.data_disks", CONFIG_STRINGS,
 	  .doc = "mount points whose size SysInfo reports; none: /" },
 	{ "default.core.engine", CONFIG_STRING,
-	  .doc = "socket of a container engine, which ListContainers asks; empty: none" },
+	  .doc = "socket of a container engine, which ListContainers, the dashboard and /logs ask; empty: "
+		 "none" },
 	{ "default.core.simulator.enabled", CONFIG_BOOL, .def = "true", .doc = IGNORED },
 	{ "default.core.simulator.attestation_file", CONFIG_STRING, .def = "./attestation.bin",
 	  .doc = "the attestation to answer with" },
@@ -63,6 +66,8 @@ struct simulator {
 	struct fixture fixture;
 	struct guest_side side;
 	struct metrics metrics;
+	struct logs logs;
+	struct dashboard dashboard;
 	const char **disks;
 	struct event_base *base;
 	struct rpc_server *servers[LISTENERS];
@@ -85,9 +90,10 @@ static int set_side(struct simulator *s, const struct config *c, struct err *e)
 		.disks = s->disks,
 		.n_disks = n ? n : 1,
 		.engine = config_str(c, "default.core.engine"),
+		.containers = containers_new(s->base, config_str(c, "default.core.engine")),
 		.poweroff = "", // never run
 	};
-	return 0;
+	return s->side.containers ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
 static int load(struct simulator *s, const struct config *c, struct err *e)
@@ -124,6 +130,8 @@ static int mount(struct simulator *s, struct err *e)
 	if (!internal || !tappd || !external || !guest || mount_internal(internal, g) ||
 	    mount_tappd(tappd, g) || mount_external(external, g) ||
 	    metrics_mount(external, &s->metrics, &s->side) ||
+	    logs_mount(external, s->base, &s->logs, &s->side) ||
+	    dashboard_mount(external, s->base, &s->dashboard, &s->side) ||
 	    rpc_server_mount(guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side))
 		return err_set(e, ERR_SYSTEM, "set up the services: out of memory");
 	return 0;
@@ -187,6 +195,8 @@ static int run(struct simulator *s, const struct config *c, struct err *e)
 	event_base_dispatch(s->base);
 	event_free(term);
 	event_free(intr);
+	dashboard_stop(&s->dashboard);
+	containers_free(s->side.containers);
 	for (unsigned i = 0; i < LISTENERS; i++)
 		rpc_server_free(s->servers[i]);
 	event_base_free(s->base);
@@ -227,6 +237,7 @@ int main(int argc, char **argv)
 		fixture_free(&s.fixture);
 	}
 	metrics_free(&s.metrics);
+	dashboard_free(&s.dashboard);
 	free(s.disks);
 	config_free(c);
 	return 0;

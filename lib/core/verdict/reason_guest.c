@@ -245,7 +245,7 @@ static const struct reason_text table[] = {
 	},
 	{
 		"agent.logs_busy", "Too many readers of logs",
-		"At most 16 are served at a time.",
+		"At most 32 are served at a time, and 8 of one address.",
 		"Close one that follows, or ask again later.",
 	},
 	{

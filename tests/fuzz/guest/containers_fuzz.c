@@ -1,6 +1,6 @@
 // Any bytes as the container engine's list: what is taken can be sent.
 #include <stdlib.h>
-#include "engine.h"
+#include "containers.h"
 #include "rpc/pbjson.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n);
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
 	struct err e = { 0 };
 	auto_sb b = { 0 };
 
-	if (a && !engine_parse(span_of(d, n), a, &r, &e)) {
+	if (a && !containers_parse(span_of(d, n), a, &r, &e)) {
 		pbjson_write(&b, &r.base);
 		if (b.bad || r.n_containers > 1024)
 			abort();

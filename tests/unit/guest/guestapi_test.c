@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"
-#include "engine.h"
+#include "containers.h"
 #include "guestapi.h"
 #include "host.pb-c.h"
 #include "metrics.h"
@@ -233,7 +233,7 @@ static void test_list_of_the_engine(void **state)
 	auto_arena *a = arena_new(0);
 
 	(void)state;
-	assert_int_equal(engine_parse(of(CONTAINERS), a, &r, &e), 0);
+	assert_int_equal(containers_parse(of(CONTAINERS), a, &r, &e), 0);
 	assert_int_equal(r.n_containers, 2);
 	assert_string_equal(r.containers[0]->id, "a1");
 	assert_int_equal(r.containers[0]->n_names, 2);
@@ -244,60 +244,10 @@ static void test_list_of_the_engine(void **state)
 	assert_string_equal(r.containers[1]->status, "");
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		Host__ListContainersResponse none = HOST__LIST_CONTAINERS_RESPONSE__INIT;
-		if (!engine_parse(of(bad[i]), a, &none, &e))
+		if (!containers_parse(of(bad[i]), a, &none, &e))
 			fail_msg("accepted: %s", bad[i]);
 		assert_string_equal(e.code, "agent.engine");
 	}
-}
-
-// Answers one connection with `reply`.
-static int engine_fd;
-
-static void *engine(void *reply)
-{
-	auto_close int fd = accept(engine_fd, NULL, NULL);
-	char request[1024] = "";
-	ssize_t n = recv(fd, request, sizeof request - 1, 0);
-	bool asked = n > 0 && str_starts(request, "GET /containers/json?all=true HTTP/1.1\r\n");
-	const char *text = asked ? reply : "HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n";
-
-	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
-		return NULL;
-	return reply;
-}
-
-static void test_engine_socket(void **state)
-{
-	static char good[] =
-		"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n[{\"Id\":\"xy\"}]";
-	static char failed[] = "HTTP/1.1 500 E\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]";
-	static char cut[] = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n[]";
-	char *const replies[] = { good, failed, cut };
-	struct sockaddr_un u = { .sun_family = AF_UNIX };
-	struct err e = { 0 };
-	auto_arena *a = arena_new(0);
-	pthread_t t;
-
-	(void)state;
-	snprintf(u.sun_path, sizeof u.sun_path, "%s/engine.sock", dir);
-	Host__ListContainersResponse none = HOST__LIST_CONTAINERS_RESPONSE__INIT;
-	assert_int_equal(engine_containers(u.sun_path, a, &none, &e), 0); // no engine, no containers
-	assert_int_equal(engine_containers("", a, &none, &e), 0);
-	assert_int_equal(none.n_containers, 0);
-	engine_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(engine_fd, (void *)&u, sizeof u), 0);
-	assert_int_equal(listen(engine_fd, 4), 0);
-	for (int i = 0; i < 3; i++) {
-		Host__ListContainersResponse r = HOST__LIST_CONTAINERS_RESPONSE__INIT;
-		assert_int_equal(pthread_create(&t, NULL, engine, replies[i]), 0);
-		assert_int_equal(engine_containers(u.sun_path, a, &r, &e), i ? -1 : 0);
-		pthread_join(t, NULL);
-		assert_int_equal(r.n_containers, i ? 0 : 1);
-		assert_string_equal(i ? e.code : "", i ? "agent.engine" : "");
-	}
-	close(engine_fd); // the file stays: somebody's engine that died
-	assert_int_equal(engine_containers(u.sun_path, a, &none, &e), -1);
-	assert_string_equal(e.code, "agent.engine");
 }
 
 static void *call(const char *method, const ProtobufCMessageDescriptor *d, struct arena *a, struct err *e)
@@ -518,6 +468,9 @@ static int setup(void **state)
 				    .poweroff = poweroff };
 	tree();
 	base = event_base_new();
+	side.containers = containers_new(base, "");
+	if (!side.containers)
+		return -1;
 	server = rpc_server_new(base);
 	rpc_server_gate(server, guest_gate, NULL);
 	if (rpc_server_mount(server, "/api", "GuestApi.", guest_methods, guest_methods_n, &side) ||
@@ -537,6 +490,7 @@ static int teardown(void **state)
 	if (write(wake[1], "x", 1) != 1)
 		return -1;
 	pthread_join(loop, NULL);
+	containers_free(side.containers);
 	rpc_server_free(server);
 	rpc_server_free(shy_server);
 	metrics_free(&metrics);
@@ -547,11 +501,15 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_machine),         cmocka_unit_test(test_networks),
-		cmocka_unit_test(test_malformed_files), cmocka_unit_test(test_list_of_the_engine),
-		cmocka_unit_test(test_engine_socket),   cmocka_unit_test(test_over_the_socket),
-		cmocka_unit_test(test_shutdown),        cmocka_unit_test(test_only_the_host),
-		cmocka_unit_test(test_metrics),         cmocka_unit_test(ga_03_no_metrics_unless_public),
+		cmocka_unit_test(test_machine),
+		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_malformed_files),
+		cmocka_unit_test(test_list_of_the_engine),
+		cmocka_unit_test(test_over_the_socket),
+		cmocka_unit_test(test_shutdown),
+		cmocka_unit_test(test_only_the_host),
+		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(ga_03_no_metrics_unless_public),
 		cmocka_unit_test(ga_04_metrics_labels),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -167,20 +167,21 @@ static void ga_03_no_logs_unless_public(void **state)
 
 static void test_engine_errors(void **state)
 {
-	static const char no[] = "{\"error\":\"the container engine did not give the log\",\"code\":"
-				 "\"agent.engine\"}\n";
+	static const char none[] =
+		"{\"error\":\"the container engine sent no answer\",\"code\":\"agent.engine\"}\n";
+
 	(void)state;
 	ANSWER("HTTP/1.0 404 Not Found\r\n\r\n{\"message\":\"internals\"}");
 	expect("/logs/web", 404, "{\"error\":\"no such container\",\"code\":\"agent.no_container\"}\n");
 	ANSWER("HTTP/1.0 500 E\r\n\r\n");
-	expect("/logs/web", 502, no);
-	ANSWER("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
-	expect("/logs/web", 502, no);
-	ANSWER("nonsense\r\n\r\n");
-	expect("/logs/web", 502, no);
-	ANSWER("HTTP/1.0 200");
 	expect("/logs/web", 502,
-	       "{\"error\":\"the container engine sent no answer\",\"code\":\"agent.engine\"}\n");
+	       "{\"error\":\"the container engine did not give the log\",\"code\":\"agent.engine\"}\n");
+	ANSWER("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+	expect("/logs/web", 502, none);
+	ANSWER("nonsense\r\n\r\n");
+	expect("/logs/web", 502, none);
+	ANSWER("HTTP/1.0 200");
+	expect("/logs/web", 502, none);
 	ANSWER(OK_HEAD OUT("\3", "ab\n") "\1\0\0\0\0\0\0");
 	expect("/logs/web?text&bare", 200,
 	       "ab\n{\"error\":\"the log ends inside a frame\",\"code\":\"agent.log_frame\"}\n");
@@ -261,30 +262,101 @@ static void test_silence_and_places(void **state)
 	expect("/logs/web?text&bare", 200, "ok\n");
 }
 
-// Who goes away in the middle frees the place at the log's next words, or its end.
-static void test_reader_that_leaves(void **state)
+static int follow(void)
 {
 	static const char request[] = "GET /logs/web?follow&text HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct sockaddr_un u = { .sun_family = AF_UNIX };
 	char answer[64];
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	(void)state;
 	snprintf(u.sun_path, sizeof u.sun_path, "%s/logs.sock", dir);
-	ANSWER(OK_HEAD OUT("\3", "hi\n"));
-	__atomic_store_n(&hold, true, __ATOMIC_SEQ_CST);
 	assert_int_equal(connect(fd, (void *)&u, sizeof u), 0);
 	assert_int_equal(send(fd, request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
 	assert_true(recv(fd, answer, sizeof answer, 0) > 12);
 	assert_memory_equal(answer, "HTTP/1.1 200", 12);
-	assert_int_equal(__atomic_load_n(&logs.readers, __ATOMIC_SEQ_CST), 1);
-	close(fd);
-	fd = -1;
-	__atomic_store_n(&hold, false, __ATOMIC_SEQ_CST);
-	for (int i = 0; i < 5000 && __atomic_load_n(&logs.readers, __ATOMIC_SEQ_CST); i++)
+	return fd;
+}
+
+static bool readers_are(unsigned n, int seconds)
+{
+	for (int i = 0; i < seconds * 1000 && __atomic_load_n(&logs.readers, __ATOMIC_SEQ_CST) != n; i++)
 		usleep(1000);
-	assert_int_equal(__atomic_load_n(&logs.readers, __ATOMIC_SEQ_CST), 0);
+	return __atomic_load_n(&logs.readers, __ATOMIC_SEQ_CST) == n;
+}
+
+// Who follows a silent log and goes away frees the place, though the log says nothing more.
+static void test_follower_that_leaves(void **state)
+{
+	(void)state;
+	ANSWER(OK_HEAD OUT("\3", "hi\n"));
+	__atomic_store_n(&hold, true, __ATOMIC_SEQ_CST);
+	int fd = follow();
+	assert_true(readers_are(1, 0));
+	close(fd);
+	assert_true(readers_are(0, 5));
+	assert_null(logs.all);
+	__atomic_store_n(&hold, false, __ATOMIC_SEQ_CST);
 	expect("/logs/web?text&bare", 200, "hi\n");
+}
+
+// Who closes only its sending side gets what there is, and then the end.
+static void test_half_closed_follower(void **state)
+{
+	char rest[256] = "";
+	size_t n = 0;
+
+	(void)state;
+	ANSWER(OK_HEAD OUT("\3", "hi\n"));
+	__atomic_store_n(&hold, true, __ATOMIC_SEQ_CST);
+	auto_close int fd = follow();
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	for (ssize_t k; n < sizeof rest - 1 && (k = recv(fd, rest + n, sizeof rest - 1 - n, 0)) > 0;)
+		n += (size_t)k;
+	assert_non_null(strstr(rest, "\r\n0\r\n\r\n"));
+	assert_true(readers_are(0, 5));
+	__atomic_store_n(&hold, false, __ATOMIC_SEQ_CST);
+}
+
+// One address cannot have all places.
+static void test_places_of_one_address(void **state)
+{
+	int fd[2];
+
+	(void)state;
+	ANSWER(OK_HEAD OUT("\3", "hi\n"));
+	__atomic_store_n(&hold, true, __ATOMIC_SEQ_CST);
+	logs.address_max = 1;
+	fd[0] = follow();
+	expect("/logs/web", 503,
+	       "{\"error\":\"too many readers of logs from your address\",\"code\":\"agent.logs_busy\"}\n");
+	close(fd[0]);
+	assert_true(readers_are(0, 5));
+	__atomic_store_n(&hold, false, __ATOMIC_SEQ_CST);
+	expect("/logs/web?text&bare", 200, "hi\n");
+	logs.address_max = LOGS_PER_ADDRESS;
+}
+
+static void test_address(void **state)
+{
+	static const struct {
+		enum http_peer_kind kind;
+		const char *text, *want;
+	} cases[] = {
+		{ HTTP_PEER_TCP, "192.0.2.7:4711", "192.0.2.7" },
+		{ HTTP_PEER_TCP, "[2001:db8:1:2:3:4:5:6]:80", "2001:db8:1:2::" },
+		{ HTTP_PEER_TCP, "[2001:db8:1:2::9]:80", "2001:db8:1:2::" },
+		{ HTTP_PEER_UNIX, "unix:uid=1000,pid=7", "unix:uid=1000" },
+		{ HTTP_PEER_OTHER, "unknown", "unknown" },
+	};
+	char out[LOGS_ADDRESS];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct http_peer p = { .kind = cases[i].kind };
+		snprintf(p.text, sizeof p.text, "%s", cases[i].text);
+		logs_address(&p, out);
+		assert_string_equal(out, cases[i].want);
+	}
 }
 
 // Sends in pieces that split heads and frames.
@@ -385,7 +457,10 @@ int main(void)
 		cmocka_unit_test(test_engine_errors),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_silence_and_places),
-		cmocka_unit_test(test_reader_that_leaves),
+		cmocka_unit_test(test_follower_that_leaves),
+		cmocka_unit_test(test_half_closed_follower),
+		cmocka_unit_test(test_places_of_one_address),
+		cmocka_unit_test(test_address),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
