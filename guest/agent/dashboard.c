@@ -138,11 +138,11 @@ static void gather(void *arg)
 		x->rc = err_set(&x->err, ERR_SYSTEM, "out of memory");
 }
 
-static void gathered(void *arg)
+static void gathered(void *arg, enum pool_end end)
 {
 	struct dashboard_build *x = arg;
 
-	if (!x->rc && x->d->stopping)
+	if (!x->rc && (end != POOL_DONE || x->d->stopping))
 		x->rc = err_set(&x->err, ERR_AGAIN, "the agent stops");
 	if (x->rc)
 		finish(x, &x->err);
