@@ -1,5 +1,6 @@
-// wire - a server that answers each message of proto/guest.proto with itself, and a client that is nothing
-// but a socket, so that a test says byte for byte what is sent and what must come back.
+// wire - a server that answers each message of proto/guest.proto, host.proto and kms.proto with itself, and a
+// client that is nothing but a socket, so that a test says byte for byte what is sent and what must come
+// back.
 //
 // `POST /GetKeyArgs` takes a GetKeyArgs and returns it; the same under /prpc and with the prefix DstackGuest.
 // . Fail is refused by its method; Sized returns as many bytes as its request asks for.
@@ -19,10 +20,12 @@
 #include <cmocka.h>
 #include "base/cleanup.h"
 #include "guest.pb-c.h"
+#include "host.pb-c.h"
+#include "kms.pb-c.h"
 #include "prpc.pb-c.h"
 #include "rpc/server_impl.h"
 
-enum { WIRE_METHODS_MAX = 48 };
+enum { WIRE_METHODS_MAX = 96 };
 
 static struct wire {
 	struct event_base *base;
@@ -75,13 +78,22 @@ static int wire_sized(struct rpc_call *c, const void *in, void *out, struct err 
 	return 0;
 }
 
+// A message and those within it. Named without its package, unless the name is taken.
 static void wire_add(const ProtobufCMessageDescriptor *d)
 {
-	for (size_t i = 0; i < wire.methods; i++)
+	const char *name = d->short_name;
+
+	for (size_t i = 0; i < wire.methods; i++) {
 		if (wire.method[i].in == d)
 			return;
+		if (!strcmp(wire.method[i].name, name))
+			name = d->name;
+	}
 	assert_true(wire.methods < WIRE_METHODS_MAX);
-	wire.method[wire.methods++] = (struct rpc_method){ d->short_name, d, d, wire_echo };
+	wire.method[wire.methods++] = (struct rpc_method){ name, d, d, wire_echo };
+	for (unsigned i = 0; i < d->n_fields; i++)
+		if (d->fields[i].type == PROTOBUF_C_TYPE_MESSAGE)
+			wire_add(d->fields[i].descriptor);
 }
 
 static void wire_add_service(const ProtobufCServiceDescriptor *s)
@@ -135,6 +147,11 @@ static int wire_setup(void **state)
 	wire_add_service(&guest__dstack_guest__descriptor);
 	wire_add_service(&guest__tappd__descriptor);
 	wire_add_service(&guest__worker__descriptor);
+	wire_add_service(&host__host_api__descriptor);
+	wire_add_service(&host__proxied_guest_api__descriptor);
+	wire_add_service(&kms__kms__descriptor);
+	wire_add_service(&kms__onboard__descriptor);
+	wire_add_service(&kms__admin__descriptor);
 	wire.method[wire.methods++] = (struct rpc_method){ "Fail", &guest__sign_request__descriptor,
 							   &guest__sign_response__descriptor, wire_fail };
 	wire.method[wire.methods++] =
@@ -191,7 +208,7 @@ static void wire_put(int fd, const void *p, size_t n)
 	}
 }
 
-static void wire_puts(int fd, const char *s)
+static inline void wire_puts(int fd, const char *s)
 {
 	wire_put(fd, s, strlen(s));
 }

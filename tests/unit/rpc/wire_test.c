@@ -1,5 +1,5 @@
 // The prpc wire, sentence by sentence (guest agent specification, section 2): what a request may look like,
-// which encoding is chosen, the JSON mapping, errors, and that both encodings say the same (RB-05).
+// which encoding is chosen, the JSON mapping, errors, and that all encodings say the same (RB-05).
 #include "wire.h"
 #include "base/strings.h"
 #include "core/codec/json.h"
@@ -438,81 +438,6 @@ static void rb_05_repeated_fields(void **state)
 	     "{\"key\":\"09\",\"signature_chain\":[\"02\",\"01\"]}");
 }
 
-// ---- golden bytes ----
-
-static char *text_of(struct json object, const char *name)
-{
-	struct json v;
-	char *s = NULL;
-
-	if (json_get(object, name, &v) && (s = calloc(1, json_string_size(v) + 1)))
-		assert_int_equal(json_cstr(v, s, json_string_size(v) + 1), 0);
-	assert_non_null(s);
-	return s;
-}
-
-static const ProtobufCMessageDescriptor *golden_case(struct json v)
-{
-	auto_free char *message = text_of(v, "message"), *name = text_of(v, "case");
-	auto_free char *hex = text_of(v, "protobuf"), *json = text_of(v, "json");
-	auto_answer a = { 0 };
-	uint8_t bytes[4096];
-	char target[96];
-	size_t n;
-
-	assert_int_equal(hex_read(bytes, sizeof bytes, hex, strlen(hex), &n), 0);
-	snprintf(target, sizeof target, "/prpc/%s", message);
-	ask(target, NULL, bytes, n, &a);
-	if (a.status != 200 || a.n != n || memcmp(a.body, bytes, n))
-		fail_msg("%s %s: protobuf differs", message, name);
-	ask(target, json_type, json, strlen(json), &a);
-	if (a.status != 200 || strcmp(a.body, json))
-		fail_msg("%s %s: %s\nnot %s", message, name, a.body, json);
-	// And across: what the text means is those bytes, what the bytes mean is that text.
-	for (size_t i = 0; i < wire.methods; i++) {
-		if (strcmp(wire.method[i].name, message))
-			continue;
-		auto_arena *arena = arena_new(0);
-		auto_sb out = { 0 };
-		struct err e;
-		uint8_t packed[4096];
-		ProtobufCMessage *m = pbjson_read(wire.method[i].in, span_str(json), arena, &e);
-		assert_non_null(m);
-		assert_int_equal(protobuf_c_message_get_packed_size(m), n);
-		protobuf_c_message_pack(m, packed);
-		assert_memory_equal(packed, bytes, n);
-		assert_non_null(m = pb_read(wire.method[i].in, span_of(bytes, n), arena, &e));
-		pbjson_write(&out, m);
-		assert_string_equal(out.p, json);
-		return wire.method[i].in;
-	}
-	fail_msg("no method for %s", message);
-	return NULL;
-}
-
-static void golden_bytes_of_every_message(void **state)
-{
-	static char text[1 << 17];
-	FILE *f = fopen(GUEST_MESSAGES, "r");
-	struct json all, v;
-	size_t seen[WIRE_METHODS_MAX] = { 0 };
-
-	(void)state;
-	assert_non_null(f);
-	size_t n = fread(text, 1, sizeof text, f);
-	assert_true(n < sizeof text);
-	fclose(f);
-	assert_int_equal(json_parse(&all, span_of(text, n), NULL), 0);
-	for (struct json_iter it = json_iter(all); json_next(&it, NULL, &v);) {
-		const ProtobufCMessageDescriptor *d = golden_case(v);
-		for (size_t i = 0; i < wire.methods; i++)
-			seen[i] += wire.method[i].in == d;
-	}
-	for (size_t i = 0; i < wire.methods; i++)
-		if (seen[i] < 3 && wire.method[i].in->n_fields)
-			fail_msg("no golden bytes for %s", wire.method[i].name);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,7 +466,6 @@ int main(void)
 		cmocka_unit_test(rb_05_unknown_fields),
 		cmocka_unit_test(rb_05_reordered_fields),
 		cmocka_unit_test(rb_05_repeated_fields),
-		cmocka_unit_test(golden_bytes_of_every_message),
 	};
 	return cmocka_run_group_tests_name("wire", tests, wire_setup, wire_teardown);
 }
