@@ -13,6 +13,8 @@ int cmd_down(int argc, char **argv);
 int cmd_deploy(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_rm(int argc, char **argv);

@@ -112,6 +112,11 @@ static const struct command commands[] = {
 	{ "ls", "", "list VMs: state, boot progress, why one stopped",
 	  "  --json           the VMM's Status answer {vms, port_mapping_enabled, total}", cmd_ls },
 	{ "logs", "APP [-f]", "show an app's console and container log", help_logs, cmd_logs },
+	{ "info", "APP", "what goes on inside: system, network, ids",
+	  "The word of the guest's agent and of the host, no evidence; see dstack verify.\n"
+	  "  --json           {guest, system, network}",
+	  cmd_info },
+	{ "ps", "APP", "list an app's containers", "  --json           {containers}", cmd_ps },
 	{ "stop", "APP", "shut a VM down",
 	  "  --force          do not ask the guest\n  --json           {ok, id, state}", cmd_stop },
 	{ "start", "APP", "start a stopped VM",

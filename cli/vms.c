@@ -8,16 +8,22 @@
 
 enum { BOOT_SECONDS_MAX = 600, POLL_MS = 250 };
 
+static struct rpc_client *client_at(struct vms *v, const char *mount, struct err *e)
+{
+	char url[PATH_MAX + 16];
+	const char *vmm = context_get(&v->ctx, "vmm");
+
+	snprintf(url, sizeof url, strncmp(vmm, "unix:", 5) == 0 ? "%s:/%s" : "%s/%s", vmm, mount);
+	return rpc_client_new(url, NULL, e);
+}
+
 int vms_open(struct vms *v, struct err *e)
 {
 	*v = (struct vms){ 0 };
 	if (context_open(&v->ctx, NULL, e))
 		return -1;
-	char url[PATH_MAX + 16];
-	const char *vmm = context_get(&v->ctx, "vmm");
-	snprintf(url, sizeof url, strncmp(vmm, "unix:", 5) == 0 ? "%s:/prpc" : "%s/prpc", vmm);
 	v->arena = arena_new(0);
-	v->rpc = v->arena ? rpc_client_new(url, NULL, e) : NULL;
+	v->rpc = v->arena ? client_at(v, "prpc", e) : NULL;
 	return v->rpc ? 0 : -1;
 }
 
@@ -95,6 +101,17 @@ int vms_do(struct vms *v, const char *method, const char *id, struct err *e)
 	vmm__id__init(&in);
 	in.id = arena_str(v->arena, id);
 	return rpc_client_call(v->rpc, method, &in.base, NULL, v->arena, NULL, e);
+}
+
+int vms_ask_guest(struct vms *v, const char *method, const char *id, const ProtobufCMessageDescriptor *d,
+		  void **out, struct err *e)
+{
+	auto_rpc_client *guest = client_at(v, "guest", e);
+	Vmm__Id in;
+
+	vmm__id__init(&in);
+	in.id = arena_str(v->arena, id);
+	return guest ? rpc_client_call(guest, method, &in.base, d, v->arena, out, e) : -1;
 }
 
 static bool is_over(const Vmm__VmInfo *vm)

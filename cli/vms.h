@@ -20,6 +20,9 @@ int vms_list(struct vms *v, Vmm__StatusResponse **out, struct err *e);
 int vms_find(struct vms *v, const char *what, Vmm__VmInfo **out, struct err *e);
 int vms_info(struct vms *v, const char *id, Vmm__VmInfo **out, struct err *e);
 int vms_do(struct vms *v, const char *method, const char *id, struct err *e); // StartVm, StopVm, ...
+// The guest's agent, through the VMM: Info, SysInfo, NetworkInfo, ListContainers, Shutdown.
+int vms_ask_guest(struct vms *v, const char *method, const char *id, const ProtobufCMessageDescriptor *d,
+		  void **out, struct err *e);
 
 // Show boot progress until the app's containers run. Fails with the guest's own reason when it stops first.
 int vms_wait(struct vms *v, const char *id, bool quiet, struct err *e);

@@ -19,6 +19,7 @@
 #include "base/version.h"
 #include "daemon/api.h"
 #include "daemon/bridge.h"
+#include "daemon/guests.h"
 #include "daemon/state.h"
 #include "lock.h"
 #include "oneshot.h"
@@ -78,7 +79,8 @@ static int serve(struct daemon *d, struct err *e)
 	if (s)
 		snprintf(version, sizeof version, "X-App-Version: v%s (%s)", version_text, version_rev);
 	if (!s || !d->images || rpc_server_header(s, version) ||
-	    rpc_server_header(s, "X-Accel-Buffering: no") || api_mount(s, d) || logs_mount(s, d)) {
+	    rpc_server_header(s, "X-Accel-Buffering: no") || api_mount(s, d) || logs_mount(s, d) ||
+	    guests_mount(s, d)) {
 		err_set(e, ERR_SYSTEM, "out of memory");
 	} else if (!state_load(d, e) && !listen_all(s, d->config.raw, e) && !bridge_start(&bridge, d, e)) {
 		term = evsignal_new(d->base, SIGTERM, on_signal, d->base);
@@ -93,6 +95,7 @@ static int serve(struct daemon *d, struct err *e)
 		}
 	}
 	bridge_free(bridge);
+	guests_free(d);
 	if (s)
 		rpc_server_free(s);
 	state_free(d);

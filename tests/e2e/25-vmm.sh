@@ -146,6 +146,9 @@ wait_for "StartVm starts it again" 20 is "$id" boot_progress done
 rpc StopVm "{\"id\":\"$id\"}" >/dev/null
 wait_for "StopVm stops it" 10 is "$id" status stopped
 check "the log of the boot before is kept" test -s "$work/vm/$id/serial.log.1"
+guest() { curl -s -m 20 --unix-socket "$sock" "http://vmm/guest/$1?id=$2" | grep -qF "\"code\": \"$3\""; }
+check "a stopped VM's guest cannot be asked" guest Info "$id" vmm.not_running
+check "nor that of no VM" guest ProxiedGuestApi.SysInfo nobody vmm.no_vm
 rpc RemoveVm "{\"id\":\"$id\"}" >/dev/null
 wait_for "RemoveVm removes it" 10 test ! -e "$work/vm/$id"
 

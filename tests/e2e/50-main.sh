@@ -50,6 +50,9 @@ kill $other
 
 check "run again is harmless" scripts/run.sh
 check "ls names the app" sh -c "dstack ls | grep -q hello"
+check "info asks the guest's agent, through the VMM" sh -c "dstack info hello --json | jq -e '.guest.app_id == \"$app\" and .system.num_cpus >= 1 and (.network.interfaces | length >= 1)'"
+check "info is for people, too" grep -qE '^memory +[0-9.]+ [MG]iB, ' <(dstack info hello)
+check "ps lists the app's containers" sh -c "dstack ps hello --json | jq -e '[.containers[].state] | index(\"running\")'"
 check "logs show the guest's console" sh -c "dstack logs hello -n 50 | grep -q ."
 check "deploy refuses a taken name" sh -c "dstack deploy build/hello/compose.yaml --name hello -e SECRET=1; test \$? -eq 3"
 

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "dial.h"
 
 enum { PAIRS_MAX = 512, HELD_MAX = 256 * 1024 };
 
@@ -79,16 +79,6 @@ static void on_end(struct bufferevent *b, short what, void *arg)
 	pair_free(p);
 }
 
-static int connect_runner(const struct vm *v, const char *name)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (snprintf(a.sun_path, sizeof a.sun_path, "%s/%s", v->dir, name) >= (int)sizeof a.sun_path)
-		return -1;
-	return fd >= 0 && !connect(fd, (struct sockaddr *)&a, sizeof a) ? take_fd(&fd) : -1;
-}
-
 static void pair_new(struct bridge *b, int in, int out)
 {
 	struct pair *p = calloc(1, sizeof *p);
@@ -134,7 +124,7 @@ static void on_guest(evutil_socket_t fd, short what, void *arg)
 		v = v->next;
 	if (in < 0 || i == SERVICES || !v || b->count >= PAIRS_MAX)
 		return;
-	int out = connect_runner(v, services[i].path);
+	int out = dial_runner(v, services[i].path);
 	if (out >= 0)
 		pair_new(b, take_fd(&in), out);
 }

@@ -37,6 +37,8 @@ struct daemon {
 	struct platform_facts facts;
 	struct image_memory *images;
 	struct vm *vms;      // by time of creation
+	struct ask *asks;    // of guests.c
+	int guest_wait_s;    // 0: GUEST_WAIT_S
 	const char *program; // what to run as runner
 };
 

@@ -404,6 +404,26 @@ static const struct reason_text table[] = {
 		"Stop other VMs, or raise the limits in the VMM's configuration.",
 	},
 	{
+		"vmm.guest_answer", "The guest's answer makes no sense",
+		"What came from its agent's port is no answer to the question; guests are not trusted.",
+		"See dstack logs; an image of another version may speak another protocol.",
+	},
+	{
+		"vmm.guest_busy", "Too many requests to guests are open",
+		"A guest gets few at a time, and each has seconds to answer.",
+		"Try again; if it stays so, the guest's agent hangs: see dstack logs.",
+	},
+	{
+		"vmm.guest_refused", "The guest refused the request",
+		"Its agent answered with an error, which is quoted.",
+		"See dstack logs.",
+	},
+	{
+		"vmm.guest_silent", "The guest's agent does not answer",
+		"The VM runs, but nothing answers at its vsock port 8000: it is still booting, or its agent died.",
+		"Wait for the boot; see dstack logs.",
+	},
+	{
 		"vmm.input", "The request is invalid",
 		"A value is missing, too large or has the wrong form.",
 		"Correct what the message names.",
@@ -440,7 +460,7 @@ static const struct reason_text table[] = {
 	},
 	{
 		"vmm.not_running", "The VM is not running",
-		"Only a running one can be shut down.",
+		"Only a running one can be shut down, or asked what goes on inside.",
 		"Start it first.",
 	},
 	{
