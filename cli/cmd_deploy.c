@@ -22,6 +22,8 @@
 #include "rpc/pbjson.h"
 #include "vms.h"
 
+enum { PORTS_MAX = 16 };
+
 struct deploy {
 	struct vms vms;
 	struct compose compose;
@@ -29,8 +31,43 @@ struct deploy {
 	const char *file, *image;
 	char name[64];
 	uint64_t vcpus, memory, disk;
+	enum compose_keys keys;
+	struct port {
+		char protocol[4], address[46];
+		uint64_t host, guest;
+	} port[PORTS_MAX];
+	size_t n_port;
 	bool json, wait, no_allow, no_start, replace, if_absent;
 };
+
+// [tcp:|udp:][ADDRESS:]HOST:GUEST, ADDRESS an IPv4 address.
+static bool add_port(struct deploy *d, const char *text)
+{
+	struct port *p = &d->port[d->n_port];
+	const char *udp = str_starts(text, "udp:") ? text + 4 : NULL;
+	const char *rest = udp                        ? udp
+			   : str_starts(text, "tcp:") ? text + 4
+						      : text,
+		   *guest = strrchr(rest, ':');
+	char host[64];
+
+	if (d->n_port == PORTS_MAX || !guest || (size_t)(guest - rest) >= sizeof host)
+		return false;
+	*p = (struct port){ .protocol = "tcp" };
+	if (udp)
+		memcpy(p->protocol, "udp", 4);
+	snprintf(host, sizeof host, "%.*s", (int)(guest - rest), rest);
+	char *colon = strrchr(host, ':');
+	if (colon) {
+		*colon = 0;
+		if (strlen(host) >= sizeof p->address)
+			return false;
+		memcpy(p->address, host, strlen(host) + 1);
+	}
+	d->n_port++;
+	return str_uint(colon ? colon + 1 : host, 1, 65535, &p->host) &&
+	       str_uint(guest + 1, 1, 65535, &p->guest);
+}
 
 static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 {
@@ -41,11 +78,12 @@ static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 		{ "disk", required_argument, NULL, 'D' },  { "no-allow", no_argument, NULL, 'A' },
 		{ "no-start", no_argument, NULL, 'S' },    { "replace", no_argument, NULL, 'R' },
 		{ "if-absent", no_argument, NULL, 'P' },   { "wait", no_argument, NULL, 'w' },
-		{ "json", no_argument, NULL, 'j' },        { 0 },
+		{ "json", no_argument, NULL, 'j' },        { "key-provider", required_argument, NULL, 'K' },
+		{ "port", required_argument, NULL, 'p' },  { 0 },
 	};
 
 	d->vcpus = 1, d->memory = 1024, d->disk = 2;
-	for (int c; (c = getopt_long(argc, argv, "e:", options, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, "e:p:", options, NULL)) != -1;) {
 		bool good = true;
 		switch (c) {
 		case 'e':
@@ -68,6 +106,12 @@ static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 			break;
 		case 'D':
 			good = str_uint(optarg, 1, 1 << 16, &d->disk);
+			break;
+		case 'K':
+			good = compose_keys_read(&d->keys, optarg) == 0;
+			break;
+		case 'p':
+			good = add_port(d, optarg);
 			break;
 		case 'A':
 			d->no_allow = true;
@@ -119,14 +163,19 @@ static int load_compose(struct deploy *d, struct err *e)
 	if (file_read(d->file, COMPOSE_FILE_MAX, &text, &n, e))
 		return err_wrap(e, "compose file");
 	default_name(d);
-	return compose_make(&d->compose, d->name, span_of(text, n), &d->envs, e);
+	return compose_make(&d->compose,
+			    &(struct compose_spec){ .name = d->name,
+						    .docker_compose = span_of(text, n),
+						    .envs = &d->envs,
+						    .keys = d->keys },
+			    e);
 }
 
 static int allow(struct deploy *d, struct err *e)
 {
 	const char *policy = context_get(&d->vms.ctx, "policy");
 
-	if (d->no_allow || !*policy)
+	if (d->no_allow || !*policy || d->keys != COMPOSE_KMS)
 		return 0;
 	if (policy_file_allow(policy, STR_HEX(d->compose.hash, APP_ID), STR_HEX(d->compose.hash, 32), e))
 		return err_wrap(e, "allow the app in %s", policy);
@@ -204,6 +253,26 @@ static int pick_image(struct deploy *d, struct err *e)
 				   "the VMM has no guest image; see dstack up --image");
 }
 
+static int put_ports(struct deploy *d, Vmm__VmConfiguration *in, struct err *e)
+{
+	Vmm__PortMapping **list = arena_array(d->vms.arena, PORTS_MAX, sizeof *list);
+	Vmm__PortMapping *each = arena_array(d->vms.arena, PORTS_MAX, sizeof *each);
+
+	if (!list || !each)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	for (size_t i = 0; i < d->n_port; i++) {
+		vmm__port_mapping__init(&each[i]);
+		each[i].protocol = d->port[i].protocol;
+		each[i].host_address = d->port[i].address;
+		each[i].host_port = (uint32_t)d->port[i].host;
+		each[i].vm_port = (uint32_t)d->port[i].guest;
+		list[i] = &each[i];
+	}
+	in->ports = list;
+	in->n_ports = d->n_port;
+	return 0;
+}
+
 static int create(struct deploy *d, char **id, struct err *e)
 {
 	Vmm__VmConfiguration in;
@@ -220,6 +289,8 @@ static int create(struct deploy *d, char **id, struct err *e)
 	in.disk_size = (uint32_t)d->disk;
 	in.stopped = d->no_start;
 	in.user_config = arena_str(d->vms.arena, "");
+	if (put_ports(d, &in, e))
+		return -1;
 	if (rpc_client_call(d->vms.rpc, "CreateVm", &in.base, &vmm__id__descriptor, d->vms.arena,
 			    (void **)&answer, e))
 		return err_wrap(e, "create the VM");
@@ -289,7 +360,7 @@ static void report(struct deploy *d, const char *id)
 		return;
 	}
 	printf("%s  app %s\n", id, app);
-	if (*domain)
+	if (*domain && d->keys == COMPOSE_KMS)
 		printf("port P of the app: https://%s-P.%s:%d/ (TLS ends in the gateway), "
 		       "https://%s-Ps.%s:%d/ (in the CVM)\n",
 		       app, domain, port, app, domain, port);

@@ -57,6 +57,18 @@ static int compose_option(struct job *j, const char *path, struct err *e)
 	return 0;
 }
 
+// Any provider's id, of the KMS or of a local one.
+static int provider_option(struct job *j, const char *text, struct err *e)
+{
+	size_t n;
+
+	if (hex_read(j->spki, sizeof j->spki, text, strlen(text), &n) || !n)
+		return err_code(e, ERR_INPUT, "cli.option", "--key-provider-id takes 1 to %zu bytes in hex",
+				sizeof j->spki);
+	j->x.key_provider_id = span_of(j->spki, n);
+	return 0;
+}
+
 static int text_option(struct text *t, const char *path, size_t max, struct err *e)
 {
 	free(TAKE(t->p));
@@ -99,6 +111,8 @@ static int option(struct job *j, int c, struct err *e)
 	case 'k':
 		j->kms_root = optarg;
 		return 0;
+	case 'K':
+		return provider_option(j, optarg, e);
 	case 'd':
 		j->image_dir = optarg;
 		return 0;
@@ -132,6 +146,7 @@ static int read_args(struct job *j, int argc, char **argv, struct err *e)
 		{ "compose-hash", required_argument, NULL, 'h' },
 		{ "image-hash", required_argument, NULL, 'i' },
 		{ "kms-root", required_argument, NULL, 'k' },
+		{ "key-provider-id", required_argument, NULL, 'K' },
 		{ "image-dir", required_argument, NULL, 'd' },
 		{ "pccs-url", required_argument, NULL, 'p' },
 		{ "development-root", required_argument, NULL, 'r' },
@@ -148,6 +163,8 @@ static int read_args(struct job *j, int argc, char **argv, struct err *e)
 				"dstack verify takes one URL or file; see --help");
 	if (j->root && *j->root && j->only_root.p)
 		return err_code(e, ERR_INPUT, "cli.option", "--root excludes --development-root");
+	if (j->kms_root && j->x.key_provider_id.n)
+		return err_code(e, ERR_INPUT, "cli.option", "--kms-root excludes --key-provider-id");
 	j->target = argv[optind];
 	j->x.policy = span_of(j->policy.p, j->policy.n);
 	j->x.collateral = span_of(j->collateral.p, j->collateral.n);
@@ -172,7 +189,7 @@ static int add_context(struct job *j, struct err *e)
 	j->image_dir = or_context(j, j->image_dir, "images");
 	j->pccs = or_context(j, j->pccs, "pccs");
 	j->root = j->only_root.p ? NULL : or_context(j, j->root, "development_root");
-	j->kms_root = or_context(j, j->kms_root, "kms_root");
+	j->kms_root = j->x.key_provider_id.n ? NULL : or_context(j, j->kms_root, "kms_root");
 	return 0;
 }
 

@@ -104,34 +104,62 @@ int env_json(const struct env_list *envs, uint8_t **out, size_t *n, struct err *
 	return 0;
 }
 
-static void write_compose(struct wr *w, const char *name, struct span docker_compose,
-			  const struct env_list *envs)
+static const char *const providers[] = {
+	[COMPOSE_KMS] = "kms", [COMPOSE_LOCAL] = "local", [COMPOSE_NONE] = "none"
+};
+
+int compose_keys_read(enum compose_keys *out, const char *name)
 {
-	wr_str(w, "{\"manifest_version\":2,\"name\":");
-	wr_json(w, span_str(name));
-	wr_str(w, ",\"runner\":\"docker-compose\",\"docker_compose_file\":");
-	wr_json(w, docker_compose);
-	wr_str(w, ",\"kms_enabled\":true,\"gateway_enabled\":true,\"local_key_provider_enabled\":false,\"key_"
-		  "provider_id\":\"\","
-		  "\"public_logs\":true,\"public_sysinfo\":true,\"allowed_envs\":[");
-	for (size_t i = 0; i < envs->n; i++) {
-		wr_str(w, i ? "," : "");
-		wr_json(w, span_str(envs->at[i].key));
-	}
-	wr_str(w, "],\"no_instance_id\":false,\"secure_time\":false,\"storage_fs\":\"ext4\"}");
+	for (*out = 0; *out <= COMPOSE_NONE; ++*out)
+		if (!strcmp(name, providers[*out]))
+			return 0;
+	return -1;
 }
 
-int compose_make(struct compose *out, const char *name, struct span docker_compose,
-		 const struct env_list *envs, struct err *e)
+static void write_flag(struct wr *w, const char *name, bool v)
+{
+	wr_str(w, ",\"");
+	wr_str(w, name);
+	wr_str(w, v ? "\":true" : "\":false");
+}
+
+static void write_compose(struct wr *w, const struct compose_spec *spec)
+{
+	wr_str(w, "{\"manifest_version\":2,\"name\":");
+	wr_json(w, span_str(spec->name));
+	wr_str(w, ",\"runner\":\"docker-compose\",\"docker_compose_file\":");
+	wr_json(w, spec->docker_compose);
+	write_flag(w, "kms_enabled", spec->keys == COMPOSE_KMS);
+	write_flag(w, "gateway_enabled", spec->keys == COMPOSE_KMS);
+	write_flag(w, "local_key_provider_enabled", spec->keys == COMPOSE_LOCAL);
+	wr_str(w,
+	       ",\"key_provider_id\":\"\",\"public_logs\":true,\"public_sysinfo\":true,\"allowed_envs\":[");
+	for (size_t i = 0; i < spec->envs->n; i++) {
+		wr_str(w, i ? "," : "");
+		wr_json(w, span_str(spec->envs->at[i].key));
+	}
+	wr_str(w, "]");
+	write_flag(w, "no_instance_id", spec->no_instance_id);
+	write_flag(w, "secure_time", false);
+	wr_str(w, ",\"storage_fs\":\"ext4\"");
+	if (spec->keys == COMPOSE_NONE)
+		wr_str(w, ",\"key_provider\":\"none\"");
+	wr_str(w, "}");
+}
+
+int compose_make(struct compose *out, const struct compose_spec *spec, struct err *e)
 {
 	struct wr size = wr_to(NULL, 0);
 
-	write_compose(&size, name, docker_compose, envs);
+	if (spec->envs->n && spec->keys != COMPOSE_KMS)
+		return err_code(e, ERR_INPUT, "cli.env_without_kms",
+				"variables are sealed to a key of the KMS: they need --key-provider kms");
+	write_compose(&size, spec);
 	out->n = size.n;
 	if (!(out->text = malloc(size.n + 1)))
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	struct wr w = wr_to(out->text, size.n);
-	write_compose(&w, name, docker_compose, envs);
+	write_compose(&w, spec);
 	out->text[out->n] = 0;
 	SHA256((const uint8_t *)out->text, out->n, out->hash);
 	return 0;

@@ -4,6 +4,7 @@
 // app id. Same inputs give the same bytes. Key order is that of upstream's CLI (spec 40 section 19). The
 // compose file itself stays opaque text.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,17 @@ struct compose {
 	uint8_t hash[32];
 };
 
-int compose_make(struct compose *out, const char *name, struct span docker_compose,
-		 const struct env_list *envs, struct err *e);
+enum compose_keys { COMPOSE_KMS, COMPOSE_LOCAL, COMPOSE_NONE }; // who gives the app its keys
+
+// Without a KMS there is no gateway either: it lets nobody in whose certificate is not the KMS's. ERR_INPUT
+// for variables then: they are sealed to a key of the KMS.
+struct compose_spec {
+	const char *name;
+	struct span docker_compose;
+	const struct env_list *envs;
+	enum compose_keys keys;
+	bool no_instance_id;
+};
+int compose_make(struct compose *out, const struct compose_spec *spec, struct err *e);
+int compose_keys_read(enum compose_keys *out, const char *name); // -1: no such provider
 void compose_free(struct compose *c);

@@ -10,7 +10,9 @@
 #define DOMAIN      "dstack.localhost"
 #define GATEWAY_APP "0000000000000000000000000000000000000000"
 
-const char *const stackconf_services[] = { "collateral", "registry", "kms", "gateway", "vmm" };
+const char *const stackconf_services[] = {
+	"collateral", "key-provider", "registry", "kms", "gateway", "vmm"
+};
 const size_t stackconf_n_services = sizeof stackconf_services / sizeof *stackconf_services;
 
 static const char registry_yml[] = "# The local image registry: loopback only, for the examples.\n"
@@ -64,6 +66,9 @@ static const char vmm_toml[] =
 	"\n[cvm]\nplatform = \"auto\"\nkms_urls = [\"https://10.0.2.2:@KMS@\"]\n"
 	"gateway_urls = [\"https://10.0.2.2:@GATEWAY_RPC@\"]\npccs_url = \"http://10.0.2.2:@COLLATERAL@\"\n"
 	"docker_registry = \"http://10.0.2.2:@REGISTRY@\"\n"
+	"\n[cvm.port_mapping]\nenabled = true\n"
+	"[[cvm.port_mapping.range]]\nfrom = @APPS@\nto = @APPS_END@\n"
+	"\n[key_provider]\naddress = \"127.0.0.1:@KEY_PROVIDER@\"\n"
 	"\n[softtee]\ncommand = \"@BIN@/dstack-softtee\"\npki = \"@DIR@/pki\"\n"
 	"\n[gateway]\nbase_domain = \"" DOMAIN "\"\nport = @GATEWAY@\n"
 	"\n# All that a guest reaches of this host, as 10.0.2.2:PORT.\n"
@@ -134,6 +139,11 @@ int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, str
 				      keep(c, "tcp:127.0.0.1:%u", port(c, PORT_COLLATERAL)) },
 				    keep(c, "tcp:%u", port(c, PORT_COLLATERAL)) });
 	add(c, NULL,
+	    (struct stack_service){ "key-provider",
+				    { "dstack-softtee", "keyprovider", "--dir", pki, "--listen",
+				      keep(c, "tcp:127.0.0.1:%u", port(c, PORT_KEY_PROVIDER)) },
+				    keep(c, "tcp:%u", port(c, PORT_KEY_PROVIDER)) });
+	add(c, NULL,
 	    (struct stack_service){ "registry",
 				    { "docker-registry", "serve", keep(c, "%s/registry/config.yml", dir) },
 				    keep(c, "tcp:%u", port(c, PORT_REGISTRY)) });
@@ -175,6 +185,9 @@ static void fill(const struct stackconf *c, struct sb *out, const char *fmt)
 		{ "WIREGUARD", port(c, PORT_WIREGUARD) },
 		{ "VMM", port(c, PORT_VMM) },
 		{ "GATEWAY", port(c, PORT_GATEWAY) },
+		{ "KEY_PROVIDER", port(c, PORT_KEY_PROVIDER) },
+		{ "APPS", port(c, PORT_APPS) },
+		{ "APPS_END", port(c, PORT_APPS_END) },
 		{ "NET", subnet(c) },
 	};
 

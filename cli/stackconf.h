@@ -21,6 +21,9 @@ enum {
 	PORT_WIREGUARD = 4,
 	PORT_VMM = 5,
 	PORT_GATEWAY = 6,
+	PORT_KEY_PROVIDER = 7,
+	PORT_APPS = 20, // to 99: what apps may ask for with --port
+	PORT_APPS_END = 99,
 };
 
 struct stack_step {

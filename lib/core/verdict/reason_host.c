@@ -189,6 +189,11 @@ static const struct reason_text table[] = {
 		"Pass what the agent's GetQuote or Attest answered.",
 	},
 	{
+		"cli.env_without_kms", "There is no KMS to seal the variables to",
+		"An app whose keys come from its machine, or from nobody, has no key that is known before it runs.",
+		"Use --key-provider kms, or put what is no secret into the compose file.",
+	},
+	{
 		"cli.name_taken", "A VM of that name exists",
 		"Its disk would be lost.",
 		"Choose another --name, or --replace to remove it and its disk.",

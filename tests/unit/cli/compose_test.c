@@ -95,8 +95,14 @@ static void compose_is_its_bytes(void **state)
 
 	(void)state;
 	assert_int_equal(env_add(&envs, "SECRET=never in the compose file", &e), 0);
-	assert_int_equal(compose_make(&one, "app", span_str(yaml), &envs, &e), 0);
-	assert_int_equal(compose_make(&two, "app", span_str(yaml), &envs, &e), 0);
+	assert_int_equal(
+		compose_make(&one, &(struct compose_spec){ "app", span_str(yaml), &envs, COMPOSE_KMS, false },
+			     &e),
+		0);
+	assert_int_equal(
+		compose_make(&two, &(struct compose_spec){ "app", span_str(yaml), &envs, COMPOSE_KMS, false },
+			     &e),
+		0);
 	assert_int_equal(one.n, two.n);
 	assert_memory_equal(one.text, two.text, one.n);
 	assert_memory_equal(one.hash, two.hash, 32);
@@ -108,19 +114,55 @@ static void compose_is_its_bytes(void **state)
 	assert_true(json_get(doc, "allowed_envs", &v));
 	assert_int_equal(json_count(v), 1);
 	compose_free(&two);
-	assert_int_equal(compose_make(&two, "other", span_str(yaml), &envs, &e), 0);
+	assert_int_equal(
+		compose_make(&two,
+			     &(struct compose_spec){ "other", span_str(yaml), &envs, COMPOSE_KMS, false },
+			     &e),
+		0);
 	assert_memory_not_equal(one.hash, two.hash, 32);
 	compose_free(&one);
 	compose_free(&two);
 	env_free(&envs);
 }
 
+static void who_gives_the_keys(void **state)
+{
+	static const char yaml[] = "services: {}\n";
+	struct env_list envs = { 0 };
+	struct compose c;
+	enum compose_keys keys;
+
+	(void)state;
+	assert_int_equal(compose_keys_read(&keys, "local"), 0);
+	assert_int_equal(keys, COMPOSE_LOCAL);
+	assert_int_equal(
+		compose_make(&c, &(struct compose_spec){ "a", span_str(yaml), &envs, keys, true }, &e), 0);
+	assert_non_null(strstr(c.text, "\"kms_enabled\":false,\"gateway_enabled\":false,"
+				       "\"local_key_provider_enabled\":true,"));
+	assert_non_null(strstr(c.text, "\"no_instance_id\":true"));
+	assert_null(strstr(c.text, "\"key_provider\""));
+	compose_free(&c);
+	assert_int_equal(compose_keys_read(&keys, "none"), 0);
+	assert_int_equal(
+		compose_make(&c, &(struct compose_spec){ "a", span_str(yaml), &envs, keys, false }, &e), 0);
+	assert_non_null(strstr(c.text, "\"key_provider\":\"none\""));
+	compose_free(&c);
+	assert_int_equal(compose_keys_read(&keys, "tpm"), -1);
+	assert_int_equal(env_add(&envs, "A=b", &e), 0);
+	assert_int_equal(
+		compose_make(&c, &(struct compose_spec){ "a", span_str(yaml), &envs, COMPOSE_LOCAL, false },
+			     &e),
+		-1);
+	assert_string_equal(e.code, "cli.env_without_kms");
+	env_free(&envs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_variables),      cmocka_unit_test(refuses_bad_names),
-		cmocka_unit_test(reads_env_files),      cmocka_unit_test(env_is_json),
-		cmocka_unit_test(compose_is_its_bytes),
+		cmocka_unit_test(who_gives_the_keys), cmocka_unit_test(takes_variables),
+		cmocka_unit_test(refuses_bad_names),  cmocka_unit_test(reads_env_files),
+		cmocka_unit_test(env_is_json),        cmocka_unit_test(compose_is_its_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
