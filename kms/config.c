@@ -1,9 +1,16 @@
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/cleanup.h"
+#include "base/file.h"
 #include "base/strings.h"
+#include "keyfiles.h"
+
+enum { DOMAIN_FILE_MAX = 1024 };
 
 const struct config_key kms_config_keys[] = {
 	{ "insecure_development", CONFIG_BOOL,
@@ -12,14 +19,36 @@ const struct config_key kms_config_keys[] = {
 	  .doc = "folder of the keys, and of nothing else" },
 	{ "core.bootstrap", CONFIG_BOOL,
 	  .doc = "make root keys when the folder has none; also with insecure_development" },
+	{ "core.handover", CONFIG_BOOL,
+	  .doc = "give the roots to other KMSs that the policy allows (GetKmsKey)" },
+	{ "core.site_name", CONFIG_STRING, .doc = "shown when the KMS is set up" },
+	{ "core.agent", CONFIG_STRING, .def = "auto",
+	  .doc = "guest agent: unix:/path, http://...; auto: DSTACK_AGENT_ADDRESS or its usual sockets; "
+		 "empty: none" },
+	{ "core.attest_rpc_cert", CONFIG_BOOL, .def = "true",
+	  .doc = "the RPC certificate carries evidence; false needs, and is the default of, "
+		 "insecure_development" },
+	{ "core.enforce_self_authorization", CONFIG_BOOL, .def = "true",
+	  .doc = "serve only while the policy allows this KMS itself; false as above" },
+	{ "core.self_check_s", CONFIG_INT, .def = "600", .min = 5, .max = 86400,
+	  .doc = "seconds between fresh evidence of the KMS itself" },
+	{ "core.rpc_cert_s", CONFIG_INT, .def = "43200", .min = 5, .max = 864000,
+	  .doc = "seconds until the RPC certificate gets fresh evidence, with the next self check" },
+	{ "core.onboard.address", CONFIG_STRING,
+	  .doc = "where a KMS without keys is set up, without TLS; empty: nowhere" },
+	{ "core.onboard.token_file", CONFIG_STRING,
+	  .doc = "file with the one-time token of the set-up; empty: one is made and logged" },
+	{ "core.onboard.auto_bootstrap_domain", CONFIG_STRING,
+	  .doc = "make root keys when there are none, for this name" },
 	{ "core.admin.address", CONFIG_STRING,
 	  .doc = "where to serve the admin methods, without TLS; empty: nowhere" },
 	{ "core.admin.token_file", CONFIG_STRING,
 	  .doc = "file with the admin token, readable by its owner only" },
 	{ "core.admin.htpasswd_file", CONFIG_STRING, .doc = "names and passwords of admins, bcrypt only" },
 	{ "rpc.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8000", .doc = "where to serve, with TLS" },
-	{ "rpc.sans", CONFIG_STRINGS, .required = true,
-	  .doc = "DNS names and IP addresses clients use; the first is the certificate's subject" },
+	{ "rpc.sans", CONFIG_STRINGS,
+	  .doc = "DNS names and IP addresses clients use, beside the domain of the set-up; the first is the "
+		 "certificate's subject" },
 	{ "policy.file", CONFIG_STRING, .required = true, .doc = "who may have keys; see docs/kms.md" },
 	{ "image.dir", CONFIG_STRING, .def = "/usr/share/dstack/images",
 	  .doc = "OS images to measure guests against" },
@@ -68,19 +97,91 @@ bool kms_name_is_valid(const char *name)
 	}
 }
 
-static int load_names(struct kms_config *c, struct err *e)
+int kms_domain_check(const char *domain, struct err *e)
 {
-	c->keys.n_names = config_count(c->file, "rpc.sans");
-	if (!c->keys.n_names || c->keys.n_names > KMS_NAMES_MAX)
-		return err_code(e, ERR_INPUT, "config.names", "rpc.sans must have 1 to %d names",
+	size_t n = strlen(domain);
+
+	if (!n || n > 253)
+		return err_code(e, ERR_INPUT, "kms.domain",
+				"domain must be a non-empty ASCII DNS name of at most 253 bytes");
+	if (strchr(domain, ':') || !kms_name_is_valid(domain))
+		return err_code(e, ERR_INPUT, "kms.domain", "domain contains an invalid DNS label");
+	return 0;
+}
+
+static int add_name(struct kms_config *c, const char *name, const char *from, struct err *e)
+{
+	for (size_t i = 0; i < c->keys.n_names; i++)
+		if (!strcasecmp(c->names[i], name))
+			return 0;
+	if (!kms_name_is_valid(name))
+		return err_code(e, ERR_INPUT, "config.names", "%s: %s is no DNS name and no IP address", from,
+				STR_QZ(name));
+	if (c->keys.n_names == KMS_NAMES_MAX)
+		return err_code(e, ERR_INPUT, "config.names", "rpc.sans has more than %d names",
 				KMS_NAMES_MAX);
-	for (size_t i = 0; i < c->keys.n_names; i++) {
-		c->names[i] = config_item(c->file, i, "rpc.sans");
-		if (!kms_name_is_valid(c->names[i]))
-			return err_code(e, ERR_INPUT, "config.names",
-					"rpc.sans: %s is no DNS name and no IP address", STR_QZ(c->names[i]));
-	}
+	c->names[c->keys.n_names++] = name;
+	return 0;
+}
+
+// What the set-up was told, without blanks around it.
+static int read_domain(struct kms_config *c, struct err *e)
+{
+	auto_free char *path = str_format("%s/%s", c->keys.dir, keyfiles_domain);
+	struct err why;
+	char *text;
+	size_t n = 0;
+
+	if (!path)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	free(c->domain);
+	c->domain = NULL;
+	if (file_read(path, DOMAIN_FILE_MAX, &text, &n, &why))
+		return why.class == ERR_ABSENT ? 0 : (*e = why, -1);
+	while (n && strchr(" \t\r\n", text[n - 1]))
+		text[--n] = 0;
+	c->domain = text;
+	return 0;
+}
+
+int kms_config_names(struct kms_config *c, struct err *e)
+{
+	size_t n = config_count(c->file, "rpc.sans");
+
 	c->keys.names = c->names;
+	c->keys.n_names = 0;
+	for (size_t i = 0; i < n; i++)
+		if (add_name(c, config_item(c->file, i, "rpc.sans"), "rpc.sans", e))
+			return -1;
+	if (*c->bootstrap_domain)
+		return add_name(c, c->bootstrap_domain, "core.onboard.auto_bootstrap_domain", e);
+	if (read_domain(c, e) || (c->domain && add_name(c, c->domain, keyfiles_domain, e)))
+		return -1;
+	if (c->keys.n_names || *c->onboard_address)
+		return 0;
+	return err_code(e, ERR_INPUT, "config.names", "rpc.sans must have a name");
+}
+
+// What stands in for evidence of the KMS itself is nothing, so only development may do without.
+static int load_self(struct kms_config *c, struct err *e)
+{
+	const char *found = getenv("DSTACK_AGENT_ADDRESS");
+	struct config *f = c->file;
+
+	c->attest_rpc = config_bool(f, "core.attest_rpc_cert") &&
+			(!c->insecure_development || config_has(f, "core.attest_rpc_cert"));
+	c->self_authorize = config_bool(f, "core.enforce_self_authorization") &&
+			    (!c->insecure_development || config_has(f, "core.enforce_self_authorization"));
+	if (!c->insecure_development && (!c->attest_rpc || !c->self_authorize))
+		return err_code(e, ERR_INPUT, "config.attestation_off",
+				"core.attest_rpc_cert and core.enforce_self_authorization may be false with "
+				"insecure_development = true only");
+	c->agent = config_str(f, "core.agent");
+	if (!strcmp(c->agent, "auto"))
+		c->agent = found && *found                              ? found
+			   : file_exists("/var/run/dstack/dstack.sock") ? "unix:/var/run/dstack/dstack.sock"
+			   : file_exists("/var/run/dstack.sock")        ? "unix:/var/run/dstack.sock"
+									: "";
 	return 0;
 }
 
@@ -90,7 +191,14 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		.file = file,
 		.address = config_str(file, "rpc.address"),
 		.keys = { .dir = config_str(file, "core.cert_dir"),
-			  .bootstrap = config_bool(file, "core.bootstrap") },
+			  .handover = config_bool(file, "core.handover") },
+		.bootstrap = config_bool(file, "core.bootstrap"),
+		.bootstrap_domain = config_str(file, "core.onboard.auto_bootstrap_domain"),
+		.onboard_address = config_str(file, "core.onboard.address"),
+		.onboard_token_file = config_str(file, "core.onboard.token_file"),
+		.site_name = config_str(file, "core.site_name"),
+		.self_check_s = config_int(file, "core.self_check_s"),
+		.rpc_cert_s = config_int(file, "core.rpc_cert_s"),
 		.policy_file = config_str(file, "policy.file"),
 		.image_dir = config_str(file, "image.dir"),
 		.image_cache = config_str(file, "image.cache_dir"),
@@ -105,7 +213,7 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		.insecure_development = config_bool(file, "insecure_development"),
 		.leaf_days = config_int(file, "certificates.max_days"),
 	};
-	c->keys.bootstrap |= c->insecure_development;
+	c->bootstrap |= *c->bootstrap_domain || (c->insecure_development && !*c->onboard_address);
 	if (*c->development_root && !c->insecure_development) {
 		err_code(e, ERR_INPUT, "config.development_root",
 			 "attestation.development_root is set without insecure_development = true: a KMS "
@@ -114,7 +222,8 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		kms_config_free(c);
 		return -1;
 	}
-	if (load_names(c, e)) {
+	if ((*c->bootstrap_domain && kms_domain_check(c->bootstrap_domain, e)) || kms_config_names(c, e) ||
+	    load_self(c, e)) {
 		kms_config_free(c);
 		return -1;
 	}
@@ -131,5 +240,6 @@ int kms_config_read(struct kms_config *c, const char *path, struct err *e)
 void kms_config_free(struct kms_config *c)
 {
 	config_free(c->file);
+	free(c->domain);
 	*c = (struct kms_config){ 0 };
 }

@@ -8,12 +8,18 @@ enum { KMS_NAMES_MAX = 32 };
 struct kms_config {
 	struct config *file; // owns the texts
 	const char *address;
+	char *domain; // of rpc-domain, owned; NULL: not known yet
 	const char *names[KMS_NAMES_MAX];
 	struct keystore_config keys;
 	const char *policy_file, *image_dir;
 	const char *image_cache; // of downloaded images; "" when not set
 	const char *admin_address, *admin_token_file, *admin_htpasswd_file; // "" when not set
-	const char *pccs_url, *cache_dir, *development_root; // "" when not set
+	const char *pccs_url, *cache_dir, *development_root;                // "" when not set
+	const char *agent, *site_name; // the guest agent's address; "": none
+	bool attest_rpc, self_authorize;
+	int64_t self_check_s, rpc_cert_s;
+	bool bootstrap; // make the keys if there are none, for bootstrap_domain
+	const char *onboard_address, *onboard_token_file, *bootstrap_domain; // "" when not set
 	bool insecure_development, allow_older_collateral, intel_components;
 	int64_t leaf_days;
 };
@@ -21,8 +27,11 @@ struct kms_config {
 extern const struct config_key kms_config_keys[];
 extern const size_t kms_config_n_keys;
 
-// Takes `file`. Codes: config.development_root, config.names.
+// Takes `file`. Codes: config.development_root, config.names, config.attestation_off.
 int kms_config_load(struct kms_config *c, struct config *file, struct err *e);
 int kms_config_read(struct kms_config *c, const char *path, struct err *e);
 void kms_config_free(struct kms_config *c);
-bool kms_name_is_valid(const char *name); // a DNS name or an IP address
+bool kms_name_is_valid(const char *name);                // a DNS name or an IP address
+int kms_domain_check(const char *domain, struct err *e); // code kms.domain
+// The names of the RPC certificate, with that of the key folder once there is one: after the set-up.
+int kms_config_names(struct kms_config *c, struct err *e);

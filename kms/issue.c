@@ -128,7 +128,6 @@ static int run(const struct args *a, struct err *e)
 				       STR_QZ(a->sans[i]));
 	if (secret_process(e) || kms_config_read(&c, a->config, e))
 		return -1;
-	c.keys.bootstrap = false; // only the daemon makes keys
 	int rc = -1;
 	if (!c.insecure_development)
 		err_code(e, ERR_DENIED, "config.development_only",

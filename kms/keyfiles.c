@@ -21,6 +21,7 @@ enum { FILE_MAX = 64 * 1024 };
 // rpc.crt is not among them: it is made at each start.
 static const char *const needed[] = { "root-ca.key", "root-ca.crt", "root-k256.key",
 				      "tmp-ca.key",  "tmp-ca.crt",  "rpc.key" };
+const char keyfiles_bootstrap_info[] = "bootstrap-info.json", keyfiles_domain[] = "rpc-domain";
 enum { N_NEEDED = sizeof needed / sizeof *needed };
 
 static char *path_in(const char *dir, const char *name, struct err *e)
@@ -141,37 +142,56 @@ X509 *keyfiles_temp_ca_cert(EVP_PKEY *key, struct err *e)
 	return ca_cert("Dstack Client Temp CA", 0, key, e);
 }
 
-static int create_ca(const char *dir, const char *key_name, const char *cert_name,
-		     X509 *(*make)(EVP_PKEY *, struct err *), struct err *e)
+static int put_ca(const char *dir, const char *key_name, const char *cert_name, EVP_PKEY *k,
+		  X509 *(*make)(EVP_PKEY *, struct err *), struct err *e)
 {
-	auto_pkey EVP_PKEY *k = p256_new(e);
-	auto_x509 X509 *c = k ? make(k, e) : NULL;
+	auto_x509 X509 *c = make(k, e);
 
 	if (!c || write_key(dir, key_name, k, e))
 		return -1;
 	return keyfiles_write_cert(dir, cert_name, c, e);
 }
 
-static int create_k256(const char *dir, struct err *e)
+static int put_text(const char *dir, const char *name, const char *text, struct err *e)
 {
-	auto_free char *path = path_in(dir, "root-k256.key", e);
-	uint8_t d[K256_SCALAR];
+	auto_free char *path = path_in(dir, name, e);
 
-	if (!path || k256_new(d, e))
-		return -1;
-	int rc = file_write(path, 0600, d, sizeof d, e);
-	OPENSSL_cleanse(d, sizeof d);
-	return rc;
+	return path ? file_write_str(path, 0644, text, e) : -1;
 }
 
-static int create_rest(const char *dir, const char *domain, struct err *e)
+static int put_all(const char *dir, const char *domain, const struct keyfiles_roots *r, const char *info,
+		   struct err *e)
 {
-	auto_free char *path = path_in(dir, "rpc-domain", e);
-	auto_pkey EVP_PKEY *rpc = path ? p256_new(e) : NULL;
+	auto_free char *k256 = path_in(dir, "root-k256.key", e);
+	auto_pkey EVP_PKEY *rpc = k256 ? p256_new(e) : NULL;
 
-	if (!rpc || write_key(dir, "rpc.key", rpc, e))
+	if (!rpc || put_ca(dir, "root-ca.key", "root-ca.crt", r->ca, keyfiles_root_cert, e) ||
+	    file_write(k256, 0600, r->k256->b, r->k256->n, e) ||
+	    put_ca(dir, "tmp-ca.key", "tmp-ca.crt", r->temp_ca, keyfiles_temp_ca_cert, e) ||
+	    write_key(dir, "rpc.key", rpc, e) || put_text(dir, keyfiles_domain, domain, e))
 		return -1;
-	return file_write_str(path, 0644, domain, e);
+	return info ? put_text(dir, keyfiles_bootstrap_info, info, e) : 0;
+}
+
+int keyfiles_roots_new(struct keyfiles_roots *r, struct err *e)
+{
+	*r = (struct keyfiles_roots){ .k256 = secret_new(K256_SCALAR) };
+	r->ca = p256_new(e);
+	r->temp_ca = r->ca ? p256_new(e) : NULL;
+	if (r->k256 && r->temp_ca && !k256_new(r->k256->b, e))
+		return 0;
+	if (!r->k256)
+		err_set(e, ERR_SYSTEM, "out of locked memory");
+	keyfiles_roots_free(r);
+	return -1;
+}
+
+void keyfiles_roots_free(struct keyfiles_roots *r)
+{
+	EVP_PKEY_free(r->ca);
+	EVP_PKEY_free(r->temp_ca);
+	secret_free(r->k256);
+	*r = (struct keyfiles_roots){ 0 };
 }
 
 static int sync_folder(const char *path, struct err *e)
@@ -210,7 +230,8 @@ static int put_in_place(const char *fresh, const char *dir, const char *parent, 
 	return sync_folder(parent, e);
 }
 
-int keyfiles_create(const char *dir, const char *domain, struct err *e)
+int keyfiles_install(const char *dir, const char *domain, const struct keyfiles_roots *r,
+		     const char *bootstrap_info, struct err *e)
 {
 	auto_free char *parent = NULL, *fresh = NULL;
 	struct err ignored;
@@ -222,9 +243,7 @@ int keyfiles_create(const char *dir, const char *domain, struct err *e)
 		return -1;
 	if (!mkdtemp(fresh)) // 0700
 		return err_errno(e, "make a folder in %s", parent);
-	if (create_ca(fresh, "root-ca.key", "root-ca.crt", keyfiles_root_cert, e) || create_k256(fresh, e) ||
-	    create_ca(fresh, "tmp-ca.key", "tmp-ca.crt", keyfiles_temp_ca_cert, e) ||
-	    create_rest(fresh, domain, e) || put_in_place(fresh, dir, parent, e)) {
+	if (put_all(fresh, domain, r, bootstrap_info, e) || put_in_place(fresh, dir, parent, e)) {
 		if (file_remove_tree(fresh, &ignored))
 			return err_wrap(e, "(and %s stays behind)", fresh);
 		return -1;

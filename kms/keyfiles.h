@@ -1,4 +1,4 @@
-// keyfiles - the files of a KMS's key folder, one by one. Private to the keystore.
+// keyfiles - the files of a KMS's key folder, one by one. Private to the keystore and the set-up.
 //
 // Keys are 0600 and refused when others may read them; the rest is public.
 #pragma once
@@ -12,8 +12,20 @@ enum keyfiles_state { KEYFILES_NONE, KEYFILES_ALL, KEYFILES_BAD };
 enum { KEYFILES_NOT_BEFORE = 157766400 };
 
 // KEYFILES_BAD sets the error: kms.partial_keys names what is missing.
+extern const char keyfiles_bootstrap_info[], keyfiles_domain[]; // names of public files
 enum keyfiles_state keyfiles_state(const char *dir, struct err *e);
-int keyfiles_create(const char *dir, const char *domain, struct err *e);
+
+// What a KMS begins with: made here, or taken over from another KMS.
+struct keyfiles_roots {
+	EVP_PKEY *ca, *temp_ca;
+	struct secret *k256; // 32 bytes
+};
+int keyfiles_roots_new(struct keyfiles_roots *r, struct err *e);
+void keyfiles_roots_free(struct keyfiles_roots *r);
+// All files at once, with a fresh RPC key and fresh certificates: a folder is filled beside `dir` and renamed
+// to it. `bootstrap_info`: JSON, or NULL. Codes: kms.dir_not_empty.
+int keyfiles_install(const char *dir, const char *domain, const struct keyfiles_roots *r,
+		     const char *bootstrap_info, struct err *e);
 
 int keyfiles_read_secret(const char *dir, const char *name, struct secret **out, struct err *e);
 EVP_PKEY *keyfiles_read_key(const char *dir, const char *name, struct err *e);

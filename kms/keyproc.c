@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -14,26 +15,47 @@
 
 enum { ANSWER_S = 30 };
 
-static int ask(struct keyproc *k, const struct key_request *q, struct key_reply *a, struct err *e)
+static bool get(int fd, void *p, size_t want)
 {
 	ssize_t n;
 
+	do
+		n = recv(fd, p, want, MSG_TRUNC);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)want;
+}
+
+// One question; `more` follows it, and what follows the answer goes to `*out`, malloc'd.
+static int exchange(struct keyproc *k, const struct key_request *q, struct span more, struct key_reply *a,
+		    uint8_t **out, struct err *e)
+{
 	pthread_mutex_lock(&k->lock);
-	n = send(k->fd, q, sizeof *q, MSG_NOSIGNAL);
-	if (n == (ssize_t)sizeof *q)
-		do
-			n = recv(k->fd, a, sizeof *a, 0);
-		while (n < 0 && errno == EINTR);
+	bool ok = send(k->fd, q, sizeof *q, MSG_NOSIGNAL) == (ssize_t)sizeof *q &&
+		  (!more.n || send(k->fd, more.p, more.n, MSG_NOSIGNAL) == (ssize_t)more.n) &&
+		  get(k->fd, a, sizeof *a);
+	if (ok && a->more) {
+		uint8_t *p = out && a->more <= KEY_MORE_MAX ? malloc(a->more) : NULL;
+		ok = p && get(k->fd, p, a->more);
+		if (ok)
+			*out = p;
+		else
+			free(p);
+	}
 	// A late answer would be taken for the next one's: after a failure the process is of no use.
-	if (n != (ssize_t)sizeof *a)
+	if (!ok)
 		shutdown(k->fd, SHUT_RDWR);
 	pthread_mutex_unlock(&k->lock);
-	if (n != (ssize_t)sizeof *a)
+	if (!ok)
 		return err_code(e, ERR_SYSTEM, "kms.key_process", "the key process does not answer");
 	if (a->err.class == ERR_NONE)
 		return 0;
 	*e = a->err;
 	return -1;
+}
+
+static int ask(struct keyproc *k, const struct key_request *q, struct key_reply *a, struct err *e)
+{
+	return exchange(k, q, span_of(NULL, 0), a, NULL, e);
 }
 
 static int await_ready(struct keyproc *k, struct err *e)
@@ -168,4 +190,37 @@ int keyproc_sign_app(struct keyproc *k, const uint8_t app[static APP_ID], const 
 	memcpy(sig, a.sig.sig, a.sig.n);
 	*sig_len = a.sig.n;
 	return 0;
+}
+
+X509 *keyproc_rpc_cert(struct keyproc *k, struct span attestation, struct err *e)
+{
+	struct key_request q = { .op = KEY_RPC_CERT, .more = (uint32_t)attestation.n };
+	uint8_t *der = NULL;
+	struct key_reply a;
+	X509 *c = NULL;
+
+	if (attestation.n > KEY_MORE_MAX / 2) {
+		err_code(e, ERR_INPUT, "kms.own_evidence", "the KMS's own evidence has %zu bytes",
+			 attestation.n);
+		return NULL;
+	}
+	if (!exchange(k, &q, attestation, &a, &der, e))
+		c = cert_from_der(span_of(der, a.more), e);
+	free(der);
+	return c;
+}
+
+int keyproc_export(struct keyproc *k, struct keyproc_roots *out, struct err *e)
+{
+	struct key_request q = { .op = KEY_EXPORT };
+	struct key_reply a;
+	int rc = ask(k, &q, &a, e);
+
+	if (!rc) {
+		memcpy(out->ca, a.roots.ca, sizeof out->ca);
+		memcpy(out->temp_ca, a.roots.temp_ca, sizeof out->temp_ca);
+		memcpy(out->k256, a.roots.k256, sizeof out->k256);
+	}
+	OPENSSL_cleanse(&a, sizeof a);
+	return rc;
 }

@@ -8,7 +8,6 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "crypto/issue.h"
@@ -61,14 +60,8 @@ static int load_ca_cert(struct keystore *s, const char *dir, struct err *e)
 int keystore_open(struct keystore *s, const struct keystore_config *c, struct err *e)
 {
 	*s = (struct keystore){ 0 };
-	if (keyfiles_state(c->dir, e) == KEYFILES_NONE) {
-		if (!c->bootstrap)
-			return err_code(e, ERR_ABSENT, "kms.no_keys",
-					"%s has no keys and bootstrap is not set", c->dir);
-		if (keyfiles_create(c->dir, c->names[0], e))
-			return err_wrap(e, "bootstrap");
-		log_info("kms", "root keys created dir=%s", c->dir);
-	}
+	if (keyfiles_state(c->dir, e) == KEYFILES_NONE)
+		return err_code(e, ERR_ABSENT, "kms.no_keys", "%s has no keys", c->dir);
 	if (keyfiles_state(c->dir, e) != KEYFILES_ALL || load_roots(s, c->dir, e) ||
 	    load_ca_cert(s, c->dir, e)) {
 		keystore_close(s);
@@ -77,20 +70,11 @@ int keystore_open(struct keystore *s, const struct keystore_config *c, struct er
 	return 0;
 }
 
-int keystore_check(const struct keystore_config *c, struct err *e)
-{
-	enum keyfiles_state state = keyfiles_state(c->dir, e);
-
-	if (state == KEYFILES_NONE && !c->bootstrap)
-		return err_code(e, ERR_ABSENT, "kms.no_keys", "%s has no keys and bootstrap is not set",
-				c->dir);
-	return state == KEYFILES_BAD ? -1 : 0;
-}
-
 void keystore_close(struct keystore *s)
 {
 	secret_free(s->secret);
 	EVP_PKEY_free(s->ca_key);
+	EVP_PKEY_free(s->rpc_key);
 	X509_free(s->ca_cert);
 	*s = (struct keystore){ 0 };
 }
@@ -131,9 +115,15 @@ static int renew_temp_ca(const char *dir, struct err *e)
 
 int keystore_renew(struct keystore *s, const struct keystore_config *c, struct err *e)
 {
-	if (renew_ca(s, c->dir, e) || renew_temp_ca(c->dir, e))
+	s->rpc_key = keyfiles_read_key(c->dir, "rpc.key", e);
+	if (!s->rpc_key || renew_ca(s, c->dir, e) || renew_temp_ca(c->dir, e))
 		return err_wrap(e, "renew certificates");
-	auto_pkey EVP_PKEY *key = keyfiles_read_key(c->dir, "rpc.key", e);
+	return 0;
+}
+
+X509 *keystore_rpc_cert(const struct keystore *s, const struct keystore_config *c, struct span attestation,
+			struct err *e)
+{
 	struct cert_issuer by = { .cert = s->ca_cert, .key = s->ca_key };
 	struct cert_spec spec = {
 		.cn = c->names[0],
@@ -142,11 +132,10 @@ int keystore_renew(struct keystore *s, const struct keystore_config *c, struct e
 		.not_before = KEYFILES_NOT_BEFORE,
 		.not_after = (int64_t)time_now() + 10 * year,
 		.usage = span_str("kms:rpc"),
+		.attestation = attestation,
 	};
-	auto_x509 X509 *leaf = key ? cert_issue(&spec, key, &by, e) : NULL;
-	if (!leaf || keyfiles_write_cert(c->dir, "rpc.crt", leaf, e))
-		return err_wrap(e, "renew certificates");
-	return 0;
+
+	return cert_issue(&spec, s->rpc_key, &by, e);
 }
 
 X509 *keystore_app_ca(const struct keystore *s, const uint8_t app[static APP_ID], EVP_PKEY **key,

@@ -11,7 +11,9 @@
 #include "issue.h"
 #include "jail.h"
 #include "rpc/client.h"
-#include "service.h"
+#include "keyfiles.h"
+#include "setup.h"
+#include "upkeep.h"
 
 enum { CONNS_MAX = 1024, IDLE_S = 10, REQUEST_S = 30, HANDLER_S = 60, STOP_S = 10 };
 
@@ -20,6 +22,7 @@ struct daemon {
 	struct rpc_server *server;
 	struct service service;
 	struct admin admin;
+	struct upkeep upkeep;
 	struct keyproc keys;
 	bool key_process_died;
 };
@@ -54,7 +57,7 @@ static void on_child(evutil_socket_t sig, short what, void *arg)
 
 static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 {
-	auto_sslctx SSL_CTX *tls = service_tls(&d->service, e);
+	auto_sslctx SSL_CTX *tls = upkeep_first_cert(&d->service, e) ? NULL : service_tls(&d->service, e);
 	struct event *on[3] = { evsignal_new(d->base, SIGTERM, on_stop, d),
 				evsignal_new(d->base, SIGINT, on_stop, d),
 				evsignal_new(d->base, SIGCHLD, on_child, d) };
@@ -65,8 +68,9 @@ static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 		if (!on[i] || event_add(on[i], NULL))
 			return err_set(e, ERR_SYSTEM, "watch signals");
 	rpc_server_limits(d->server, CONNS_MAX, IDLE_S, REQUEST_S, HANDLER_S);
-	if (admin_start(&d->admin, &d->service, d->base, e) || service_mount(&d->service, d->server, e) || rpc_server_listen(d->server, c->address, tls, 0, e) ||
-	    jail_service(e))
+	if (upkeep_start(&d->upkeep, &d->service, tls, d->base, e) ||
+	    admin_start(&d->admin, &d->service, d->base, e) || service_mount(&d->service, d->server, e) ||
+	    rpc_server_listen(d->server, c->address, tls, 0, e) || jail_service(e))
 		return -1;
 	log_info("kms", "ready address=%s version=%s", c->address, version_text);
 	event_base_dispatch(d->base);
@@ -89,13 +93,32 @@ static int run_loop(struct daemon *d, const struct kms_config *c, struct err *e)
 			d->service.policy); // calls that wait for it are answered before their server goes
 		rpc_server_free(d->server);
 		admin_free(&d->admin);
+		upkeep_free(&d->upkeep);
 		service_free(&d->service);
 	}
 	event_base_free(d->base);
 	return rc;
 }
 
-static int run(const struct kms_config *c, struct err *e)
+static int prepare_keys(struct kms_config *c, struct err *e)
+{
+	if ((c->attest_rpc || c->self_authorize) && !*c->agent)
+		return err_code(
+			e, ERR_ABSENT, "kms.no_agent",
+			"no guest agent gives evidence of this KMS: it runs inside a confidential VM, or "
+			"with insecure_development = true");
+	switch (keyfiles_state(c->keys.dir, e)) {
+	case KEYFILES_BAD:
+		return -1;
+	case KEYFILES_ALL:
+		return kms_config_names(c, e);
+	case KEYFILES_NONE:
+		break;
+	}
+	return setup_run(c, e) ? -1 : kms_config_names(c, e);
+}
+
+static int run(struct kms_config *c, struct err *e)
 {
 	struct daemon d = { 0 };
 
@@ -103,7 +126,7 @@ static int run(const struct kms_config *c, struct err *e)
 		log_warn("kms", "INSECURE DEVELOPMENT is on: use no real secret here development_root=%s",
 			 *c->development_root ? c->development_root : "none");
 	// The key process first: nothing from the network has been read, no thread runs.
-	if (keyproc_start(&d.keys, &c->keys, e) || secret_process(e))
+	if (prepare_keys(c, e) || keyproc_start(&d.keys, &c->keys, e) || secret_process(e))
 		return -1;
 	int rc = run_loop(&d, c, e);
 	keyproc_stop(&d.keys);
@@ -121,7 +144,14 @@ static int check_only(const struct kms_config *c, struct err *e)
 		if (!a)
 			return -1;
 	}
-	return p ? keystore_check(&c->keys, e) : -1;
+	if (!p)
+		return -1;
+	enum keyfiles_state state = keyfiles_state(c->keys.dir, e);
+	if (state == KEYFILES_NONE && !c->bootstrap && !*c->onboard_address)
+		return err_code(e, ERR_ABSENT, "kms.no_keys",
+				"%s has no keys, and neither bootstrap nor onboarding is configured",
+				c->keys.dir);
+	return state == KEYFILES_BAD ? -1 : 0;
 }
 
 int main(int argc, char **argv)

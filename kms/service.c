@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
+#include "keyfiles.h"
 #include "kms.pb-c.h"
 #include "prpc.pb-c.h"
 #include "ratls/tls.h"
@@ -43,7 +44,7 @@ static const char *or_null(const char *text)
 	return *text ? text : NULL;
 }
 
-int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e)
+struct trust *service_trust(const struct kms_config *c, struct err *e)
 {
 	struct trust_config trust = {
 		.pccs_url = or_null(c->pccs_url),
@@ -55,20 +56,38 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 		.insecure_development = c->insecure_development,
 	};
 
+	return trust_new(&trust, e);
+}
+
+// GetMeta answers without it.
+static void read_bootstrap_info(struct service *s)
+{
+	struct err why;
+
+	if (read_file(s, keyfiles_bootstrap_info, &s->bootstrap_info, &why) && why.class != ERR_ABSENT)
+		log_warn("kms", "%s", why.text);
+}
+
+int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e)
+{
 	*s = (struct service){ .config = c, .keys = keys };
-	s->trust = trust_new(&trust, e);
+	s->trust = service_trust(c, e);
 	s->policy = s->trust ? policy_file_new(c->policy_file, e) : NULL;
+	self_init(&s->self, c, s->trust, s->policy);
 	if (!s->policy || read_public(s, e)) {
 		service_free(s);
 		return -1;
 	}
+	read_bootstrap_info(s);
 	return 0;
 }
 
 void service_free(struct service *s)
 {
+	self_free(&s->self);
 	trust_free(s->trust);
 	policy_free(s->policy);
+	free(s->bootstrap_info);
 	free(s->ca_pem);
 	free(s->temp_ca_pem);
 	secret_free(s->temp_ca_key);
@@ -111,8 +130,8 @@ static bool has_evidence(const X509 *cert)
 	       cert_ext(cert, CERT_EXT_QUOTE, &content, &e);
 }
 
-static int check_cert(struct service *s, struct rpc_call *call, const char *vm_config, struct trust_result *r,
-		      struct err *e)
+int service_check_cert(struct service *s, struct rpc_call *call, const char *vm_config,
+		       struct trust_result *r, struct err *e)
 {
 	struct trust_expect x = { .vm_config = span_str(vm_config) };
 	X509 *cert = rpc_peer_cert(call);
@@ -139,47 +158,7 @@ static int check_shown(struct service *s, struct rpc_call *call, struct err *e)
 	struct trust_result *r = arena_alloc(rpc_arena(call), sizeof *r);
 	if (!r)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	return check_cert(s, call, "", r, e) ? err_wrap(e, "invalid quote") : 0;
-}
-
-int service_decide(struct service *s, struct trust_result *r, enum policy_kind kind, struct err *e)
-{
-	return policy_allow(s->policy, &r->boot, kind, e) ? err_wrap(e, "Boot denied") : 0;
-}
-
-static void on_decision(void *arg, const struct policy_answer *a)
-{
-	struct service_case *c = arg;
-
-	c->answer = *a;
-	rpc_continue(c->call, c->next);
-}
-
-int service_ask(struct service *s, struct service_case *c, enum policy_kind kind, rpc_fn *next)
-{
-	c->next = next;
-	rpc_set_state(c->call, c);
-	policy_ask(s->policy, &c->r.boot, kind, on_decision, c);
-	return RPC_LATER;
-}
-
-struct service_case *service_case_new(struct rpc_call *call, struct err *e)
-{
-	struct service_case *c = arena_alloc(rpc_arena(call), sizeof *c);
-
-	if (c)
-		c->call = call;
-	else
-		err_set(e, ERR_SYSTEM, "out of memory");
-	return c;
-}
-
-int service_verdict(const struct service_case *c, struct err *e)
-{
-	if (!c->answer.rc)
-		return 0;
-	*e = c->answer.err;
-	return err_wrap(e, "Boot denied");
+	return service_check_cert(s, call, "", r, e) ? err_wrap(e, "invalid quote") : 0;
 }
 
 static int fill_app_key(struct service *s, struct rpc_call *call, const struct service_case *c,
@@ -220,8 +199,8 @@ static int release(struct rpc_call *call, const void *in, void *out, struct err 
 	const struct boot_info *b = &c->r.boot;
 
 	(void)in;
-	if (service_verdict(c, e))
-		return app_key_result(call, err_wrap(e, "App not allowed"), e);
+	if (service_verdict(c, "App not allowed: ", e))
+		return app_key_result(call, -1, e);
 	if (fill_app_key(s, call, c, out, e))
 		return app_key_result(call, -1, e);
 	log_info("kms", "keys released app=%s instance=%s compose=%s anchor=%s policy=%s",
@@ -242,22 +221,20 @@ static int get_app_key(struct rpc_call *call, const void *in, void *out, struct 
 	struct service_case *c = service_case_new(call, e);
 	if (!c)
 		return app_key_result(call, -1, e);
-	if (check_cert(s, call, q->vm_config, &c->r, e))
+	if (service_check_cert(s, call, q->vm_config, &c->r, e))
 		return app_key_result(call, err_wrap(e, "App not allowed"), e);
 	return service_ask(s, c, POLICY_APP, release);
 }
 
-static int get_env_key(struct rpc_call *call, const void *in, void *out, struct err *e)
+static int give_env_key(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
 	struct service *s = rpc_arg(call);
 	const Kms__AppId *q = in;
 	Kms__PublicKeyResponse *a = out;
 	struct env_key key;
 
-	if (check_shown(s, call, e))
+	if (service_verdict(rpc_state(call), "", e))
 		return -1;
-	if (q->app_id.len != APP_ID)
-		return err_code(e, ERR_INPUT, "kms.app_id", "app_id must be 20 bytes");
 	a->timestamp = time_now();
 	if (keyproc_env(s->keys, q->app_id.data, a->timestamp, &key, e))
 		return -1;
@@ -265,6 +242,25 @@ static int get_env_key(struct rpc_call *call, const void *in, void *out, struct 
 	a->signature = pb_bytes(rpc_arena(call), key.sig, sizeof key.sig);
 	a->signature_v1 = pb_bytes(rpc_arena(call), key.sig_v1, sizeof key.sig_v1);
 	return arena_bad(rpc_arena(call)) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+}
+
+// For methods whose only condition is that this KMS is allowed.
+static int ask_self(struct rpc_call *call, rpc_fn *next, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	struct service_case *c = check_shown(s, call, e) ? NULL : service_case_new(call, e);
+
+	return c ? service_ask_self(s, c, next) : -1;
+}
+
+static int get_env_key(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	const Kms__AppId *q = in;
+
+	(void)out;
+	if (q->app_id.len != APP_ID)
+		return err_code(e, ERR_INPUT, "kms.app_id", "app_id must be 20 bytes");
+	return ask_self(call, give_env_key, e);
 }
 
 static int get_meta(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -280,6 +276,11 @@ static int get_meta(struct rpc_call *call, const void *in, void *out, struct err
 	a->ca_cert = s->ca_pem;
 	a->k256_pubkey = pb_bytes(rpc_arena(call), s->k256_pub, sizeof s->k256_pub);
 	a->is_dev = s->config->insecure_development;
+	if (s->bootstrap_info) {
+		struct err why;
+		a->bootstrap_info = pbjson_read(&kms__bootstrap_response__descriptor,
+						span_str(s->bootstrap_info), rpc_arena(call), &why);
+	}
 	if (*info.gateway) {
 		a->opt_gateway_app_id_case = KMS__GET_META_RESPONSE__OPT_GATEWAY_APP_ID_GATEWAY_APP_ID;
 		a->gateway_app_id = arena_str(rpc_arena(call), info.gateway);
@@ -297,18 +298,53 @@ static int get_meta(struct rpc_call *call, const void *in, void *out, struct err
 	return arena_bad(rpc_arena(call)) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
 
-static int get_temp_ca(struct rpc_call *call, const void *in, void *out, struct err *e)
+static int give_temp_ca(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
 	struct service *s = rpc_arg(call);
 	Kms__GetTempCaCertResponse *a = out;
 
 	(void)in;
-	if (check_shown(s, call, e))
+	if (service_verdict(rpc_state(call), "", e))
 		return -1;
 	a->temp_ca_cert = s->temp_ca_pem;
 	a->temp_ca_key = arena_dup(rpc_arena(call), s->temp_ca_key->b, s->temp_ca_key->n);
 	a->ca_cert = s->ca_pem;
 	return a->temp_ca_key ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+static int get_temp_ca(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	(void)in, (void)out;
+	return ask_self(call, give_temp_ca, e);
+}
+
+static int kms_key_result(struct rpc_call *call, int rc, struct err *e)
+{
+	count(rpc_arg(call), rc != 0);
+	if (rc)
+		log_warn("kms", "no roots for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
+			 STR_QZ(e->text));
+	return rc;
+}
+
+static int give_kms_key(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	(void)in;
+	return kms_key_result(call, service_kms_key(call, out, e), e);
+}
+
+static int get_kms_key(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	const Kms__GetKmsKeyRequest *q = in;
+	struct service_case *c = service_case_new(call, e);
+
+	(void)out;
+	if (!c)
+		return kms_key_result(call, -1, e);
+	if (service_check_cert(s, call, q->vm_config, &c->r, e))
+		return kms_key_result(call, err_wrap(e, "KMS not allowed"), e);
+	return service_ask(s, c, POLICY_KMS, give_kms_key);
 }
 
 int service_signed(struct rpc_call *call, int rc, struct err *e)
@@ -346,6 +382,8 @@ int service_mount(struct service *s, struct rpc_server *server, struct err *e)
 	static const struct rpc_method methods[] = {
 		{ "GetAppKey", &kms__get_app_key_request__descriptor, &kms__app_key_response__descriptor,
 		  get_app_key, .worker = true, .body_max = BODY_MAX },
+		{ "GetKmsKey", &kms__get_kms_key_request__descriptor, &kms__kms_key_response__descriptor,
+		  get_kms_key, .worker = true, .body_max = BODY_MAX },
 		{ "GetAppEnvEncryptPubKey", &kms__app_id__descriptor, &kms__public_key_response__descriptor,
 		  get_env_key, .worker = true, .body_max = BODY_MAX },
 		{ "GetMeta", &prpc__empty__descriptor, &kms__get_meta_response__descriptor, get_meta,

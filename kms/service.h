@@ -10,12 +10,15 @@
 #include "policy/policy.h"
 #include "ratls/trust.h"
 #include "rpc/server.h"
+#include "self.h"
 
 struct service {
 	const struct kms_config *config;
 	struct keyproc *keys;
 	struct trust *trust;
 	struct policy *policy;
+	struct self self;
+	char *bootstrap_info; // JSON, NULL when there is none
 	char *ca_pem, *temp_ca_pem;
 	struct secret *temp_ca_key; // PEM; given to anyone who asks, so secret in name only
 	X509 *temp_ca;
@@ -23,6 +26,7 @@ struct service {
 	atomic_ulong attestations, failures;
 };
 
+struct trust *service_trust(const struct kms_config *c, struct err *e);
 int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e);
 void service_free(struct service *s);
 SSL_CTX *service_tls(const struct service *s, struct err *e);
@@ -36,13 +40,20 @@ struct service_case {
 	rpc_fn *next;
 	struct trust_result r;
 	struct policy_answer answer;
-	void *more; // the method's own
+	enum policy_kind kind;
+	bool only_self, is_self; // asked about this KMS only; refused because of this KMS
+	void *more;              // the method's own
 };
 
 struct service_case *service_case_new(struct rpc_call *call, struct err *e);
 int service_ask(struct service *s, struct service_case *c, enum policy_kind kind, rpc_fn *next);
-int service_verdict(const struct service_case *c, struct err *e); // 0: allowed
-// The same at once, for the start of the program: waits.
-int service_decide(struct service *s, struct trust_result *r, enum policy_kind kind, struct err *e);
+int service_ask_self(struct service *s, struct service_case *c, rpc_fn *next); // about this KMS only
+// 0: allowed. `who` stands before the refusal ("App not allowed: ", or "").
+int service_verdict(const struct service_case *c, const char *who, struct err *e);
+// Shared by the methods. The evidence in the client certificate, verified; then the policy's word on it.
+int service_check_cert(struct service *s, struct rpc_call *call, const char *vm_config,
+		       struct trust_result *r, struct err *e);
+// The second stage of GetKmsKey.
+int service_kms_key(struct rpc_call *call, void *out, struct err *e);
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e);
 int service_signed(struct rpc_call *call, int rc, struct err *e); // counts and logs what became of it

@@ -243,7 +243,7 @@ static int sign_request(struct rpc_call *call, const struct service_case *c, con
 
 	if (!full)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (service_verdict(c, e))
+	if (service_verdict(c, "", e))
 		return -1;
 	if (r->csr.ext_app_info &&
 	    (check_evidence(s, r, in->vm_config, false, full, e) || add_app_info(a, r, full, e)))

@@ -89,6 +89,22 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 	return 0;
 }
 
+// Instead of OpenSSL's own verification: the handshake still proves that the peer holds the leaf's key.
+static int on_leaf(X509_STORE_CTX *store, void *arg)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	X509 *leaf = X509_STORE_CTX_get0_cert(store);
+	struct err e;
+
+	if (leaf && !judge_leaf(arg, leaf, &e))
+		return 1;
+	if (!leaf)
+		err_code(&e, ERR_UNTRUSTED, "tls.peer_chain", "the peer has no certificate");
+	keep_error(ssl, &e);
+	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	return 0;
+}
+
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
 		   unsigned in_n, void *arg)
 {
@@ -166,6 +182,13 @@ static int set_peer(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 
 	if (c->peer == TLS_PEER_UNVERIFIED) {
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+		return 0;
+	}
+	if (c->peer == TLS_PEER_LEAF) {
+		if (c->is_server || !c->check)
+			return err_set(e, ERR_BUG, "nothing would check the server's certificate");
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+		SSL_CTX_set_cert_verify_callback(ctx, on_leaf, SSL_CTX_get_ex_data(ctx, ctx_index));
 		return 0;
 	}
 	if (!c->is_server && c->peer == TLS_PEER_OPTIONAL)

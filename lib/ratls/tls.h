@@ -14,6 +14,7 @@ enum tls_peer {
 			     // facts)
 	TLS_PEER_OPTIONAL, // server only: asked for; one that does not chain to the roots fails the handshake
 	TLS_PEER_REQUIRED,
+	TLS_PEER_LEAF, // client only: no root is known yet, `check` alone decides about the server's leaf
 };
 
 struct tls_conf {

@@ -19,7 +19,11 @@
 #include "crypto/issue.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
+#include "guest.pb-c.h"
+#include "prpc.pb-c.h"
+#include "quote.h"
 #include "ratls/issue.h"
+#include "rpc/server.h"
 
 static const char usage[] =
 	"usage: fakeguest COMMAND options\n"
@@ -31,12 +35,14 @@ static const char usage[] =
 	"quote\n"
 	"  csr WHO --key FILE --quote FILE --subject NAME [--san NAME] [--days N]\n"
 	"                                            a SignCert request as JSON\n"
+	"  agent WHO --pki DIR --out ADDRESS         a guest agent that answers Attest and Info until "
+	"killed\n"
 	"WHO: --image DIR --app HEX --compose HEX [--instance HEX]\n";
 
 enum { EVENTS = 32, EVIDENCE_MAX = 64 * 1024 };
 
 struct options {
-	const char *image, *key, *ca, *ca_key, *quote, *out, *subject, *san;
+	const char *image, *key, *ca, *ca_key, *quote, *out, *subject, *san, *pki;
 	uint8_t app[20], compose[32], instance[20], hash[32];
 	bool has_instance;
 	uint64_t days;
@@ -226,6 +232,84 @@ static int evidence(struct options *o, uint8_t out[static EVIDENCE_MAX], size_t 
 	return 0;
 }
 
+// ---- a guest agent
+
+struct agent {
+	struct options *o;
+	struct pki pki;
+	struct quote_signer signer;
+};
+
+static int attest(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	static struct guest g;
+	static struct measured m;
+	struct agent *a = rpc_arg(call);
+	const Guest__RawQuoteArgs *q = in;
+	struct arena *mem = rpc_arena(call);
+	uint8_t *quote = arena_alloc(mem, QUOTE_CAP), *room = arena_alloc(mem, EVIDENCE_MAX);
+	struct wr w = wr_to(room, EVIDENCE_MAX);
+	struct quote_body body;
+	struct fault f = { 0 };
+	size_t n = 0;
+
+	quote_body_init(&body);
+	make_guest(&g, a->o);
+	if (q->report_data.len != 64 || !room || registers(&g, a->o, &m, body.rtmr[3], e))
+		return err_set(e, ERR_INPUT, "no report data");
+	memcpy(body.mr_td, m.mrtd, sizeof body.mr_td);
+	for (int i = 0; i < 3; i++)
+		memcpy(body.rtmr[i], m.rtmr[i].value, sizeof body.rtmr[i]);
+	mr_config_id_v1(body.mr_config_id, a->o->compose);
+	memcpy(body.report_data, q->report_data.data, 64);
+	if (quote_sign(&a->signer, &body, quote, &n, e))
+		return -1;
+	struct envelope env = { .kind = ENVELOPE_TDX,
+				.quote = span_of(quote, n),
+				.log = g.log,
+				.runtime = g.runtime,
+				.config = span_str(g.config) };
+	memcpy(env.report_data, body.report_data, 64);
+	if (envelope_write(&w, &env, &f) || w.bad)
+		return err_set(e, ERR_BUG, "envelope");
+	((Guest__AttestResponse *)out)->attestation = pb_bytes(mem, room, w.n);
+	return 0;
+}
+
+static int info(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	static struct guest g;
+	struct agent *a = rpc_arg(call);
+	Guest__AppInfo *r = out;
+
+	(void)in;
+	make_guest(&g, a->o);
+	r->vm_config = arena_str(rpc_arena(call), g.config);
+	return r->vm_config ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+static int run_agent(struct options *o, struct err *e)
+{
+	static const struct rpc_method methods[] = {
+		{ "Attest", &guest__raw_quote_args__descriptor, &guest__attest_response__descriptor, attest,
+		  .body_max = 4096 },
+		{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, info, .body_max = 4096 },
+	};
+	static struct agent a;
+	struct event_base *base = event_base_new();
+	struct rpc_server *s = base ? rpc_server_new(base) : NULL;
+
+	a.o = o;
+	if (!s || pki_load(&a.pki, o->pki, e) || quote_signer_init(&a.signer, &a.pki, &a.pki, &a.pki, 4, e) ||
+	    rpc_server_mount(s, "", "DstackGuest.", methods, 2, &a) ||
+	    rpc_server_listen(s, o->out, NULL, 0, e))
+		return -1;
+	event_base_dispatch(base);
+	return 0;
+}
+
+// ---- certificates
+
 static X509 *read_cert(const char *path, struct err *e)
 {
 	auto_free char *pem = NULL;
@@ -288,30 +372,30 @@ static int make_csr(struct options *o, struct err *e)
 
 static bool set_option(struct options *o, int which, const char *v)
 {
-	const char **const texts[] = { &o->image, &o->key, &o->ca,      &o->ca_key,
-				       &o->quote, &o->out, &o->subject, &o->san };
+	const char **const texts[] = { &o->image, &o->key,     &o->ca,  &o->ca_key, &o->quote,
+				       &o->out,   &o->subject, &o->san, &o->pki };
 
-	if (which < 8) {
+	if (which < 9) {
 		*texts[which] = v;
 		return true;
 	}
-	o->has_instance |= which == 10;
-	return which == 8    ? hex_exact(o->app, 20, v)
-	       : which == 9  ? hex_exact(o->compose, 32, v)
-	       : which == 10 ? hex_exact(o->instance, 20, v)
+	o->has_instance |= which == 11;
+	return which == 9    ? hex_exact(o->app, 20, v)
+	       : which == 10 ? hex_exact(o->compose, 32, v)
+	       : which == 11 ? hex_exact(o->instance, 20, v)
 			     : str_u64(v, &o->days);
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = { "image",   "key", "ca",  "ca-key",  "quote",    "out",
-					     "subject", "san", "app", "compose", "instance", "days" };
-	struct option table[13] = { 0 };
+	static const char *const names[] = { "image", "key", "ca",  "ca-key",  "quote",    "out", "subject",
+					     "san",   "pki", "app", "compose", "instance", "days" };
+	struct option table[14] = { 0 };
 	struct options o = { .subject = "guest" };
 	struct err e = { 0 };
 	int c, rc;
 
-	for (int i = 0; i < 12; i++)
+	for (int i = 0; i < 13; i++)
 		table[i] = (struct option){ names[i], required_argument, NULL, 256 + i };
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1)
 		if (c < 256 || !set_option(&o, c - 256, optarg))
@@ -321,6 +405,8 @@ int main(int argc, char **argv)
 		return fprintf(stderr, "%s", usage), 2;
 	if (!strcmp(command, "image"))
 		rc = make_image(&o, &e);
+	else if (!strcmp(command, "agent") && o.pki && o.out)
+		rc = read_image_hash(&o, &e) || run_agent(&o, &e) ? -1 : 0;
 	else if (!o.key || read_image_hash(&o, &e))
 		rc = o.key ? -1 : err_set(&e, ERR_INPUT, "--key is needed");
 	else if (!strcmp(command, "quote-args"))

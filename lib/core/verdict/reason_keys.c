@@ -269,6 +269,81 @@ static const struct reason_text table[] = {
 		"Give the hash in hex, or `all`.",
 	},
 	{
+		"kms.no_agent", "No guest agent gives evidence of this KMS",
+		"A KMS shows that it runs in a TEE as every app does, through the guest agent of its VM.",
+		"Run it inside a confidential VM and give core.agent the agent's socket.",
+	},
+	{
+		"kms.own_evidence", "The evidence of the KMS itself cannot be used",
+		"It does not fit into a certificate.",
+		"Check the guest agent's version.",
+	},
+	{
+		"kms.self_denied", "The policy does not allow this KMS itself",
+		"Its own evidence does not hold, or the policy does not list its measurement and device.",
+		"Compare the log's reason with the policy; GetAttestationInfo shows the values.",
+	},
+	{
+		"kms.bootstrapped", "The KMS has keys already",
+		"Roots are made or taken over once and never replaced.",
+		"Finish the set-up, or give a new KMS an empty key folder.",
+	},
+	{
+		"kms.domain", "The domain is not a DNS name",
+		"It becomes the name of the KMS's certificate.",
+		"Give labels of letters, digits and hyphens, at most 63 each and 253 in all.",
+	},
+	{
+		"kms.no_handover", "This KMS gives its roots to no other",
+		"core.handover is not set, and the key process keeps the roots.",
+		"Set core.handover = true on the KMS that replicas are made from.",
+	},
+	{
+		"config.attestation_off", "A KMS without evidence of itself",
+		"Guests and auditors could not tell it from a copy outside of a TEE.",
+		"Remove the two switches, or set insecure_development = true for development.",
+	},
+	{
+		"setup.token", "The set-up has no token",
+		"Whoever reaches the set-up listener decides whose keys this KMS has.",
+		"Write a long random token into a file of mode 0600 and name it in core.onboard.token_file.",
+	},
+	{
+		"setup.no_keys", "There is nothing to finish",
+		"The set-up ends only when there are keys.",
+		"Bootstrap or onboard first.",
+	},
+	{
+		"setup.unfinished", "The set-up was stopped",
+		"It got a signal before it was told to finish.",
+		"Start the KMS again.",
+	},
+	{
+		"onboard.url", "The address of the other KMS cannot be used",
+		"Roots are only taken over TLS.",
+		"Give https://HOST:PORT.",
+	},
+	{
+		"onboard.source_denied", "The policy does not allow the other KMS",
+		"Its evidence holds, but this KMS's policy does not list its measurement and device.",
+		"Allow it in this KMS's policy if it is the one you mean.",
+	},
+	{
+		"onboard.peer_changed", "Another key answers than the attested one",
+		"Somebody between the two KMSs answers the second connection: the keys would be theirs.",
+		"Find out who controls the network between them; nothing was taken over.",
+	},
+	{
+		"onboard.keys", "The other KMS's answer has not one set of keys",
+		"It is of another version, or not a KMS.",
+		"Check its version.",
+	},
+	{
+		"onboard.keys_mismatch", "The keys handed over are not the announced ones",
+		"The private keys do not belong to the root the attested connection announced.",
+		"Do not use that KMS; nothing was taken over.",
+	},
+	{
 		"admin.no_auth", "The admin listener has no secret",
 		"Without a token or passwords anyone who reaches it would be an admin.",
 		"Set core.admin.token_file or core.admin.htpasswd_file, or remove core.admin.address.",

@@ -1,0 +1,43 @@
+// GetKmsKey: the roots, for another KMS that the policy allows (spec 20 section 2.8, spec 70 KM-17).
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "kms.pb-c.h"
+#include "service.h"
+
+static int fill(struct arena *a, const struct keyproc_roots *r, Kms__KmsKeyResponse *out, struct err *e)
+{
+	Kms__KmsKeys *k = arena_alloc(a, sizeof *k);
+
+	out->keys = arena_array(a, 1, sizeof *out->keys); // receivers insist on exactly one
+	if (!k || !out->keys)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	kms__kms_keys__init(k);
+	k->ca_key = arena_str(a, r->ca);
+	k->k256_key = pb_bytes(a, r->k256, sizeof r->k256);
+	out->temp_ca_key = arena_str(a, r->temp_ca);
+	out->keys[0] = k;
+	out->n_keys = 1;
+	return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+}
+
+int service_kms_key(struct rpc_call *call, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	const struct service_case *c = rpc_state(call);
+	const struct boot_info *b = &c->r.boot;
+	struct keyproc_roots roots;
+
+	if (service_verdict(c, "KMS not allowed: ", e) || keyproc_export(s->keys, &roots, e))
+		return -1;
+	int rc = fill(rpc_arena(call), &roots, out, e);
+	OPENSSL_cleanse(&roots, sizeof roots);
+	if (!rc)
+		log_warn("kms",
+			 "roots handed over to another KMS mr_aggregated=%s device=%s peer=%s policy=%s",
+			 STR_HEX(b->mr_aggregated, 32), STR_HEX(b->device_id, 32), rpc_peer(call)->text,
+			 STR_QZ(c->answer.source));
+	return rc;
+}
