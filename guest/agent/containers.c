@@ -14,6 +14,7 @@ struct containers {
 	char *socket;
 	struct bufferevent *engine; // the question on its way, or NULL
 	struct event *late;
+	int answer_s;
 	struct engine_head head;
 	bool has_head;
 	struct containers_wait *waiting;
@@ -219,16 +220,17 @@ static void ask(struct containers *c)
 	if (!c->engine)
 		fail_with(c, "was not asked: out of memory");
 	else
-		event_add(c->late, &(struct timeval){ ENGINE_ANSWER_S, 0 });
+		event_add(c->late, &(struct timeval){ c->answer_s, 0 });
 }
 
-struct containers *containers_new(struct event_base *base, const char *socket)
+struct containers *containers_new(struct event_base *base, const char *socket, int answer_s)
 {
 	struct containers *c = calloc(1, sizeof *c);
 
 	if (!c)
 		return NULL;
 	c->base = base;
+	c->answer_s = answer_s;
 	c->socket = strdup(socket);
 	c->late = evtimer_new(base, on_late, c);
 	if (c->socket && c->late)

@@ -20,8 +20,9 @@ struct containers_wait {
 		     const struct err *e);
 };
 
-// `socket`: of the engine; "" or a path without a file: no engine, no containers. NULL when out of memory.
-struct containers *containers_new(struct event_base *base, const char *socket);
+// `socket`: of the engine, which has `answer_s` to answer; "" or a path without a file: no engine, no
+// containers. NULL when out of memory.
+struct containers *containers_new(struct event_base *base, const char *socket, int answer_s);
 void containers_free(struct containers *c); // who still waits is told of the end
 void containers_list(struct containers *c, struct containers_wait *w);
 

@@ -155,10 +155,6 @@ static void machine(struct sb *b, const Host__SystemInfo *s)
 		gauge(b, "Swap", s->used_swap, s->total_swap, note);
 	} else
 		PART_OF("tile", "Swap", "none", "");
-	load(b, s);
-	uptime(b, s->uptime);
-	snprintf(note, sizeof note, s->num_cpus == 1 ? "%u core" : "%u cores", s->num_cpus);
-	PART_OF("tile", "Processor", note, clip(&cpu, s->cpu_model, NAME_SHOWN));
 	for (size_t i = 0; i < s->n_disks; i++) {
 		const Host__DiskInfo *d = s->disks[i];
 		uint64_t used = d->total_size > d->free_size ? d->total_size - d->free_size : 0;
@@ -166,6 +162,10 @@ static void machine(struct sb *b, const Host__SystemInfo *s)
 		sb_fmt(&name, "Disk %s", d->mount_point);
 		gauge(b, name.bad ? "Disk" : name.p, used, d->total_size, d->name);
 	}
+	load(b, s);
+	uptime(b, s->uptime);
+	snprintf(note, sizeof note, s->num_cpus == 1 ? "%u core" : "%u cores", s->num_cpus);
+	PART_OF("tile", "Processor", note, clip(&cpu, s->cpu_model, NAME_SHOWN));
 	PART("tiles-end");
 	sb_fmt(&os, *s->os_version ? "%s %s" : "%s", s->os_name, s->os_version);
 	fact(b, "Operating system", os.bad ? "" : os.p);
@@ -215,7 +215,7 @@ static void indented(struct sb *b, const char *json)
 	unsigned depth = 0;
 	bool string = false;
 
-	for (const char *p = json; *p; p++) {
+	for (const char *p = json; *p && !b->bad; p++) {
 		const bool opens = !string && (*p == '{' || *p == '['),
 			   closes = !string && (*p == '}' || *p == ']');
 		if (string || !strchr(" \n\t\r", *p)) {
@@ -239,7 +239,7 @@ static void indented(struct sb *b, const char *json)
 static void measurements(struct sb *b, const struct dashboard_view *v)
 {
 	const Guest__AppInfo *i = v->info;
-	auto_sb tcb = { .max = 8 << 20 };
+	auto_sb tcb = { .max = 1 << 20 };
 
 	if (!v->tcb) {
 		PART("tcb-hidden");

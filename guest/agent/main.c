@@ -15,6 +15,7 @@
 #include "base/strings.h"
 #include "base/version.h"
 #include "dashboard.h"
+#include "engine.h"
 #include "guestapi.h"
 #include "info.h"
 #include "logs.h"
@@ -120,7 +121,7 @@ static int serve_host(struct servers *s, struct agent *g, const struct config *c
 		.disks = disks,
 		.n_disks = n ? n : 1,
 		.engine = config_str(c, "default.core.engine"),
-		.containers = containers_new(s->base, config_str(c, "default.core.engine")),
+		.containers = containers_new(s->base, config_str(c, "default.core.engine"), ENGINE_ANSWER_S),
 		.poweroff = config_str(c, "default.core.poweroff"),
 	};
 	if (!s->side.containers)

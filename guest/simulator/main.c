@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "dashboard.h"
+#include "engine.h"
 #include "fixture.h"
 #include "guestapi.h"
 #include "info.h"
@@ -90,7 +91,7 @@ static int set_side(struct simulator *s, const struct config *c, struct err *e)
 		.disks = s->disks,
 		.n_disks = n ? n : 1,
 		.engine = config_str(c, "default.core.engine"),
-		.containers = containers_new(s->base, config_str(c, "default.core.engine")),
+		.containers = containers_new(s->base, config_str(c, "default.core.engine"), ENGINE_ANSWER_S),
 		.poweroff = "", // never run
 	};
 	return s->side.containers ? 0 : err_set(e, ERR_SYSTEM, "out of memory");

@@ -468,7 +468,7 @@ static int setup(void **state)
 				    .poweroff = poweroff };
 	tree();
 	base = event_base_new();
-	side.containers = containers_new(base, "");
+	side.containers = containers_new(base, "", 1);
 	if (!side.containers)
 		return -1;
 	server = rpc_server_new(base);
