@@ -1,4 +1,5 @@
-// dstack image measure DIR: what an image measures to, and its measurement.tdx.cbor.
+// dstack image measure DIR: what an image measures to, and its measurement.tdx.cbor. pack and serve: the
+// archive of it that a KMS downloads.
 #include "command.h"
 
 #include <stdio.h>
@@ -6,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "image_pack.h"
 #include "ratls/images.h"
 
 static void print(const struct measurement_tdx *m, bool json)
@@ -51,10 +53,10 @@ static int measure(const char *dir, bool json, bool write, struct err *e)
 	return 0;
 }
 
-int cmd_image(int argc, char **argv)
+static int cmd_measure(int argc, char **argv)
 {
 	const char *dir = NULL;
-	bool json = false, write = true, bad = argc < 2 || strcmp(argv[1], "measure") != 0;
+	bool json = false, write = true;
 	struct err e;
 
 	for (int i = 2; i < argc; i++) {
@@ -63,11 +65,28 @@ int cmd_image(int argc, char **argv)
 		else if (!strcmp(argv[i], "--no-write"))
 			write = false;
 		else if (argv[i][0] == '-' || dir)
-			bad = true;
+			return command_usage("image");
 		else
 			dir = argv[i];
 	}
-	if (bad || !dir)
+	if (!dir)
 		return command_usage("image");
 	return measure(dir, json, write, &e) ? command_fail(&e, json) : 0;
+}
+
+int cmd_image(int argc, char **argv)
+{
+	const char *verb = argc > 1 ? argv[1] : "";
+	struct err e;
+	int rc;
+
+	if (!strcmp(verb, "measure"))
+		return cmd_measure(argc, argv);
+	if (!strcmp(verb, "pack") && argc == 4)
+		rc = image_pack(argv[2], argv[3], &e);
+	else if (!strcmp(verb, "serve") && argc == 4)
+		rc = image_serve(argv[2], argv[3], &e);
+	else
+		return command_usage("image");
+	return rc ? command_fail(&e, false) : 0;
 }

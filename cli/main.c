@@ -89,11 +89,14 @@ static const char help_events[] =
 	"  --list           also the events, each with its register, name and digest\n"
 	"  --json           {kind, events, rtmr0..3, event_log with --list}";
 static const char help_image[] =
-	"Measures the firmware, kernel, initrd and command line that DIR/metadata.json names and writes\n"
+	"measure DIR: measures firmware, kernel, initrd and command line that DIR/metadata.json names and "
+	"writes\n"
 	"DIR/measurement.tdx.cbor, from which a verifier computes MRTD and RTMR0-2.\n"
 	"  --no-write       only print\n"
 	"  --json           {mrtd_single_pass, mrtd_two_pass, cmdline_sha384, kernel_authenticode, "
-	"initrd_sha384}";
+	"initrd_sha384}\n"
+	"pack DIR FOLDER: FOLDER/mr_<hash>.tar.gz, which a KMS or verifier downloads and checks.\n"
+	"serve FOLDER tcp:ADDRESS:PORT: serves such archives over HTTP.";
 static const char help_explain[] =
 	"Without CODE: all of them.\n"
 	"  --json           {code, text, means, todo}, an object a line\n"
@@ -131,7 +134,8 @@ static const struct command commands[] = {
 	{ "verify", "URL|FILE", "check what code answers at a URL", help_verify, cmd_verify },
 	{ "quote", "verify ... | show FILE", "verify or decode a quote", help_quote, cmd_quote },
 	{ "events", "replay FILE", "replay an event log into registers", help_events, cmd_events },
-	{ "image", "measure DIR", "compute what an image measures to", help_image, cmd_image },
+	{ "image", "measure|pack|serve DIR", "compute what an image measures to; pack or serve its archive",
+	  help_image, cmd_image },
 	{ "explain", "[CODE] | --expected PATH --log FILE",
 	  "what a reason code means, why a boot log differs", help_explain, cmd_explain },
 	{ "doctor", "", "what this host lacks, and what is used instead", help_doctor, cmd_doctor },

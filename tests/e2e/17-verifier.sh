@@ -128,6 +128,19 @@ bomb image.too_large
 END
 check "nothing escaped" bash -c '[ ! -e /tmp/escaped-by-dstack-test ] && [ -z "$(find "$1" -name "escaped*")" ]' - "$work"
 
+# ---- our own archives, from our own server
+check "an image is packed" dstack image pack "$m/image" "$work/packed"
+check "packed again it is the same bytes" bash -c 'dstack image pack "$1/m/image" "$1/again" && cmp "$1"/packed/mr_* "$1"/again/mr_*' - "$work"
+served=127.0.0.1:$((20000 + RANDOM % 20000))
+dstack image serve "$work/packed" tcp:$served 2>"$work/served.log" &
+server=$!
+until_true 5 grep -q listening "$work/served.log"
+config packed
+sed -i "s|^image_download_url.*|image_download_url = \"http://$served/mr_{OS_IMAGE_HASH}.tar.gz\"|" "$work/packed.toml"
+check "it is downloaded and holds" bash -c 'dstack-verifier -c "$1/packed.toml" --verify "$1/m/quote.json" | jq -e .details.os_image_hash_verified' - "$work"
+check "nothing else is served" bash -c '! curl -sf --path-as-is "http://$1/../m/pki/root.pem" && ! curl -sf "http://$1/sha256sum.txt"' - "$served"
+kill $server
+
 # ---- evidence
 tar -C "$m/image" -czf "$work/www/$hash.tar.gz" .
 start main
