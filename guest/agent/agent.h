@@ -9,12 +9,16 @@
 #include "base/arena.h"
 #include "base/config.h"
 #include "base/secret.h"
+#include "crypto/issue.h"
+#include "demo.h"
 #include "files.h"
+#include "gate.h"
 #include "rpc/server.h"
 #include "tee/tee.h"
 
 struct snapshot;  // info.c
 struct app_quote; // app_quote.c
+struct kms_link;  // kms_link.h
 
 // Evidence from elsewhere than this machine's TEE. Only dstack-simulator has one; what such an agent says
 // proves nothing.
@@ -27,6 +31,9 @@ struct evidence_source {
 	const char *vm_config; // in it: of the machine that made the evidence
 };
 
+// What certificates of the app's own CA have for readers from before the attestation extension.
+enum legacy_form { LEGACY_PLAIN, LEGACY_PACKED, LEGACY_NONE };
+
 struct agent {
 	struct app_files app;
 	struct key_file keys;
@@ -35,13 +42,15 @@ struct agent {
 	const char *gpu_file;                 // NULL: no GPU
 	bool emit_event;                      // whether apps may
 	const char *cloud_vendor, *cloud_product;
-	pthread_mutex_t lock; // guards the three below and demo_*
+	struct gate gate;      // before the TEE
+	struct cert_issuer ca; // the app's own CA; no certificate when a KMS signs
+	struct kms_link *kms;  // when it does
+	enum legacy_form legacy;
+	struct demo demo;
+	pthread_mutex_t lock; // guards the two below
 	struct snapshot *info;
 	struct app_quote *app_quotes[2]; // ed25519, secp256k1
-	char *demo_cert;                 // NULL until issued
-	bool demo_busy;
-	uint64_t demo_next_ms;    // not to be tried before
-	atomic_bool powering_off; // a thread sees to it
+	atomic_bool powering_off;        // a thread sees to it
 };
 
 extern const struct config_key agent_config_keys[];

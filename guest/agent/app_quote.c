@@ -31,7 +31,7 @@ static int fill(struct agent *g, struct app_quote *q, struct span pub, struct er
 
 	if (report_data_of_key(pub, data, e))
 		return -1;
-	struct evidence *v = evidence_get(g, data, q->a, e);
+	struct evidence *v = evidence_get_first(g, data, q->a, e);
 	if (!v)
 		return -1;
 	int rc = service_show_quote(g, v, q->a, &q->answer, e);

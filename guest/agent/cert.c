@@ -8,10 +8,9 @@
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "evidence.h"
-#include "kms.pb-c.h"
+#include "kms_link.h"
 #include "ratls/issue.h"
-#include "ratls/tls.h"
-#include "rpc/client.h"
+#include "rpc/pbjson.h"
 
 enum { NAME_MAX_BYTES = 253, CSR_ROOM = 1024 };
 
@@ -69,17 +68,33 @@ static char *pem_text(X509 *c, struct arena *a, struct err *e)
 	return cert_to_pem(c, pem, CERT_PEM_MAX, e) ? NULL : pem;
 }
 
+static int add_legacy(const struct agent *g, const struct evidence *v, struct arena *a,
+		      struct cert_spec *spec, struct err *e)
+{
+	const char *events = evidence_cert_events(v, a, e);
+
+	if (!events)
+		return -1;
+	spec->quote = span_of(v->quote.bytes, v->quote.n);
+	spec->event_log = span_str(events);
+	if (g->legacy != LEGACY_PACKED || spec->event_log.n > EVENT_LOG_EXT_MAX)
+		return 0; // readers unpack no more than that
+	struct wr size = wr_to(NULL, 0);
+	event_log_pack(&size, spec->event_log);
+	uint8_t *bytes = arena_alloc(a, size.n + 1);
+	struct wr w = wr_to(bytes, bytes ? size.n : 0);
+	event_log_pack(&w, spec->event_log);
+	spec->event_log = span_of(bytes, w.n);
+	return w.bad ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+}
+
 // Everything about the evidence that a certificate may carry.
 static int add_evidence(struct agent *g, const struct tls_request *r, const struct evidence *v,
 			struct arena *a, struct cert_spec *spec, struct err *e)
 {
-	if (r->ra_tls) {
-		const char *events = evidence_cert_events(v, a, e);
-		if (!events || evidence_envelope(v, g->app.vm_config, true, a, &spec->attestation, e))
-			return -1;
-		spec->quote = span_of(v->quote.bytes, v->quote.n);
-		spec->event_log = span_str(events);
-	}
+	if (r->ra_tls && (evidence_envelope(v, g->app.vm_config, true, a, &spec->attestation, e) ||
+			  (g->legacy != LEGACY_NONE && add_legacy(g, v, a, spec, e))))
+		return -1;
 	if (r->app_info) {
 		struct facts f;
 		if (evidence_facts(v, g->app.vm_config, &f, e) ||
@@ -89,13 +104,34 @@ static int add_evidence(struct agent *g, const struct tls_request *r, const stru
 	return 0;
 }
 
+int cert_open(struct agent *g, struct err *e)
+{
+	if (g->keys.provider == PROVIDER_KMS) {
+		g->kms = kms_link_new(g);
+		return g->kms ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+	}
+	auto_x509 X509 *ca = cert_from_pem(span_str(g->keys.ca_cert), e);
+	auto_pkey EVP_PKEY *key = ca ? p256_from_pem(span_of(g->keys.ca_key->b, g->keys.ca_key->n), e) : NULL;
+	if (!key)
+		return err_wrap(e, "the app's CA");
+	if (X509_check_private_key(ca, key) != 1)
+		return err_ssl(e, ERR_SYSTEM, "the app's CA certificate is not that of its key");
+	g->ca = (struct cert_issuer){ .cert = TAKE_SSL(ca), .key = TAKE_SSL(key) };
+	return 0;
+}
+
+void cert_close(struct agent *g)
+{
+	kms_link_free(g->kms);
+	g->kms = NULL;
+	X509_free(g->ca.cert);
+	EVP_PKEY_free(g->ca.key);
+	g->ca = (struct cert_issuer){ 0 };
+}
+
 static int issue_here(struct agent *g, const struct tls_request *r, EVP_PKEY *key, const struct evidence *v,
 		      struct arena *a, struct tls_answer *out, struct err *e)
 {
-	auto_x509 X509 *ca = cert_from_pem(span_str(g->keys.ca_cert), e);
-	auto_pkey EVP_PKEY *ca_key =
-		ca ? p256_from_pem(span_of(g->keys.ca_key->b, g->keys.ca_key->n), e) : NULL;
-	struct cert_issuer by = { .cert = ca, .key = ca_key };
 	struct cert_spec spec = {
 		.cn = r->subject,
 		.sans = r->names,
@@ -106,15 +142,14 @@ static int issue_here(struct agent *g, const struct tls_request *r, EVP_PKEY *ke
 		.not_before = r->has_not_before ? (int64_t)r->not_before : earliest,
 		.not_after = r->has_not_after ? (int64_t)r->not_after : (int64_t)time_now() + lifetime,
 		.usage = span_str("app:custom"),
+		.encode_only = true,
 	};
 
-	if (!ca_key)
-		return err_wrap(e, "the app's CA");
-	if (X509_check_private_key(ca, ca_key) != 1)
-		return err_ssl(e, ERR_SYSTEM, "the app's CA certificate is not that of its key");
+	if (!g->ca.cert)
+		return err_set(e, ERR_BUG, "the app's CA is not open");
 	if (v && add_evidence(g, r, v, a, &spec, e))
 		return -1;
-	auto_x509 X509 *leaf = cert_issue(&spec, key, &by, e);
+	auto_x509 X509 *leaf = cert_issue(&spec, key, &g->ca, e);
 	out->chain = arena_array(a, 2, sizeof *out->chain);
 	if (!leaf || !out->chain)
 		return leaf ? err_set(e, ERR_SYSTEM, "out of memory") : -1;
@@ -122,16 +157,6 @@ static int issue_here(struct agent *g, const struct tls_request *r, EVP_PKEY *ke
 	out->chain[1] = arena_str(a, g->keys.ca_cert);
 	out->n_chain = 2;
 	return out->chain[0] && out->chain[1] ? 0 : -1;
-}
-
-static int kms_tls(SSL_CTX *ctx, void *arg, struct err *e)
-{
-	const struct agent *g = arg;
-	struct tls_conf c = { .roots_pem = span_str(g->keys.ca_cert),
-			      .peer = TLS_PEER_REQUIRED,
-			      .peer_usage = "kms:rpc" };
-
-	return tls_ctx_setup(ctx, &c, e);
 }
 
 static int make_csr(struct agent *g, const struct tls_request *r, struct span spki, const struct evidence *v,
@@ -173,11 +198,10 @@ static int make_csr(struct agent *g, const struct tls_request *r, struct span sp
 static int issue_by_kms(struct agent *g, const struct tls_request *r, EVP_PKEY *key, struct span spki,
 			const struct evidence *v, struct arena *a, struct tls_answer *out, struct err *e)
 {
-	struct rpc_client_opts o = { .connect_s = 5, .timeout_s = 60, .tls = kms_tls, .arg = g };
 	uint8_t sig[P256_SIG_MAX];
 	size_t sig_n = 0;
 	struct span csr;
-	void *answer = NULL;
+	Kms__SignCertResponse *s = NULL;
 	Kms__SignCertRequest in;
 
 	if (make_csr(g, r, spki, v, a, &csr, e) || p256_sign(key, csr, sig, &sig_n, e))
@@ -187,11 +211,8 @@ static int issue_by_kms(struct agent *g, const struct tls_request *r, EVP_PKEY *
 	in.csr = pb_bytes(a, csr.p, csr.n);
 	in.signature = pb_bytes(a, sig, sig_n);
 	in.vm_config = g->app.vm_config;
-	auto_rpc_client *c = rpc_client_new(g->keys.kms_url, &o, e);
-	if (!c ||
-	    rpc_client_call(c, "SignCert", &in.base, &kms__sign_cert_response__descriptor, a, &answer, e))
+	if (kms_link_sign(g->kms, &in, a, &s, e))
 		return err_wrap(e, "ask the KMS for a certificate");
-	const Kms__SignCertResponse *s = answer;
 	if (!s->n_certificate_chain)
 		return err_set(e, ERR_UNTRUSTED, "the KMS answered with an empty certificate chain");
 	out->chain = s->certificate_chain;

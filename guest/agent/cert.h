@@ -22,6 +22,9 @@ struct tls_answer {
 	size_t n_chain;
 };
 
+// Reads the app's CA once, or prepares to ask the KMS; before any cert_make.
+int cert_open(struct agent *g, struct err *e);
+void cert_close(struct agent *g);
 // In the arena. Asks the TEE and maybe the KMS: for workers. Codes: agent.validity, agent.name, agent.path.
 int cert_make(struct agent *g, const struct tls_request *r, struct arena *a, struct tls_answer *out,
 	      struct err *e);

@@ -15,14 +15,16 @@ static int fault_err(struct err *e, const struct fault *f, const char *what)
 			f->text ? f->text : "malformed");
 }
 
-static int from_tee(struct agent *g, struct evidence *v, struct err *e)
+static int from_tee(struct agent *g, struct evidence *v, bool first, struct err *e)
 {
+	gate_enter(&g->gate, first);
 	int rc = runtime_quote(g->tee, runtime_dir(), v->report_data, &v->quote, &v->log, &v->runtime_at, e);
+	gate_leave(&g->gate);
 	return rc ? err_wrap(e, "get a quote") : 0;
 }
 
-struct evidence *evidence_get(struct agent *g, const uint8_t report_data[static TEE_REPORT_DATA],
-			      struct arena *a, struct err *e)
+static struct evidence *get(struct agent *g, const uint8_t report_data[static TEE_REPORT_DATA], bool first,
+			    struct arena *a, struct err *e)
 {
 	struct evidence *v = arena_alloc(a, sizeof *v);
 
@@ -33,8 +35,20 @@ struct evidence *evidence_get(struct agent *g, const uint8_t report_data[static 
 	memcpy(v->report_data, report_data, sizeof v->report_data);
 	v->source = g->source;
 	int rc = v->source ? v->source->get(v->source, v->report_data, &v->quote, &v->log, &v->runtime_at, e)
-			   : from_tee(g, v, e);
+			   : from_tee(g, v, first, e);
 	return rc ? NULL : v;
+}
+
+struct evidence *evidence_get(struct agent *g, const uint8_t report_data[static TEE_REPORT_DATA],
+			      struct arena *a, struct err *e)
+{
+	return get(g, report_data, false, a, e);
+}
+
+struct evidence *evidence_get_first(struct agent *g, const uint8_t report_data[static TEE_REPORT_DATA],
+				    struct arena *a, struct err *e)
+{
+	return get(g, report_data, true, a, e);
 }
 
 void evidence_done(struct evidence *v)

@@ -18,6 +18,9 @@ struct evidence {
 // In the arena; its log is freed by evidence_done. Takes a while: for workers.
 struct evidence *evidence_get(struct agent *g, const uint8_t report_data[static TEE_REPORT_DATA],
 			      struct arena *a, struct err *e);
+// The same before any of those: for the agent itself, never at a client's wish.
+struct evidence *evidence_get_first(struct agent *g, const uint8_t report_data[static TEE_REPORT_DATA],
+				    struct arena *a, struct err *e);
 void evidence_done(struct evidence *v);
 
 // The versioned attestation; `strip` as certificates carry it.

@@ -125,6 +125,15 @@ static int secret_member(struct json obj, const char *name, bool hex, struct sec
 	return 0;
 }
 
+static int read_kms(struct json v, struct key_file *k, struct err *e)
+{
+	return text(v, "url", true, "agent.keys", &k->kms_url, e) ||
+			       text(v, "tmp_ca_cert", false, "agent.keys", &k->tmp_ca_cert, e) ||
+			       text(v, "tmp_ca_key", false, "agent.keys", &k->tmp_ca_key, e)
+		       ? -1
+		       : 0;
+}
+
 // {"Kms":{...}} and so on: exactly one member.
 static int read_provider(struct json root, struct key_file *k, struct err *e)
 {
@@ -140,7 +149,7 @@ static int read_provider(struct json root, struct key_file *k, struct err *e)
 		if (!json_is(name, names[i]))
 			continue;
 		k->provider = (enum key_provider)i;
-		return k->provider == PROVIDER_KMS ? text(v, "url", true, "agent.keys", &k->kms_url, e)
+		return k->provider == PROVIDER_KMS ? read_kms(v, k, e)
 						   : secret_member(v, "key", false, &k->ca_key, e);
 	}
 	return err_code(e, ERR_INPUT, "agent.keys", "unknown key provider %s",
@@ -199,5 +208,7 @@ void key_file_free(struct key_file *k)
 	secret_free(k->ca_key);
 	free(k->ca_cert);
 	free(k->kms_url);
+	free(k->tmp_ca_cert);
+	free(k->tmp_ca_key);
 	*k = (struct key_file){ 0 };
 }

@@ -29,9 +29,10 @@ struct key_file {
 	size_t k256_signature_n; // 0 when no KMS signed
 	char *ca_cert;           // PEM
 	enum key_provider provider;
-	struct secret *ca_key;   // PEM, unless the provider is a KMS
-	char *kms_url;           // when it is
-	struct key_cache *cache; // of what is derived from k256
+	struct secret *ca_key;          // PEM, unless the provider is a KMS
+	char *kms_url;                  // when it is
+	char *tmp_ca_cert, *tmp_ca_key; // of the KMS, PEM, no secret; NULL or "": not known
+	struct key_cache *cache;        // of what is derived from k256
 };
 
 // Codes: agent.compose, agent.sys_config, agent.keys, and those of base/file.

@@ -7,11 +7,8 @@
 #include "base/sb.h"
 #include "base/strings.h"
 #include "base/time.h"
-#include "cert.h"
 #include "evidence.h"
 #include "tee/runtime.h"
-
-enum { DEMO_RETRY_MS = 30000 };
 
 struct snapshot {
 	struct arena *a;
@@ -29,8 +26,6 @@ void info_free(struct agent *g)
 {
 	snapshot_free(g->info);
 	g->info = NULL;
-	free(g->demo_cert);
-	g->demo_cert = NULL;
 }
 
 static void member(struct sb *b, const char *name, const void *p, size_t n)
@@ -135,7 +130,7 @@ static struct snapshot *snapshot_new(struct agent *g, struct err *e)
 	}
 	s->a = a;
 	s->log = log_state_now(); // before: an event in between makes it stale, not wrong
-	struct evidence *v = evidence_get(g, zero, a, e);
+	struct evidence *v = evidence_get_first(g, zero, a, e);
 	int rc = v ? fill(g, s, v, e) : -1;
 	if (v)
 		evidence_done(v);
@@ -158,8 +153,7 @@ static struct snapshot *current(struct agent *g, struct err *e)
 	return g->info = s;
 }
 
-static void copy_out(const struct agent *g, const Guest__AppInfo *from, bool hide, struct arena *a,
-		     Guest__AppInfo *out)
+static void copy_out(const Guest__AppInfo *from, bool hide, struct arena *a, Guest__AppInfo *out)
 {
 	out->app_id = pb_bytes(a, from->app_id.data, from->app_id.len);
 	out->instance_id = pb_bytes(a, from->instance_id.data, from->instance_id.len);
@@ -173,57 +167,16 @@ static void copy_out(const struct agent *g, const Guest__AppInfo *from, bool hid
 	out->app_name = from->app_name; // these live as long as the agent
 	out->cloud_vendor = from->cloud_vendor;
 	out->cloud_product = from->cloud_product;
-	out->app_cert = arena_str(a, g->demo_cert ? g->demo_cert : "");
 }
 
 int info_fill(struct agent *g, bool external, struct arena *a, Guest__AppInfo *out, struct err *e)
 {
-	info_demo_cert(g);
+	demo_kick(g);
 	pthread_mutex_lock(&g->lock);
 	const struct snapshot *s = current(g, e);
 	if (s)
-		copy_out(g, &s->info, external && !g->app.public_tcbinfo, a, out);
+		copy_out(&s->info, external && !g->app.public_tcbinfo, a, out);
 	pthread_mutex_unlock(&g->lock);
+	out->app_cert = demo_text(g, a);
 	return s ? 0 : -1;
-}
-
-static void *issue_demo(void *arg)
-{
-	static const struct tls_request request = { .subject = "demo-cert",
-						    .client_auth = true,
-						    .ra_tls = true };
-	struct agent *g = arg;
-	struct tls_answer answer = { 0 };
-	struct err e = { 0 };
-	auto_arena *a = arena_new(0);
-	auto_sb chain = { 0 };
-
-	int rc = a ? cert_make(g, &request, a, &answer, &e) : err_set(&e, ERR_SYSTEM, "out of memory");
-	for (size_t i = 0; !rc && i < answer.n_chain; i++) {
-		if (i)
-			sb_chr(&chain, '\n');
-		sb_str(&chain, answer.chain[i]);
-	}
-	if (rc)
-		log_warn("agent", "no demonstration certificate yet: %s", e.text);
-	pthread_mutex_lock(&g->lock);
-	if (!rc)
-		g->demo_cert = sb_take(&chain);
-	g->demo_next_ms = time_mono_ms() + DEMO_RETRY_MS;
-	g->demo_busy = false;
-	pthread_mutex_unlock(&g->lock);
-	return NULL;
-}
-
-void info_demo_cert(struct agent *g)
-{
-	pthread_t t;
-
-	pthread_mutex_lock(&g->lock);
-	bool due = !g->demo_cert && !g->demo_busy && time_mono_ms() >= g->demo_next_ms;
-	if (due && !pthread_create(&t, NULL, issue_demo, g)) {
-		pthread_detach(t);
-		g->demo_busy = true;
-	}
-	pthread_mutex_unlock(&g->lock);
 }

@@ -18,5 +18,3 @@ bool log_state_is(struct log_state s); // still
 // For workers. `external` hides what app-compose's public_tcbinfo = false hides.
 int info_fill(struct agent *g, bool external, struct arena *a, Guest__AppInfo *out, struct err *e);
 void info_free(struct agent *g);
-// Issues the demonstration certificate of Info.app_cert unless it is there, on its way, or failed just now.
-void info_demo_cert(struct agent *g);

@@ -14,13 +14,16 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "cert.h"
 #include "dashboard.h"
 #include "engine.h"
 #include "guestapi.h"
 #include "info.h"
+#include "lanes.h"
 #include "logs.h"
 #include "metrics.h"
 #include "rpc/client.h"
+#include "upkeep.h"
 
 enum { SOCKET_MODE = 0777, STOP_S = 5, EXTERNAL_CONNS = 256, HOST_CONNS = 32, SERVERS = 4 };
 
@@ -42,6 +45,16 @@ const struct config_key agent_config_keys[] = {
 	{ "default.core.engine", CONFIG_STRING, .def = "/var/run/docker.sock",
 	  .doc = "socket of the container engine, which ListContainers, the dashboard and /logs ask; empty: "
 		 "none" },
+	{ "default.core.legacy_extensions", CONFIG_STRING, .def = "plain",
+	  .doc = "evidence in certificates of the app's own CA also in the old form: plain, packed (event "
+		 "log as gzip) or none; a KMS decides for its own" },
+	{ "default.core.quotes_waiting", CONFIG_INT, .def = "512", .min = 1, .max = 65536,
+	  .doc = "calls that may wait for a quote; another in a full queue takes the place of the last one "
+		 "of the client with most" },
+	{ "default.core.quotes_per_client", CONFIG_INT, .def = "256", .min = 1, .max = 65536,
+	  .doc = "how many of them may be of one container (without control groups: process)" },
+	{ "default.core.quote_wait", CONFIG_INT, .def = "30", .min = 1, .max = 3600,
+	  .doc = "seconds that a call waits for its turn to get a quote" },
 	{ "default.core.poweroff", CONFIG_STRING, .def = "/usr/sbin/poweroff",
 	  .doc = "what GuestApi's Shutdown runs, without arguments" },
 	{ "internal.address", CONFIG_STRING, .def = "unix:/var/run/dstack.sock",
@@ -56,6 +69,14 @@ const struct config_key agent_config_keys[] = {
 	{ "external.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8090",
 	  .doc = "Worker: Info, Version, GetAttestationForAppKey; the dashboard (/); /metrics when the app "
 		 "says public_sysinfo, /logs/<container> when it says public_logs" },
+	{ "external.rate", CONFIG_INT, .def = "100", .min = 0, .max = 1000000,
+	  .doc = "requests a second of one address there (an app's gateway is one address); 0: any number" },
+	{ "external.burst", CONFIG_INT, .def = "300", .min = 1, .max = 1000000,
+	  .doc = "requests of one address at once" },
+	{ "external.rate_all", CONFIG_INT, .def = "300", .min = 0, .max = 1000000,
+	  .doc = "requests a second of all addresses there; 0: any number" },
+	{ "external.burst_all", CONFIG_INT, .def = "600", .min = 1, .max = 1000000,
+	  .doc = "requests of all addresses at once" },
 	{ "guest-api.address", CONFIG_STRING, .def = "vsock:8000",
 	  .doc = "GuestApi, for the host; a machine without vsock goes without it; empty: none" },
 };
@@ -64,6 +85,8 @@ const size_t agent_config_n = sizeof agent_config_keys / sizeof *agent_config_ke
 struct servers {
 	struct event_base *base;
 	struct rpc_server *internal, *tappd, *external, *guest;
+	struct pool *pool; // theirs
+	struct event *upkeep;
 	struct guest_side side;
 	struct metrics metrics;
 	struct logs logs;
@@ -127,6 +150,7 @@ static int serve_host(struct servers *s, struct agent *g, const struct config *c
 	if (!s->side.containers)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	rpc_server_limits(s->guest, HOST_CONNS, 10, 10, 60);
+	rpc_server_pool(s->guest, s->pool);
 	rpc_server_gate(s->guest, guest_gate, NULL);
 	if (rpc_server_mount(s->guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side) ||
 	    metrics_mount(s->external, &s->metrics, &s->side) ||
@@ -146,8 +170,12 @@ static int serve(struct servers *s, struct agent *g, const struct config *c, str
 	s->internal = rpc_server_new(s->base);
 	s->tappd = rpc_server_new(s->base);
 	s->external = rpc_server_new(s->base);
-	if (!s->internal || !s->tappd || !s->external)
+	s->pool = lanes_new(s->base, c);
+	if (!s->internal || !s->tappd || !s->external || !s->pool || lanes_rate(s->external, c))
 		return err_set(e, ERR_SYSTEM, "out of memory");
+	rpc_server_pool(s->internal, s->pool);
+	rpc_server_pool(s->tappd, s->pool);
+	rpc_server_pool(s->external, s->pool);
 	rpc_server_limits(s->external, EXTERNAL_CONNS, 10, 30, 120);
 	if (mount_internal(s->internal, g) || mount_tappd(s->tappd, g) || mount_external(s->external, g))
 		return err_set(e, ERR_BUG, "set up the services");
@@ -189,6 +217,19 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	rpc_server_stop(s->guest, STOP_S, on_stopped, s);
 }
 
+static int legacy_form(const char *text, enum legacy_form *out, struct err *e)
+{
+	static const char *const names[] = { "plain", "packed", "none" };
+
+	for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+		*out = (enum legacy_form)i;
+		if (!strcmp(text, names[i]))
+			return 0;
+	}
+	return err_code(e, ERR_INPUT, "config.value",
+			"default.core.legacy_extensions must be plain, packed or none, not %s", STR_QZ(text));
+}
+
 static int load(struct agent *g, const struct config *c, struct err *e)
 {
 	g->cloud_vendor = dmi("sys_vendor");
@@ -198,6 +239,8 @@ static int load(struct agent *g, const struct config *c, struct err *e)
 	if (app_files_read(config_str(c, "default.core.compose_file"),
 			   config_str(c, "default.core.sys_config_file"), &g->app, e) ||
 	    key_file_read(config_str(c, "default.core.keys_file"), &g->keys, e))
+		return -1;
+	if (legacy_form(config_str(c, "default.core.legacy_extensions"), &g->legacy, e) || cert_open(g, e))
 		return -1;
 	g->emit_event = config_bool(c, "default.core.emit_event");
 	g->gpu_file = config_str(c, "default.core.gpu_attestation_file");
@@ -234,13 +277,16 @@ static int run(struct agent *g, const struct config *c, struct err *e)
 	intr = evsignal_new(s.base, SIGINT, on_signal, &s);
 	if (!term || !intr || event_add(term, NULL) || event_add(intr, NULL))
 		return err_set(e, ERR_SYSTEM, "watch for signals");
-	info_demo_cert(g);
+	s.upkeep = upkeep_start(s.base, g);
 	log_info("agent", "ready tee=%s app=%s", tee_name(g->tee), STR_QZ(g->app.name));
 	puts("ready");
 	fflush(stdout);
 	event_base_dispatch(s.base);
 	event_free(term);
 	event_free(intr);
+	if (s.upkeep)
+		event_free(s.upkeep);
+	pool_free(s.pool); // before the servers whose calls it has
 	dashboard_stop(&s.dashboard);
 	containers_free(s.side.containers);
 	rpc_server_free(s.internal);
@@ -256,7 +302,9 @@ static int run(struct agent *g, const struct config *c, struct err *e)
 
 int main(int argc, char **argv)
 {
-	static struct agent g = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	static struct agent g = { .lock = PTHREAD_MUTEX_INITIALIZER,
+				  .gate = GATE_INITIALIZER,
+				  .demo = DEMO_INITIALIZER };
 	struct err e = { 0 };
 	bool check;
 	int status;
@@ -275,11 +323,13 @@ int main(int argc, char **argv)
 	}
 	pthread_mutex_lock(&g.lock);
 	// Else a thread still asks the KMS for the demonstration certificate, or tells the host of the end.
-	bool idle = !g.demo_busy && !atomic_load(&g.powering_off);
+	bool idle = upkeep_idle(&g) && !atomic_load(&g.powering_off);
 	info_free(&g);
 	app_quote_free(&g);
 	pthread_mutex_unlock(&g.lock);
 	if (idle) {
+		demo_free(&g);
+		cert_close(&g);
 		key_file_free(&g.keys);
 		app_files_free(&g.app);
 		tee_close(g.tee);

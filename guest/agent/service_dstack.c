@@ -8,6 +8,7 @@
 #include "emit.h"
 #include "info.h"
 #include "keys.h"
+#include "lanes.h"
 #include "service.h"
 #include "sign.h"
 
@@ -216,12 +217,12 @@ int service_version(struct rpc_call *c, const void *in, void *out, struct err *e
 
 const struct rpc_method dstack_methods[] = {
 	{ "GetTlsKey", &guest__get_tls_key_args__descriptor, &guest__get_tls_key_response__descriptor,
-	  get_tls_key, .worker = true },
+	  get_tls_key, .worker = true, .lane = LANE_CERTS },
 	{ "GetKey", &guest__get_key_args__descriptor, &guest__get_key_response__descriptor, get_key },
 	{ "GetQuote", &guest__raw_quote_args__descriptor, &guest__get_quote_response__descriptor, get_quote,
-	  .worker = true },
+	  .worker = true, .lane = LANE_QUOTES },
 	{ "Attest", &guest__raw_quote_args__descriptor, &guest__attest_response__descriptor, attest,
-	  .worker = true },
+	  .worker = true, .lane = LANE_QUOTES },
 	{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, service_info, .worker = true },
 	{ "GpuInfo", &prpc__empty__descriptor, &guest__gpu_info_response__descriptor, gpu_info,
 	  .worker = true },

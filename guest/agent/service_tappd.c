@@ -3,6 +3,7 @@
 #include "agent.h"
 #include "cert.h"
 #include "report_data.h"
+#include "lanes.h"
 #include "service.h"
 
 static int derive_key_pair(struct rpc_call *c, const void *in, void *out, struct err *e)
@@ -73,13 +74,13 @@ static int raw_quote(struct rpc_call *c, const void *in, void *out, struct err *
 
 const struct rpc_method tappd_methods[] = {
 	{ "DeriveKey", &guest__derive_key_args__descriptor, &guest__get_tls_key_response__descriptor,
-	  derive_key_pair, .worker = true },
+	  derive_key_pair, .worker = true, .lane = LANE_CERTS },
 	{ "DeriveK256Key", &guest__get_key_args__descriptor, &guest__derive_k256_key_response__descriptor,
 	  derive_k256_key },
 	{ "TdxQuote", &guest__tdx_quote_args__descriptor, &guest__tdx_quote_response__descriptor, tdx_quote,
-	  .worker = true },
+	  .worker = true, .lane = LANE_QUOTES },
 	{ "RawQuote", &guest__raw_quote_args__descriptor, &guest__tdx_quote_response__descriptor, raw_quote,
-	  .worker = true },
+	  .worker = true, .lane = LANE_QUOTES },
 	{ "Info", &prpc__empty__descriptor, &guest__app_info__descriptor, service_info, .worker = true },
 	{ "Version", &prpc__empty__descriptor, &guest__worker_version__descriptor, service_version },
 };

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "cert.h"
 #include "dashboard.h"
 #include "engine.h"
 #include "fixture.h"
@@ -19,6 +20,7 @@
 #include "logs.h"
 #include "metrics.h"
 #include "rpc/client.h"
+#include "upkeep.h"
 
 enum { STOP_S = 2, SOCKET_MODE = 0777, LISTENERS = 4 };
 
@@ -107,6 +109,7 @@ static int load(struct simulator *s, const struct config *c, struct err *e)
 	if (app_files_read(config_str(c, "default.core.compose_file"),
 			   config_str(c, "default.core.sys_config_file"), &g->app, e) ||
 	    file_read(path, KEYS_MAX, &text, &n, e) || key_file_parse(path, text, n, &g->keys, e) ||
+	    cert_open(g, e) ||
 	    fixture_read(&s->fixture, config_str(c, "default.core.simulator.attestation_file"),
 			 config_bool(c, "default.core.simulator.patch_report_data"), e))
 		return -1;
@@ -189,13 +192,15 @@ static int run(struct simulator *s, const struct config *c, struct err *e)
 	intr = evsignal_new(s->base, SIGINT, on_signal, s);
 	if (!term || !intr || event_add(term, NULL) || event_add(intr, NULL))
 		return err_set(e, ERR_SYSTEM, "watch for signals");
-	info_demo_cert(&s->agent);
+	struct event *upkeep = upkeep_start(s->base, &s->agent);
 	log_info("simulator", "ready app=%s", STR_QZ(s->agent.app.name));
 	puts("ready");
 	fflush(stdout);
 	event_base_dispatch(s->base);
 	event_free(term);
 	event_free(intr);
+	if (upkeep)
+		event_free(upkeep);
 	dashboard_stop(&s->dashboard);
 	containers_free(s->side.containers);
 	for (unsigned i = 0; i < LISTENERS; i++)
@@ -206,7 +211,9 @@ static int run(struct simulator *s, const struct config *c, struct err *e)
 
 int main(int argc, char **argv)
 {
-	static struct simulator s = { .agent.lock = PTHREAD_MUTEX_INITIALIZER };
+	static struct simulator s = { .agent = { .lock = PTHREAD_MUTEX_INITIALIZER,
+						 .gate = GATE_INITIALIZER,
+						 .demo = DEMO_INITIALIZER } };
 	struct err e = { 0 };
 	bool check;
 	int status;
@@ -228,11 +235,13 @@ int main(int argc, char **argv)
 		return err_exit(&e);
 	}
 	pthread_mutex_lock(&s.agent.lock);
-	bool idle = !s.agent.demo_busy;
+	bool idle = upkeep_idle(&s.agent);
 	info_free(&s.agent);
 	app_quote_free(&s.agent);
 	pthread_mutex_unlock(&s.agent.lock);
 	if (idle) {
+		demo_free(&s.agent);
+		cert_close(&s.agent);
 		key_file_free(&s.agent.keys);
 		app_files_free(&s.agent.app);
 		fixture_free(&s.fixture);

@@ -320,6 +320,14 @@ bool cert_usage_is(const X509 *c, const char *usage)
 	return cert_ext(c, CERT_EXT_USAGE, &got, &e) == 1 && span_is(got, usage);
 }
 
+uint64_t cert_not_after(const X509 *c)
+{
+	struct tm t = { 0 };
+	time_t s = ASN1_TIME_to_tm(X509_get0_notAfter(c), &t) == 1 ? timegm(&t) : 0;
+
+	return s > 0 ? (uint64_t)s : 0;
+}
+
 int cert_spki(X509 *c, uint8_t spki[static CERT_SPKI_MAX], size_t *n, struct err *e)
 {
 	X509_PUBKEY *k = X509_get_X509_PUBKEY(c);

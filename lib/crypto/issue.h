@@ -47,6 +47,7 @@ X509 *cert_issue(const struct cert_spec *spec, EVP_PKEY *subject_key, const stru
 // 1: found, `content` borrows from the certificate; 0: absent; -1: malformed or twice.
 int cert_ext(const X509 *c, enum cert_ext which, struct span *content, struct err *e);
 bool cert_usage_is(const X509 *c, const char *usage); // e.g. "kms:rpc"
+uint64_t cert_not_after(const X509 *c);               // Unix seconds, 0: malformed
 int cert_spki(X509 *c, uint8_t spki[static CERT_SPKI_MAX], size_t *n,
 	      struct err *e); // DER SubjectPublicKeyInfo
 

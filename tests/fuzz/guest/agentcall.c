@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "../../../guest/simulator/fixture.h"
 #include "agent.h"
+#include "cert.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -66,7 +67,7 @@ static void read_files(void)
 	must(!app_files_read(SIMULATOR_FILES "/app-compose.json", SIMULATOR_FILES "/sys-config.json",
 			     &agent.app, &e) &&
 		     !file_read(SIMULATOR_FILES "/appkeys.json", KEYS_MAX, &keys, &n, &e) &&
-		     !key_file_parse("keys", keys, n, &agent.keys, &e) &&
+		     !key_file_parse("keys", keys, n, &agent.keys, &e) && !cert_open(&agent, &e) &&
 		     !fixture_read(&fixture, SIMULATOR_FILES "/attestation.bin", true, &e),
 	     e.text);
 	agent.source = &fixture.source;

@@ -188,6 +188,7 @@ static void local_ca(struct agent *g)
 	escaped(cert, cert_json);
 	escaped(key, key_json);
 	open_keys(&g->keys, ROOT, cert_json, key_json);
+	assert_int_equal(cert_open(g, &e), 0);
 }
 
 // The agent has no TEE here: a local CA needs no quote unless the certificate is to carry one.
@@ -254,6 +255,7 @@ static void certificates_of_a_local_ca(void **state)
 	r = (struct tls_request){ .path = long_path, .subject = "" };
 	assert_int_equal(cert_make(&g, &r, a, &out, &e), -1);
 	assert_string_equal(e.code, "agent.path");
+	cert_close(&g);
 	key_file_free(&g.keys);
 }
 
