@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "core/codec/buf.h"
 
-enum { APP_ID = 20 };
+enum { APP_ID = 20, APPKEYS_SEED_MAX = 64 };
 
 struct app_keys {
 	uint8_t disk[32], env[32], k256[32];
@@ -16,13 +16,30 @@ struct app_keys {
 struct env_key { // the answer to GetAppEnvEncryptPubKey
 	uint8_t pub[32];
 	uint8_t sig[65], sig_v1[65]; // v1 also covers the time
+	uint8_t sig_v2[65];          // ours: also the epoch and the deployment seed
 };
 
 struct roots {
 	uint8_t ca[32], k256[32]; // private scalars, P-256 and secp256k1
 };
 
-// `inst` is 20 bytes or empty.
+// A derivation epoch: other secrets from the same roots, signed by the same roots. Epoch 0 without a seed is
+// upstream's derivation to the byte; any other is HKDF of the root under a salt of its own (spec 20
+// section 7.2).
+struct app_epoch {
+	uint64_t epoch;
+	struct span seed; // at most APPKEYS_SEED_MAX bytes
+};
+int appkeys_epoch_roots(const struct roots *r, const struct app_epoch *at, struct roots *out, struct err *e)
+	__attribute__((warn_unused_result));
+
+// `inst` is 20 bytes or empty; `at` NULL: epoch 0.
+int appkeys_derive_at(const struct roots *r, const struct app_epoch *at, const uint8_t app[static APP_ID],
+		      struct span inst, struct app_keys *out, struct err *e)
+	__attribute__((warn_unused_result));
+int appkeys_env_at(const struct roots *r, const struct app_epoch *at, const uint8_t app[static APP_ID],
+		   uint64_t time, struct env_key *out, struct err *e) __attribute__((warn_unused_result));
+// The same in epoch 0.
 int appkeys_derive(const struct roots *r, const uint8_t app[static APP_ID], struct span inst,
 		   struct app_keys *out, struct err *e) __attribute__((warn_unused_result));
 // Without a KMS (key provider none, local, tpm): from a 32-byte seed. env and k256_sig stay zero; `ca` is the
@@ -39,3 +56,7 @@ void appkeys_wipe(struct app_keys *k);
 // whose root K256 public key is `signer`. Refused: policy code `kms.env_key_signature`, `kms.env_key_time`.
 int appkeys_env_check(const struct env_key *k, const uint8_t app[static APP_ID], uint64_t time, uint64_t now,
 		      const uint8_t signer[static 33], struct err *e) __attribute__((warn_unused_result));
+// The same by sig_v2: said of this epoch and seed.
+int appkeys_env_check_at(const struct env_key *k, const struct app_epoch *at,
+			 const uint8_t app[static APP_ID], uint64_t time, uint64_t now,
+			 const uint8_t signer[static 33], struct err *e) __attribute__((warn_unused_result));

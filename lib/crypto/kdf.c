@@ -29,15 +29,20 @@ static EVP_KDF_CTX *new_ctx(void)
 int kdf_derive(struct span ikm, const struct span *parts, size_t n_parts, void *out, size_t len,
 	       struct err *e)
 {
+	return kdf_derive_salted("RATLS", ikm, parts, n_parts, out, len, e);
+}
+
+int kdf_derive_salted(const char *salt, struct span ikm, const struct span *parts, size_t n_parts, void *out,
+		      size_t len, struct err *e)
+{
 	static char digest[] = "SHA256";
-	static uint8_t salt[] = { 'R', 'A', 'T', 'L', 'S' };
 	uint8_t info[KDF_INFO_MAX];
 	struct wr w = wr_to(info, sizeof info);
 	// OpenSSL's parameters want mutable pointers but only read from them.
 	union {
 		const uint8_t *from;
 		void *to;
-	} key = { .from = ikm.p };
+	} key = { .from = ikm.p }, salted = { .from = span_str(salt).p };
 	__attribute__((cleanup(free_ctx))) EVP_KDF_CTX *ctx = new_ctx();
 
 	for (size_t i = 0; i < n_parts; i++)
@@ -47,7 +52,7 @@ int kdf_derive(struct span ikm, const struct span *parts, size_t n_parts, void *
 			       w.n, len);
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt, sizeof salt),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salted.to, span_str(salt).n),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key.to, ikm.n),
 		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, w.n),
 		OSSL_PARAM_construct_end(),

@@ -9,5 +9,8 @@
 
 enum { KDF_OUT_MAX = 255 * 32, KDF_INFO_MAX = 1024 };
 
+// The same with another salt, which keeps two uses of one key apart whatever their parts are.
+int kdf_derive_salted(const char *salt, struct span ikm, const struct span *parts, size_t n_parts, void *out,
+		      size_t len, struct err *e) __attribute__((warn_unused_result));
 int kdf_derive(struct span ikm, const struct span *parts, size_t n_parts, void *out, size_t len,
 	       struct err *e) __attribute__((warn_unused_result));

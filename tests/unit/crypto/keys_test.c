@@ -125,6 +125,59 @@ static void epoch0(void **state)
 	assert_true(n >= 10);
 }
 
+// Derivation epochs: other secrets, the same signers; epoch 0 without a seed is upstream's.
+static void proposed_epochs(void **state)
+{
+	struct json v;
+	struct err e;
+	int n = 0;
+
+	(void)state;
+	struct json cases = known(known(all, "proposed_epochs"), "cases");
+	for (struct json_iter it = json_iter(cases); json_next(&it, NULL, &v); n++) {
+		struct roots r = roots_of(known(v, "root")), by;
+		struct span app = known_bytes(v, "app_id"), inst = known_bytes(v, "instance_id");
+		struct app_epoch at = { .seed = known_bytes(v, "deployment_seed") };
+		struct app_keys k, zero;
+		struct env_key ek;
+		uint8_t pub[K256_PUB], root_pub[K256_PUB], signer[K256_PUB], digest[32];
+
+		assert_int_equal(json_u64(known(v, "epoch"), UINT64_MAX, &at.epoch), 0);
+		assert_int_equal(appkeys_epoch_roots(&r, &at, &by, &e), 0);
+		known_is(v, "epoch_root_ca_ikm", by.ca, 32);
+		known_is(v, "epoch_root_k256_ikm", by.k256, 32);
+		assert_int_equal(appkeys_derive_at(&r, &at, app.p, inst, &k, &e), 0);
+		known_is(v, "disk_crypt_key", k.disk, 32);
+		known_is(v, "env_crypt_key", k.env, 32);
+		known_is(v, "k256_key", k.k256, 32);
+		// Whatever the epoch, the root of epoch 0 signs.
+		assert_int_equal(k256_public(k.k256, pub, &e), 0);
+		assert_int_equal(k256_public(r.k256, root_pub, &e), 0);
+		assert_int_equal(
+			k256_statement("dstack-kms-issued", app, span_of(pub, sizeof pub), digest, &e), 0);
+		assert_int_equal(k256_recover(digest, k.k256_sig, signer, &e), 0);
+		assert_memory_equal(signer, root_pub, sizeof signer);
+		assert_int_equal(appkeys_derive(&r, app.p, inst, &zero, &e), 0);
+		assert_int_equal(!memcmp(&zero, &k, sizeof k), !at.epoch && !at.seed.n);
+		// The environment key of an epoch says which one it is of.
+		assert_int_equal(appkeys_env_at(&r, &at, app.p, 1000, &ek, &e), 0);
+		assert_int_equal(appkeys_env_check(&ek, app.p, 1000, 1010, root_pub, &e), 0);
+		assert_int_equal(appkeys_env_check_at(&ek, &at, app.p, 1000, 1010, root_pub, &e), 0);
+		assert_int_equal(appkeys_env_check_at(&ek, &at, app.p, 1000, 2000, root_pub, &e), -1);
+		assert_string_equal(e.code, "kms.env_key_time");
+		at.epoch++;
+		assert_int_equal(appkeys_env_check_at(&ek, &at, app.p, 1000, 1010, root_pub, &e), -1);
+		assert_string_equal(e.code, "kms.env_key_signature");
+		at.epoch--;
+		at.seed = span_str("another");
+		assert_int_equal(appkeys_env_check_at(&ek, &at, app.p, 1000, 1010, root_pub, &e), -1);
+	}
+	assert_int_equal(n, 6);
+	struct app_epoch far = { 1, span_of(known_room(APPKEYS_SEED_MAX + 1), APPKEYS_SEED_MAX + 1) };
+	struct roots r = { .ca = { 1 }, .k256 = { 2 } }, by;
+	assert_int_equal(appkeys_epoch_roots(&r, &far, &by, &e), -1);
+}
+
 static void seed_keys(void **state)
 {
 	struct json v;
@@ -312,6 +365,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(env_signature_upstream),
 		cmocka_unit_test(root_encodings),
 		cmocka_unit_test(epoch0),
+		cmocka_unit_test(proposed_epochs),
 		cmocka_unit_test(seed_keys),
 		cmocka_unit_test(ratls_binding),
 		cmocka_unit_test(scalars_refused),

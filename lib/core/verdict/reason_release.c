@@ -1,0 +1,134 @@
+// Explanations of codes about what a KMS gives out: audit log, epochs, revocations.
+#include "core/verdict/reason_more.h"
+
+// clang-format off
+static const struct reason_text table[] = {
+	{
+		"audit.record", "A record of the audit log is malformed",
+		"The file was changed, or damaged beyond an unfinished last record.",
+		"Restore the file from a copy; compare the copy with a signed head (dstack kms log verify --head).",
+	},
+	{
+		"audit.chain", "A record of the audit log does not follow from those before it",
+		"Records were removed, changed, added or put in another order.",
+		"Find out who could write the file. Restore a copy that a signed head confirms.",
+	},
+	{
+		"audit.time", "A record of the audit log is older than the one before it",
+		"The KMS never writes such a record: the file was changed.",
+		"Restore a copy that a signed head confirms.",
+	},
+	{
+		"audit.range", "The audit log has no such record or size",
+		"The question is about more records than there are.",
+		"Ask for a size that a tree head named.",
+	},
+	{
+		"audit.head", "A tree head is malformed",
+		"It is not the JSON object that a KMS gives.",
+		"Use what GetAuditCheckpoint answered, or a line of audit.heads.",
+	},
+	{
+		"audit.signature", "A tree head is not signed by the key it names",
+		"It was changed, or made by somebody else.",
+		"Do not rely on it; ask the KMS again.",
+	},
+	{
+		"audit.signer", "A tree head is signed by another key than the KMS's root key",
+		"Another KMS, or a false one, made it.",
+		"Compare the root key with the one that was published for this KMS.",
+	},
+	{
+		"audit.truncated", "The audit log is not the one whose head was signed",
+		"Records that were once there are gone or changed: what was given out in them is hidden now.",
+		"Restore the log. If it cannot be found, treat what it recorded as unknown and rotate the keys.",
+	},
+	{
+		"audit.fork", "Two signed heads of one log contradict each other",
+		"The KMS, or who holds its root key, showed different logs to different people. Both heads together prove it.",
+		"Keep both heads. Stop trusting this KMS.",
+	},
+	{
+		"audit.proof", "A proof of the audit log does not hold",
+		"What the KMS answered does not lead to the head it signed.",
+		"Keep head and proof. Ask again; if it stays, stop trusting this KMS.",
+	},
+	{
+		"audit.other_log", "The head is of another log",
+		"Each KMS has a log of its own, and a new one has begun here.",
+		"Ask the KMS whose head this is, or find out why its log was replaced.",
+	},
+	{
+		"audit.locked", "The audit log is in use by another KMS",
+		"Two writers would destroy it.",
+		"Stop the other process, or give this one a state folder of its own.",
+	},
+	{
+		"audit.full", "Too many records wait to be written",
+		"The disk does not keep up.",
+		"Try again; look at the disk of the KMS.",
+	},
+	{
+		"audit.unavailable", "The audit log cannot be written",
+		"Without a record no key is given out.",
+		"Free space on, or replace, the disk of core.state_dir; restart the KMS when it ended.",
+	},
+	{
+		"audit.rate", "Too many refusals of peers without evidence",
+		"Their records would fill the disk, so the KMS answered nothing.",
+		"Try again. If it stays, somebody floods the KMS.",
+	},
+	{
+		"epoch.not_served", "The KMS does not serve this epoch for the app",
+		"It is older than the oldest or newer than the current one.",
+		"Ask for the current epoch (leave it out), or rotate.",
+	},
+	{
+		"epoch.revoked", "The epoch was ended",
+		"Keys of it are not given out any more.",
+		"Ask for the current epoch; what is still locked by the old one needs a backup or the roots.",
+	},
+	{
+		"revoked.app", "The app is revoked",
+		"Whatever it runs, it gets no keys here.",
+		"Ask the operator of the KMS why.",
+	},
+	{
+		"revoked.compose", "The compose file is revoked",
+		"This version of the app gets no keys here.",
+		"Deploy another version.",
+	},
+	{
+		"revoked.device", "The machine is revoked",
+		"Nothing that runs on it gets keys here.",
+		"Use another machine.",
+	},
+	{
+		"revoked.image", "The guest image is revoked",
+		"Nothing that boots it gets keys here.",
+		"Use another image.",
+	},
+	{
+		"keypolicy.syntax", "The document of epochs and revocations is malformed",
+		"Until it can be read nothing is given out.",
+		"Restore it, or let the KMS write it (dstack kms rotate, revoke).",
+	},
+	{
+		"keypolicy.rollback", "The document of epochs and revocations is older than one seen before",
+		"An old one would bring back what was ended.",
+		"Restore the newer one.",
+	},
+	{
+		"keypolicy.full", "No more can be kept in the document of epochs and revocations",
+		"It has a limit for each kind.",
+		"Remove what is obsolete.",
+	},
+	{
+		"keypolicy.value", "A revocation or rotation makes no sense as asked",
+		"A kind, length, epoch or time is wrong.",
+		"Correct what the message names.",
+	},
+};
+// clang-format on
+
+const struct reason_group reason_release = { table, sizeof table / sizeof *table };
