@@ -71,6 +71,8 @@ static int mount(struct admin *a, struct service *s, struct err *e)
 	static const struct rpc_method methods[] = {
 		{ "ClearImageCache", &kms__clear_image_cache_request__descriptor, &prpc__empty__descriptor,
 		  clear_image_cache, .worker = true, .body_max = BODY_MAX },
+		{ "GetAuditLog", &kms__audit_log_request__descriptor, &kms__audit_log__descriptor,
+		  kms_audit_log, .worker = true, .body_max = BODY_MAX },
 	};
 	char header[64];
 

@@ -17,6 +17,9 @@ const struct config_key kms_config_keys[] = {
 	  .doc = "accept evidence under attestation.development_root; logged" },
 	{ "core.cert_dir", CONFIG_STRING, .def = "/etc/kms/certs",
 	  .doc = "folder of the keys, and of nothing else" },
+	{ "core.state_dir", CONFIG_STRING,
+	  .doc = "folder of the audit log, the epochs and the revocations; empty: core.cert_dir with .state "
+		 "behind" },
 	{ "core.bootstrap", CONFIG_BOOL,
 	  .doc = "make root keys when the folder has none; also with insecure_development" },
 	{ "core.handover", CONFIG_BOOL,
@@ -62,6 +65,8 @@ const struct config_key kms_config_keys[] = {
 	  .doc = "judge a TDX module that has a version by its identity alone, as Intel does" },
 	{ "attestation.development_root", CONFIG_STRING,
 	  .doc = "certificate of a development root; needs insecure_development" },
+	{ "audit.unproven_per_minute", CONFIG_INT, .def = "600", .min = 1, .max = 1000000,
+	  .doc = "refusals of peers without evidence that are recorded and answered in a minute" },
 	{ "certificates.max_days", CONFIG_INT, .def = "90", .min = 1, .max = 3650,
 	  .doc = "longest life of an app's certificate" },
 };
@@ -185,6 +190,18 @@ static int load_self(struct kms_config *c, struct err *e)
 	return 0;
 }
 
+static int load_state_dir(struct kms_config *c, struct err *e)
+{
+	const char *dir = config_str(c->file, "core.state_dir");
+	size_t n = strlen(c->keys.dir);
+
+	while (n > 1 && c->keys.dir[n - 1] == '/')
+		n--;
+	c->state_dir = *dir ? strdup(dir) : str_format("%.*s.state", (int)n, c->keys.dir);
+	c->keys.state_dir = c->state_dir;
+	return c->state_dir ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
 int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 {
 	*c = (struct kms_config){
@@ -212,6 +229,7 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		.development_root = config_str(file, "attestation.development_root"),
 		.insecure_development = config_bool(file, "insecure_development"),
 		.leaf_days = config_int(file, "certificates.max_days"),
+		.audit_unproven = config_int(file, "audit.unproven_per_minute"),
 	};
 	c->bootstrap |= *c->bootstrap_domain || (c->insecure_development && !*c->onboard_address);
 	if (*c->development_root && !c->insecure_development) {
@@ -223,7 +241,7 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		return -1;
 	}
 	if ((*c->bootstrap_domain && kms_domain_check(c->bootstrap_domain, e)) || kms_config_names(c, e) ||
-	    load_self(c, e)) {
+	    load_self(c, e) || load_state_dir(c, e)) {
 		kms_config_free(c);
 		return -1;
 	}
@@ -241,5 +259,6 @@ void kms_config_free(struct kms_config *c)
 {
 	config_free(c->file);
 	free(c->domain);
+	free(c->state_dir);
 	*c = (struct kms_config){ 0 };
 }

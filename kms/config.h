@@ -11,6 +11,7 @@ struct kms_config {
 	char *domain; // of rpc-domain, owned; NULL: not known yet
 	const char *names[KMS_NAMES_MAX];
 	struct keystore_config keys;
+	char *state_dir;
 	const char *policy_file, *image_dir;
 	const char *image_cache; // of downloaded images; "" when not set
 	const char *admin_address, *admin_token_file, *admin_htpasswd_file; // "" when not set
@@ -22,6 +23,7 @@ struct kms_config {
 	const char *onboard_address, *onboard_token_file, *bootstrap_domain; // "" when not set
 	bool insecure_development, allow_older_collateral, intel_components;
 	int64_t leaf_days;
+	int64_t audit_unproven; // records a minute that peers without evidence may cause
 };
 
 extern const struct config_key kms_config_keys[];

@@ -11,75 +11,208 @@
 #include <unistd.h>
 
 #include "crypto/issue.h"
-#include "keyproc_wire.h"
 
-enum { ANSWER_S = 30 };
+enum { ANSWER_S = 30, BUFFER = 512 * 1024 };
 
-static bool get(int fd, void *p, size_t want)
+static int no_answer(struct err *e)
 {
-	ssize_t n;
-
-	do
-		n = recv(fd, p, want, MSG_TRUNC);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)want;
+	return err_code(e, ERR_SYSTEM, "kms.key_process", "the key process does not answer");
 }
 
-// One question; `more` follows it, and what follows the answer goes to `*out`, malloc'd.
-static int exchange(struct keyproc *k, const struct key_request *q, struct span more, struct key_reply *a,
-		    uint8_t **out, struct err *e)
+// ---- asking: many questions on one socket, one thread that reads the answers
+
+static void finish(struct keyproc *k, struct key_job *j) // with the lock
 {
-	pthread_mutex_lock(&k->lock);
-	bool ok = send(k->fd, q, sizeof *q, MSG_NOSIGNAL) == (ssize_t)sizeof *q &&
-		  (!more.n || send(k->fd, more.p, more.n, MSG_NOSIGNAL) == (ssize_t)more.n) &&
-		  get(k->fd, a, sizeof *a);
-	if (ok && a->more) {
-		uint8_t *p = out && a->more <= KEY_MORE_MAX ? malloc(a->more) : NULL;
-		ok = p && get(k->fd, p, a->more);
-		if (ok)
-			*out = p;
-		else
-			free(p);
+	if (j->done) {
+		pthread_mutex_unlock(&k->lock);
+		j->done(j); // the job may be gone now
+		pthread_mutex_lock(&k->lock);
+		return;
 	}
-	// A late answer would be taken for the next one's: after a failure the process is of no use.
-	if (!ok)
-		shutdown(k->fd, SHUT_RDWR);
+	j->answered = true;
+	pthread_cond_broadcast(&k->answered);
+}
+
+static void fail(struct keyproc *k, struct key_job *j)
+{
+	no_answer(&j->a.err);
+	finish(k, j);
+}
+
+// Puts what waits on the wire while there are places. Fewer than fill the socket's buffer, so this does not
+// block.
+static void send_waiting(struct keyproc *k)
+{
+	while (k->first && k->n_asked < KEY_WAITING_MAX && !k->gone) {
+		struct key_job *j = k->first;
+		uint32_t id = 0;
+
+		while (k->asked[id])
+			id++;
+		k->first = j->next;
+		if (!k->first)
+			k->last = &k->first;
+		j->q.id = id;
+		k->asked[id] = j;
+		k->n_asked++;
+		j->q.more = (uint32_t)j->more.n;
+		if (send(k->fd, &j->q, sizeof j->q, MSG_NOSIGNAL) != (ssize_t)sizeof j->q ||
+		    (j->more.n && send(k->fd, j->more.p, j->more.n, MSG_NOSIGNAL) != (ssize_t)j->more.n))
+			shutdown(k->fd, SHUT_RDWR); // the reader fails them all
+	}
+}
+
+void keyproc_submit(struct keyproc *k, struct key_job *j)
+{
+	j->next = NULL;
+	j->answered = false;
+	pthread_mutex_lock(&k->lock);
+	if (k->gone) {
+		fail(k, j);
+	} else {
+		*k->last = j;
+		k->last = &j->next;
+		send_waiting(k);
+	}
 	pthread_mutex_unlock(&k->lock);
-	if (!ok)
-		return err_code(e, ERR_SYSTEM, "kms.key_process", "the key process does not answer");
-	if (a->err.class == ERR_NONE)
+}
+
+int keyproc_ask(struct keyproc *k, struct key_job *j, struct err *e)
+{
+	j->done = NULL;
+	keyproc_submit(k, j);
+	pthread_mutex_lock(&k->lock);
+	while (!j->answered)
+		pthread_cond_wait(&k->answered, &k->lock);
+	pthread_mutex_unlock(&k->lock);
+	if (j->a.err.class == ERR_NONE)
 		return 0;
-	*e = a->err;
+	*e = j->a.err;
 	return -1;
 }
 
-static int ask(struct keyproc *k, const struct key_request *q, struct key_reply *a, struct err *e)
+static int take_more(struct keyproc *k, struct key_job *j, size_t n)
 {
-	return exchange(k, q, span_of(NULL, 0), a, NULL, e);
+	ssize_t got;
+
+	j->more_back = n <= KEY_MORE_MAX ? malloc(n) : NULL;
+	if (!j->more_back)
+		return -1;
+	do
+		got = recv(k->fd, j->more_back, n, 0);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)n ? 0 : -1;
 }
+
+// One answer into its job. -1: the process is of no use any more.
+static int take_answer(struct keyproc *k, const struct key_reply *a, size_t n)
+{
+	if (n < KEY_REPLY_FIXED || a->id >= KEY_WAITING_MAX || !k->asked[a->id] ||
+	    a->line_n != n - KEY_REPLY_FIXED)
+		return -1;
+	struct key_job *j = k->asked[a->id];
+	memcpy(&j->a, a, n);
+	if (a->more && take_more(k, j, a->more))
+		return -1;
+	k->asked[a->id] = NULL;
+	k->n_asked--;
+	send_waiting(k);
+	finish(k, j);
+	return 0;
+}
+
+static void fail_all(struct keyproc *k)
+{
+	k->gone = true;
+	for (size_t i = 0; i < KEY_WAITING_MAX; i++)
+		if (k->asked[i]) {
+			struct key_job *j = k->asked[i];
+			k->asked[i] = NULL;
+			fail(k, j);
+		}
+	while (k->first) {
+		struct key_job *j = k->first;
+		k->first = j->next;
+		fail(k, j);
+	}
+	k->last = &k->first;
+}
+
+static void *read_answers(void *arg)
+{
+	struct keyproc *k = arg;
+	struct key_reply a;
+	bool ok = true;
+
+	while (ok) {
+		ssize_t n = recv(k->fd, &a, sizeof a, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		pthread_mutex_lock(&k->lock);
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			ok = !k->n_asked; // nothing was asked, or the time for an answer has passed
+		else
+			ok = n > 0 && !take_answer(k, &a, (size_t)n);
+		pthread_mutex_unlock(&k->lock);
+		OPENSSL_cleanse(&a, n > 0 ? (size_t)n : 0);
+	}
+	shutdown(k->fd, SHUT_RDWR);
+	pthread_mutex_lock(&k->lock);
+	fail_all(k);
+	pthread_mutex_unlock(&k->lock);
+	return NULL;
+}
+
+// ---- its life
 
 static int await_ready(struct keyproc *k, struct err *e)
 {
 	struct key_reply a;
 	ssize_t n;
 
+	// Reading a long log takes its time.
 	do
 		n = recv(k->fd, &a, sizeof a, 0);
 	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof a)
+	if (n != (ssize_t)KEY_REPLY_FIXED)
 		return err_code(e, ERR_SYSTEM, "kms.key_process",
 				"the key process ended before it was ready");
-	if (a.err.class == ERR_NONE)
-		return 0;
-	*e = a.err;
-	return -1;
+	if (a.err.class != ERR_NONE) {
+		*e = a.err;
+		return -1;
+	}
+	k->cut = a.ready.cut;
+	k->records = a.ready.records;
+	k->time_ms = a.ready.time_ms;
+	return 0;
+}
+
+static void reap(struct keyproc *k)
+{
+	close(k->fd); // it ends when there is nobody left to ask
+	while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static int start_reader(struct keyproc *k, struct err *e)
+{
+	struct timeval limit = { .tv_sec = ANSWER_S };
+
+	if (await_ready(k, e))
+		return -1;
+	setsockopt(k->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	k->last = &k->first;
+	pthread_mutex_init(&k->lock, NULL);
+	pthread_cond_init(&k->answered, NULL);
+	return pthread_create(&k->reader, NULL, read_answers, k) ? err_set(e, ERR_SYSTEM, "start a thread")
+								 : 0;
 }
 
 int keyproc_start(struct keyproc *k, const struct keystore_config *c, struct err *e)
 {
-	struct timeval limit = { .tv_sec = ANSWER_S };
-	int pair[2];
+	int pair[2], room = BUFFER;
 
+	*k = (struct keyproc){ 0 };
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return err_errno(e, "start key process: socketpair");
 	k->pid = fork();
@@ -94,10 +227,9 @@ int keyproc_start(struct keyproc *k, const struct keystore_config *c, struct err
 	}
 	close(pair[1]);
 	k->fd = pair[0];
-	pthread_mutex_init(&k->lock, NULL);
-	setsockopt(k->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-	if (await_ready(k, e)) {
-		keyproc_stop(k);
+	setsockopt(k->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+	if (start_reader(k, e)) {
+		reap(k);
 		return -1;
 	}
 	return 0;
@@ -105,98 +237,76 @@ int keyproc_start(struct keyproc *k, const struct keystore_config *c, struct err
 
 void keyproc_stop(struct keyproc *k)
 {
-	close(k->fd); // it ends when there is nobody left to ask
-	while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	shutdown(k->fd, SHUT_RDWR);
+	pthread_join(k->reader, NULL);
+	reap(k);
 	pthread_mutex_destroy(&k->lock);
+	pthread_cond_destroy(&k->answered);
 }
 
-static struct key_request request(enum key_op op, const uint8_t app[static APP_ID])
-{
-	struct key_request q = { .op = op };
-
-	memcpy(q.app, app, APP_ID);
-	return q;
-}
+// ---- the questions
 
 int keyproc_public(struct keyproc *k, uint8_t ca_spki[static 91], uint8_t k256_pub[static 33], struct err *e)
 {
-	struct key_request q = { .op = KEY_PUBLIC };
-	struct key_reply a;
+	struct key_job j = { .q.op = KEY_PUBLIC };
 
-	if (ask(k, &q, &a, e))
+	if (keyproc_ask(k, &j, e))
 		return -1;
-	memcpy(ca_spki, a.public.ca_spki, 91);
-	memcpy(k256_pub, a.public.k256_pub, 33);
+	memcpy(ca_spki, j.a.public.ca_spki, 91);
+	memcpy(k256_pub, j.a.public.k256_pub, 33);
 	return 0;
 }
 
-int keyproc_app(struct keyproc *k, const uint8_t app[static APP_ID], struct span inst, struct app_keys *out,
-		struct err *e)
+int keyproc_env(struct keyproc *k, const struct app_epoch *at, const uint8_t app[static APP_ID],
+		uint64_t time, struct env_key *out, struct err *e)
 {
-	struct key_request q = request(KEY_APP, app);
-	struct key_reply a;
+	struct key_job j = { .q = { .op = KEY_ENV, .time = time, .epoch = at->epoch } };
 
-	if (inst.n > sizeof q.inst)
-		return err_set(e, ERR_INPUT, "instance id has %zu bytes", inst.n);
-	if (inst.n)
-		memcpy(q.inst, inst.p, inst.n);
-	q.inst_n = (uint32_t)inst.n;
-	int rc = ask(k, &q, &a, e);
-	if (!rc)
-		*out = a.app;
-	OPENSSL_cleanse(&a, sizeof a);
-	return rc;
-}
-
-int keyproc_env(struct keyproc *k, const uint8_t app[static APP_ID], uint64_t time, struct env_key *out,
-		struct err *e)
-{
-	struct key_request q = request(KEY_ENV, app);
-	struct key_reply a;
-
-	q.time = time;
-	if (ask(k, &q, &a, e))
+	if (at->seed.n > sizeof j.q.seed)
+		return err_code(e, ERR_INPUT, "kms.seed", "deployment seed of %zu bytes, at most %d",
+				at->seed.n, APPKEYS_SEED_MAX);
+	j.q.seed_n = (uint32_t)at->seed.n;
+	if (at->seed.n)
+		memcpy(j.q.seed, at->seed.p, at->seed.n);
+	memcpy(j.q.app, app, APP_ID);
+	if (keyproc_ask(k, &j, e))
 		return -1;
-	*out = a.env;
+	*out = j.a.env;
 	return 0;
 }
 
 X509 *keyproc_app_ca(struct keyproc *k, const uint8_t app[static APP_ID], struct err *e)
 {
-	struct key_request q = request(KEY_APP_CA, app);
-	struct key_reply a;
+	struct key_job j = { .q.op = KEY_APP_CA };
 
-	if (ask(k, &q, &a, e))
+	memcpy(j.q.app, app, APP_ID);
+	if (keyproc_ask(k, &j, e))
 		return NULL;
-	if (a.cert.n > sizeof a.cert.der) {
-		err_set(e, ERR_BUG, "certificate of %u bytes", a.cert.n);
+	if (j.a.cert.n > sizeof j.a.cert.der) {
+		err_set(e, ERR_BUG, "certificate of %u bytes", j.a.cert.n);
 		return NULL;
 	}
-	return cert_from_der(span_of(a.cert.der, a.cert.n), e);
+	return cert_from_der(span_of(j.a.cert.der, j.a.cert.n), e);
 }
 
-int keyproc_sign_app(struct keyproc *k, const uint8_t app[static APP_ID], const uint8_t digest[static 32],
+int keyproc_sign_app(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
 		     uint8_t *sig, size_t *sig_len, struct err *e)
 {
-	struct key_request q = request(KEY_SIGN_APP, app);
-	struct key_reply a;
+	struct key_job j = { .q = { .op = KEY_SIGN_APP, .entry = *x } };
 
-	memcpy(q.digest, digest, sizeof q.digest);
-	if (ask(k, &q, &a, e))
+	memcpy(j.q.digest, digest, sizeof j.q.digest);
+	if (keyproc_ask(k, &j, e))
 		return -1;
-	if (a.sig.n > sizeof a.sig.sig)
-		return err_set(e, ERR_BUG, "signature of %u bytes", a.sig.n);
-	memcpy(sig, a.sig.sig, a.sig.n);
-	*sig_len = a.sig.n;
+	if (j.a.sig.n > sizeof j.a.sig.sig)
+		return err_set(e, ERR_BUG, "signature of %u bytes", j.a.sig.n);
+	memcpy(sig, j.a.sig.sig, j.a.sig.n);
+	*sig_len = j.a.sig.n;
 	return 0;
 }
 
 X509 *keyproc_rpc_cert(struct keyproc *k, struct span attestation, struct err *e)
 {
-	struct key_request q = { .op = KEY_RPC_CERT, .more = (uint32_t)attestation.n };
-	uint8_t *der = NULL;
-	struct key_reply a;
+	struct key_job j = { .q.op = KEY_RPC_CERT, .more = attestation };
 	X509 *c = NULL;
 
 	if (attestation.n > KEY_MORE_MAX / 2) {
@@ -204,23 +314,45 @@ X509 *keyproc_rpc_cert(struct keyproc *k, struct span attestation, struct err *e
 			 attestation.n);
 		return NULL;
 	}
-	if (!exchange(k, &q, attestation, &a, &der, e))
-		c = cert_from_der(span_of(der, a.more), e);
-	free(der);
+	if (!keyproc_ask(k, &j, e))
+		c = cert_from_der(span_of(j.more_back, j.a.more), e);
+	free(j.more_back);
 	return c;
 }
 
-int keyproc_export(struct keyproc *k, struct keyproc_roots *out, struct err *e)
+int keyproc_export(struct keyproc *k, const struct audit_entry *x, struct keyproc_roots *out, struct err *e)
 {
-	struct key_request q = { .op = KEY_EXPORT };
-	struct key_reply a;
-	int rc = ask(k, &q, &a, e);
+	struct key_job j = { .q = { .op = KEY_EXPORT, .entry = *x } };
+	int rc = keyproc_ask(k, &j, e);
 
 	if (!rc) {
-		memcpy(out->ca, a.roots.ca, sizeof out->ca);
-		memcpy(out->temp_ca, a.roots.temp_ca, sizeof out->temp_ca);
-		memcpy(out->k256, a.roots.k256, sizeof out->k256);
+		memcpy(out->ca, j.a.roots.ca, sizeof out->ca);
+		memcpy(out->temp_ca, j.a.roots.temp_ca, sizeof out->temp_ca);
+		memcpy(out->k256, j.a.roots.k256, sizeof out->k256);
+		out->seq = j.a.seq;
 	}
-	OPENSSL_cleanse(&a, sizeof a);
+	OPENSSL_cleanse(&j.a, KEY_REPLY_FIXED);
 	return rc;
+}
+
+int keyproc_record(struct keyproc *k, const struct audit_entry *x, uint64_t *seq, struct err *e)
+{
+	struct key_job j = { .q = { .op = KEY_RECORD, .entry = *x } };
+
+	if (keyproc_ask(k, &j, e))
+		return -1;
+	if (seq)
+		*seq = j.a.seq;
+	return 0;
+}
+
+int keyproc_head(struct keyproc *k, struct audit_head *head, uint64_t *bytes, struct err *e)
+{
+	struct key_job j = { .q.op = KEY_HEAD };
+
+	if (keyproc_ask(k, &j, e))
+		return -1;
+	*head = j.a.log.head;
+	*bytes = j.a.log.bytes;
+	return 0;
 }

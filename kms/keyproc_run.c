@@ -7,6 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "audit/log.h"
+#include "base/time.h"
+#include "base/version.h"
+#include "core/hash/sha2.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "jail.h"
@@ -14,58 +18,92 @@
 #include "keyproc_wire.h"
 #include "keystore.h"
 
-enum { SECURE_HEAP = 1 << 16, SECURE_MIN = 32 };
+enum { SECURE_HEAP = 1 << 16, SECURE_MIN = 32, BUFFER = 512 * 1024 };
+_Static_assert((int)KEY_WAITING_MAX <= (int)AUDIT_BATCH_MAX, "a batch has room for all that may wait");
 
-// What the process works with. `more` holds the second message of a request, then that of its answer.
-struct keyroom {
-	struct keystore s;
+struct process {
+	struct keystore keys;
 	const struct keystore_config *config;
 	EVP_PKEY *temp_ca;
-	uint8_t more[KEY_MORE_MAX];
+	struct audit_log *log;
+	uint8_t more[KEY_MORE_MAX]; // the second message of a batch's last request, then of its answer
+	size_t n;                   // of a batch
+	struct key_request q[KEY_WAITING_MAX];
+	struct key_reply a[KEY_WAITING_MAX];
 };
 
-typedef int key_fn(struct keyroom *r, const struct key_request *q, struct key_reply *a, struct err *e);
+typedef int key_fn(struct process *p, struct key_request *q, struct key_reply *a, struct err *e);
 
-static int do_public(struct keyroom *r, const struct key_request *q, struct key_reply *a, struct err *e)
+static int do_public(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
 {
 	(void)q, (void)e;
-	memcpy(a->public.ca_spki, r->s.ca_spki, sizeof a->public.ca_spki);
-	memcpy(a->public.k256_pub, r->s.k256_pub, sizeof a->public.k256_pub);
+	memcpy(a->public.ca_spki, p->keys.ca_spki, sizeof a->public.ca_spki);
+	memcpy(a->public.k256_pub, p->keys.k256_pub, sizeof a->public.k256_pub);
 	return 0;
 }
 
-static int do_app(struct keyroom *r, const struct key_request *q, struct key_reply *a, struct err *e)
+static int seed_of(const struct key_request *q, struct span *seed, struct err *e)
 {
-	if (q->inst_n > sizeof q->inst)
-		return err_set(e, ERR_INPUT, "instance id has %u bytes", q->inst_n);
-	return appkeys_derive(keystore_roots(&r->s), q->app, span_of(q->inst, q->inst_n), &a->app, e);
+	if (q->seed_n > sizeof q->seed)
+		return err_code(e, ERR_INPUT, "kms.seed", "deployment seed of %u bytes", q->seed_n);
+	*seed = span_of(q->seed, q->seed_n);
+	return 0;
 }
 
-static int do_env(struct keyroom *r, const struct key_request *q, struct key_reply *a, struct err *e)
+// The app is the one of the record, so no key can be had under another's name.
+static int do_app(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
 {
-	return appkeys_env(keystore_roots(&r->s), q->app, q->time, &a->env, e);
+	const struct boot_info *b = &q->entry.boot;
+	struct app_epoch at;
+
+	if (!q->entry.has_boot || !b->has_app_id || !q->entry.n_epochs || seed_of(q, &at.seed, e))
+		return err_code(e, ERR_DENIED, "policy.boot_info", "no app to derive keys for");
+	q->entry.has_seed = at.seed.n != 0;
+	sha256(at.seed.p, at.seed.n, q->entry.seed);
+	for (uint32_t i = 0; i < q->entry.n_epochs; i++) {
+		at.epoch = q->entry.epochs[i];
+		if (appkeys_derive_at(keystore_roots(&p->keys), &at, b->app_id,
+				      span_of(b->instance_id, b->has_instance_id ? sizeof b->instance_id : 0),
+				      &a->app[i], e))
+			return -1;
+	}
+	return 0;
 }
 
-static int do_app_ca(struct keyroom *r, const struct key_request *q, struct key_reply *a, struct err *e)
+static int do_env(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
 {
-	auto_x509 X509 *c = keystore_app_ca(&r->s, q->app, NULL, e);
-	uint8_t *p = a->cert.der;
+	struct app_epoch at = { .epoch = q->epoch };
+
+	return seed_of(q, &at.seed, e) ||
+			       appkeys_env_at(keystore_roots(&p->keys), &at, q->app, q->time, &a->env, e)
+		       ? -1
+		       : 0;
+}
+
+static int do_app_ca(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
+{
+	auto_x509 X509 *c = keystore_app_ca(&p->keys, q->app, NULL, e);
+	uint8_t *out = a->cert.der;
 	int n = c ? i2d_X509(c, NULL) : 0;
 
 	if (!c)
 		return -1;
-	if (n <= 0 || n > KEY_CERT_MAX || i2d_X509(c, &p) != n)
+	if (n <= 0 || n > KEY_CERT_MAX || i2d_X509(c, &out) != n)
 		return err_ssl(e, ERR_BUG, "encode app CA certificate of %d bytes", n);
 	a->cert.n = (uint32_t)n;
 	return 0;
 }
 
-static int do_sign_app(struct keyroom *r, const struct key_request *q, struct key_reply *a, struct err *e)
+static int do_sign_app(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
 {
 	uint8_t d[P256_SCALAR];
 	size_t n = 0;
 
-	if (appkeys_ca(keystore_roots(&r->s), q->app, d, e))
+	memcpy(q->entry.digest, q->digest, sizeof q->entry.digest);
+	q->entry.has_digest = 1;
+	if (!q->entry.has_boot || !q->entry.boot.has_app_id)
+		return err_code(e, ERR_DENIED, "policy.boot_info", "no app to sign for");
+	if (appkeys_ca(keystore_roots(&p->keys), q->entry.boot.app_id, d, e))
 		return -1;
 	auto_pkey EVP_PKEY *k = p256_from_scalar(d, e);
 	OPENSSL_cleanse(d, sizeof d);
@@ -75,58 +113,224 @@ static int do_sign_app(struct keyroom *r, const struct key_request *q, struct ke
 	return 0;
 }
 
-static int do_rpc_cert(struct keyroom *r, const struct key_request *q, struct key_reply *a, struct err *e)
+static int do_rpc_cert(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
 {
-	auto_x509 X509 *c = keystore_rpc_cert(&r->s, r->config, span_of(r->more, q->more), e);
-	uint8_t *p = r->more;
+	auto_x509 X509 *c = keystore_rpc_cert(&p->keys, p->config, span_of(p->more, q->more), e);
+	uint8_t *out = p->more;
 	int n = c ? i2d_X509(c, NULL) : 0;
 
 	if (!c)
 		return -1;
-	if (n <= 0 || n > KEY_MORE_MAX || i2d_X509(c, &p) != n)
+	if (n <= 0 || n > KEY_MORE_MAX || i2d_X509(c, &out) != n)
 		return err_ssl(e, ERR_INPUT, "encode RPC certificate of %d bytes", n);
 	a->more = (uint32_t)n;
 	return 0;
 }
 
-static int do_export(struct keyroom *r, const struct key_request *q, struct key_reply *a, struct err *e)
+static int do_export(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
 {
-	(void)q;
-	if (!r->config->handover)
+	if (!p->config->handover)
 		return err_code(e, ERR_DENIED, "kms.no_handover",
 				"this KMS gives its roots to no other: core.handover is not set");
-	memcpy(a->roots.k256, keystore_roots(&r->s)->k256, sizeof a->roots.k256);
-	return p256_to_pem(r->s.ca_key, a->roots.ca, e) || p256_to_pem(r->temp_ca, a->roots.temp_ca, e) ? -1
-													: 0;
+	if (!q->entry.has_boot)
+		return err_code(e, ERR_DENIED, "policy.boot_info", "nobody to give the roots to");
+	memcpy(a->roots.k256, keystore_roots(&p->keys)->k256, sizeof a->roots.k256);
+	return p256_to_pem(p->keys.ca_key, a->roots.ca, e) || p256_to_pem(p->temp_ca, a->roots.temp_ca, e)
+		       ? -1
+		       : 0;
 }
 
-static key_fn *const table[KEY_OPS] = {
-	[KEY_PUBLIC] = do_public, [KEY_APP] = do_app,           [KEY_ENV] = do_env,
-	[KEY_APP_CA] = do_app_ca, [KEY_SIGN_APP] = do_sign_app, [KEY_RPC_CERT] = do_rpc_cert,
-	[KEY_EXPORT] = do_export,
+static int do_head(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
+{
+	(void)q;
+	audit_log_head(p->log, &a->log.head, &a->log.bytes);
+	return audit_head_sign(&a->log.head, keystore_roots(&p->keys)->k256, e);
+}
+
+static int do_record(struct process *p, struct key_request *q, struct key_reply *a, struct err *e)
+{
+	(void)p, (void)q, (void)a, (void)e;
+	return 0;
+}
+
+static const struct {
+	key_fn *fn;
+	uint32_t event;       // what its record says; AUDIT_EVENTS: what the request says
+	bool recorded, after; // after: sees the log with this batch
+} table[KEY_OPS] = {
+	[KEY_PUBLIC] = { do_public },
+	[KEY_ENV] = { do_env },
+	[KEY_APP_CA] = { do_app_ca },
+	[KEY_RPC_CERT] = { do_rpc_cert },
+	[KEY_HEAD] = { do_head, .after = true },
+	[KEY_APP] = { do_app, AUDIT_KEYS, .recorded = true },
+	[KEY_SIGN_APP] = { do_sign_app, AUDIT_CERT, .recorded = true },
+	[KEY_EXPORT] = { do_export, AUDIT_ROOTS, .recorded = true },
+	[KEY_RECORD] = { do_record, AUDIT_EVENTS, .recorded = true },
 };
+
+// ---- records
+
+static int record(struct process *p, struct audit_entry *x, uint64_t *seq, struct span *line, struct err *e)
+{
+	return audit_log_add(p->log, x, time_now_ms(), seq, line, e);
+}
+
+static int begin_log(struct process *p, struct key_reply *ready, struct err *e)
+{
+	struct audit_entry made = { .event = AUDIT_CREATED, .ok = 1, .has_digest = 1 };
+	struct audit_entry start = { .event = AUDIT_START, .ok = 1 };
+	struct audit_head h;
+	struct span line;
+	uint64_t seq, bytes;
+
+	audit_log_head(p->log, &h, &bytes);
+	// A number of its own tells this log from any other under the same root key.
+	if (!h.size && (RAND_bytes(made.digest, sizeof made.digest) != 1 || record(p, &made, &seq, &line, e)))
+		return -1;
+	snprintf(start.reason, sizeof start.reason, "dstack-kms %s %s", version_text, version_rev);
+	if (record(p, &start, &seq, &line, e) || audit_log_commit(p->log, e))
+		return -1;
+	audit_log_head(p->log, &h, &bytes);
+	ready->ready.records = h.size;
+	ready->ready.time_ms = h.time;
+	return 0;
+}
+
+// Nothing but the error stays in the answer.
+static void forget(struct key_reply *a, uint32_t id)
+{
+	struct err why = a->err;
+
+	OPENSSL_cleanse(a, KEY_REPLY_FIXED);
+	a->id = id;
+	a->err = why;
+	if (why.class == ERR_NONE)
+		a->err.class = ERR_BUG;
+}
+
+static void run_one(struct process *p, struct key_request *q, struct key_reply *a)
+{
+	struct span line = { 0 };
+
+	memset(a, 0, KEY_REPLY_FIXED);
+	a->id = q->id;
+	if (table[q->op].recorded)
+		audit_entry_clean(&q->entry);
+	bool failed = table[q->op].fn(p, q, a, &a->err) != 0;
+	if (failed)
+		forget(a, q->id);
+	if (!table[q->op].recorded)
+		return;
+	if (table[q->op].event != AUDIT_EVENTS) {
+		q->entry.event = table[q->op].event;
+		q->entry.ok = !failed;
+		snprintf(q->entry.code, sizeof q->entry.code, "%s", a->err.code);
+	}
+	if (!record(p, &q->entry, &a->seq, &line, &a->err)) {
+		memcpy(a->line, line.p, line.n);
+		a->line_n = (uint32_t)line.n;
+		return;
+	}
+	forget(a, q->id);
+}
+
+// The batch was not written: none of what was recorded in it is given out.
+static void take_back(struct process *p, const struct err *why)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct key_reply *a = &p->a[i];
+		if (!table[p->q[i].op].recorded)
+			continue;
+		a->err = *why;
+		forget(a, p->q[i].id);
+	}
+}
+
+static bool send_batch(int fd, struct process *p)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < p->n; i++) {
+		size_t n = KEY_REPLY_FIXED + p->a[i].line_n, more = p->a[i].more;
+		ok &= send(fd, &p->a[i], n, MSG_NOSIGNAL) == (ssize_t)n &&
+		      (!more || send(fd, p->more, more, MSG_NOSIGNAL) == (ssize_t)more);
+		OPENSSL_cleanse(&p->a[i], n);
+		OPENSSL_cleanse(&p->q[i], sizeof p->q[i]);
+	}
+	return ok;
+}
+
+static bool run_batch(int fd, struct process *p)
+{
+	struct err why = { 0 };
+
+	for (size_t i = 0; i < p->n; i++)
+		if (!table[p->q[i].op].after)
+			run_one(p, &p->q[i], &p->a[i]);
+	if (audit_log_commit(p->log, &why))
+		take_back(p, &why);
+	for (size_t i = 0; i < p->n; i++)
+		if (table[p->q[i].op].after)
+			run_one(p, &p->q[i], &p->a[i]);
+	return send_batch(fd, p) && !audit_log_broken(p->log);
+}
+
+static ssize_t get(int fd, void *p, size_t want, int flags)
+{
+	ssize_t n;
+
+	do
+		n = recv(fd, p, want, MSG_TRUNC | flags);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+// Waits for one request and takes all that wait with it; one with a second message ends the batch. False:
+// there is nobody left, or it is no request.
+static bool read_batch(int fd, struct process *p)
+{
+	for (p->n = 0; p->n < KEY_WAITING_MAX; p->n++) {
+		struct key_request *q = &p->q[p->n];
+		ssize_t n = get(fd, q, sizeof *q, p->n ? MSG_DONTWAIT : 0);
+		if (n < 0 && p->n && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return true;
+		if (n != (ssize_t)sizeof *q || q->op >= KEY_OPS || !table[q->op].fn)
+			return false;
+		if (q->op != KEY_RPC_CERT) {
+			if (q->more)
+				return false;
+			continue;
+		}
+		p->n++;
+		return q->more <= sizeof p->more &&
+		       (!q->more || get(fd, p->more, q->more, 0) == (ssize_t)q->more);
+	}
+	return true;
+}
 
 static int self_test(const struct keystore *s, struct err *e)
 {
 	// OpenSSL loads what it loads lazily while files may still be opened.
 	auto_x509 X509 *warm_up = keystore_app_ca(s, (const uint8_t[APP_ID]){ 0 }, NULL, e);
+	struct app_epoch later = { .epoch = 1 };
 	struct err ignored;
 	struct app_keys keys;
 	struct env_key env;
 	uint8_t warm[1];
 
 	if (!warm_up || RAND_priv_bytes(warm, 1) != 1 ||
-	    appkeys_derive(keystore_roots(s), (const uint8_t[APP_ID]){ 0 }, span_of(NULL, 0), &keys,
-			   &ignored) ||
+	    appkeys_derive_at(keystore_roots(s), &later, (const uint8_t[APP_ID]){ 0 }, span_of(NULL, 0),
+			      &keys, &ignored) ||
 	    appkeys_env(keystore_roots(s), (const uint8_t[APP_ID]){ 0 }, 0, &env, &ignored))
 		return err_set(e, ERR_SYSTEM, "key process: self test failed");
 	appkeys_wipe(&keys);
 	return 0;
 }
 
-static int prepare(struct keyroom *r, struct err *e)
+static int prepare(struct process *p, struct key_reply *ready, struct err *e)
 {
-	const struct keystore_config *c = r->config;
+	const struct keystore_config *c = p->config;
 
 	// The end of the parent is the end of the key process, also when it is killed.
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
@@ -136,61 +340,36 @@ static int prepare(struct keyroom *r, struct err *e)
 	// Private scalars inside OpenSSL lie in its locked heap then; without it (memory lock limit) they lie
 	// in the ordinary one, of a process that cannot be dumped.
 	(void)CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_MIN);
-	if (keystore_open(&r->s, c, e) || keystore_renew(&r->s, c, e))
+	if (keystore_open(&p->keys, c, e) || keystore_renew(&p->keys, c, e))
 		return -1;
-	r->temp_ca = keyfiles_read_key(c->dir, "tmp-ca.key", e);
-	auto_x509 X509 *warm_up = r->temp_ca ? keystore_rpc_cert(&r->s, c, span_of(NULL, 0), e) : NULL;
-	if (!warm_up || self_test(&r->s, e))
+	p->log = audit_log_open(c->state_dir, &ready->ready.cut, e);
+	if (!p->log)
+		return err_wrap(e, "audit log in %s", c->state_dir);
+	p->temp_ca = keyfiles_read_key(c->dir, "tmp-ca.key", e);
+	auto_x509 X509 *warm_up = p->temp_ca ? keystore_rpc_cert(&p->keys, c, span_of(NULL, 0), e) : NULL;
+	if (!warm_up || self_test(&p->keys, e))
 		return -1;
-	return jail_key_process(e);
-}
-
-static bool get(int fd, void *p, size_t want)
-{
-	ssize_t n;
-
-	do
-		n = recv(fd, p, want, MSG_TRUNC);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)want;
-}
-
-static bool answer(int fd, struct keyroom *r)
-{
-	struct key_request q;
-	struct key_reply a;
-
-	if (!get(fd, &q, sizeof q) || q.op >= KEY_OPS || !table[q.op] ||
-	    (q.more && (q.op != KEY_RPC_CERT || q.more > sizeof r->more || !get(fd, r->more, q.more))))
-		return false;
-	memset(&a, 0, sizeof a);
-	if (table[q.op](r, &q, &a, &a.err)) {
-		a.more = 0;
-		if (a.err.class == ERR_NONE)
-			a.err.class = ERR_BUG;
-	}
-	bool sent = send(fd, &a, sizeof a, MSG_NOSIGNAL) == (ssize_t)sizeof a &&
-		    (!a.more || send(fd, r->more, a.more, MSG_NOSIGNAL) == (ssize_t)a.more);
-	OPENSSL_cleanse(&a, sizeof a);
-	OPENSSL_cleanse(&q, sizeof q);
-	return sent;
+	return begin_log(p, ready, e) || jail_key_process(e) ? -1 : 0;
 }
 
 void keyproc_run(int fd, const struct keystore_config *c)
 {
-	static struct keyroom room;
-	struct key_reply ready = { 0 };
+	static struct process room;
+	struct process *p = &room;
+	struct key_reply *ready = &p->a[0];
+	int buffer = BUFFER;
 
-	room.config = c;
+	p->config = c;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
 	signal(SIGINT, SIG_IGN); // a terminal's Ctrl-C goes to the group; the parent decides
 	signal(SIGTERM, SIG_IGN);
-	int rc = prepare(&room, &ready.err);
-	if (rc && ready.err.class == ERR_NONE)
-		ready.err.class = ERR_BUG;
-	if (send(fd, &ready, sizeof ready, MSG_NOSIGNAL) == (ssize_t)sizeof ready && !rc)
-		while (answer(fd, &room))
+	int rc = prepare(p, ready, &ready->err);
+	if (rc && ready->err.class == ERR_NONE)
+		ready->err.class = ERR_BUG;
+	if (send(fd, ready, KEY_REPLY_FIXED, MSG_NOSIGNAL) == (ssize_t)KEY_REPLY_FIXED && !rc)
+		while (read_batch(fd, p) && run_batch(fd, p))
 			;
-	EVP_PKEY_free(room.temp_ca);
-	keystore_close(&room.s);
+	EVP_PKEY_free(p->temp_ca);
+	keystore_close(&p->keys);
 	_exit(rc ? 1 : 0);
 }

@@ -1,37 +1,51 @@
 // keyproc_wire - the messages between the KMS and its key process; both are one program, so plain structs.
 #pragma once
+#include "audit/head.h"
+#include "audit/record.h"
 #include "base/err.h"
 #include "crypto/appkeys.h"
 #include "crypto/p256.h"
 
+// Requests from KEY_APP on leave a record in the audit log before their answer leaves.
 enum key_op {
 	KEY_READY,
 	KEY_PUBLIC,
-	KEY_APP,
 	KEY_ENV,
 	KEY_APP_CA,
-	KEY_SIGN_APP,
 	KEY_RPC_CERT,
+	KEY_HEAD,
+	KEY_APP,
+	KEY_SIGN_APP,
 	KEY_EXPORT,
+	KEY_RECORD,
 	KEY_OPS
 };
-enum { KEY_CERT_MAX = 1024, KEY_MORE_MAX = 96 * 1024 };
+enum { KEY_CERT_MAX = 1024, KEY_WAITING_MAX = 32, KEY_MORE_MAX = 96 * 1024 };
 
 struct key_request {
-	uint32_t op, inst_n;
-	uint8_t app[APP_ID], inst[APP_ID], digest[32];
-	uint64_t time;
+	uint32_t op, id;
 	uint32_t more; // bytes in a second message: the evidence of KEY_RPC_CERT
+	uint32_t seed_n;
+	uint8_t app[APP_ID]; // of KEY_ENV, KEY_APP_CA; of the others it is the boot info's
+	uint8_t digest[32], seed[APPKEYS_SEED_MAX];
+	uint64_t time, epoch;
+	struct audit_entry entry; // of those that are recorded
 };
 
 struct key_reply {
-	struct err err; // class ERR_NONE: done
-	uint32_t more;  // bytes in a second message: the certificate of KEY_RPC_CERT
+	uint32_t id;
+	uint32_t more;   // bytes in a second message: the certificate of KEY_RPC_CERT
+	uint32_t line_n; // of the record, which follows this struct in the message
+	uint64_t seq;    // of the record
+	struct err err;  // class ERR_NONE: done
 	union {
+		struct {
+			uint64_t cut, records, time_ms;
+		} ready;
 		struct {
 			uint8_t ca_spki[91], k256_pub[33];
 		} public;
-		struct app_keys app;
+		struct app_keys app[AUDIT_EPOCHS_MAX];
 		struct env_key env;
 		struct {
 			uint32_t n;
@@ -45,8 +59,14 @@ struct key_reply {
 			char ca[P256_PEM_MAX], temp_ca[P256_PEM_MAX];
 			uint8_t k256[32];
 		} roots;
+		struct {
+			struct audit_head head;
+			uint64_t bytes; // of the log file
+		} log;
 	};
+	char line[AUDIT_RECORD_MAX]; // only line_n bytes of it travel
 };
+#define KEY_REPLY_FIXED offsetof(struct key_reply, line)
 
 // The key process from its fork to its end; never returns.
 struct keystore_config;

@@ -10,7 +10,8 @@
 #include "crypto/appkeys.h"
 
 struct keystore_config {
-	const char *dir; // holds the key files and nothing else
+	const char *dir;       // holds the key files and nothing else
+	const char *state_dir; // the audit log; the key process's
 	const char *const
 		*names; // of the RPC certificate: DNS names and IP addresses, the first is its subject
 	size_t n_names;

@@ -1,6 +1,6 @@
 // GetKmsKey: the roots, for another KMS that the policy allows (spec 20 section 2.8, spec 70 KM-17).
 #include <openssl/crypto.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -23,21 +23,29 @@ static int fill(struct arena *a, const struct keyproc_roots *r, Kms__KmsKeyRespo
 	return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
 
-int service_kms_key(struct rpc_call *call, void *out, struct err *e)
+int service_kms_key(struct rpc_call *call, void *out, bool *recorded, struct err *e)
 {
 	struct service *s = rpc_arg(call);
 	const struct service_case *c = rpc_state(call);
 	const struct boot_info *b = &c->r.boot;
+	Kms__KmsKeyResponse *m = out;
 	struct keyproc_roots roots;
+	struct audit_entry x;
 
-	if (service_verdict(c, "KMS not allowed: ", e) || keyproc_export(s->keys, &roots, e))
+	if (service_verdict(c, "KMS not allowed: ", e))
 		return -1;
-	int rc = fill(rpc_arena(call), &roots, out, e);
-	OPENSSL_cleanse(&roots, sizeof roots);
+	service_entry(call, c, &x);
+	*recorded = true;
+	if (keyproc_export(s->keys, &x, &roots, e))
+		return -1;
+	int rc = fill(rpc_arena(call), &roots, m, e);
+	m->audit_seq = roots.seq;
+	OPENSSL_cleanse(&roots, offsetof(struct keyproc_roots, seq));
 	if (!rc)
 		log_warn("kms",
-			 "roots handed over to another KMS mr_aggregated=%s device=%s peer=%s policy=%s",
+			 "roots handed over to another KMS mr_aggregated=%s device=%s peer=%s policy=%s "
+			 "record=%llu",
 			 STR_HEX(b->mr_aggregated, 32), STR_HEX(b->device_id, 32), rpc_peer(call)->text,
-			 STR_QZ(c->answer.source));
+			 STR_QZ(c->answer.source), (unsigned long long)roots.seq);
 	return rc;
 }

@@ -1,5 +1,6 @@
 #include "service.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +75,8 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 	s->trust = service_trust(c, e);
 	s->policy = s->trust ? policy_file_new(c->policy_file, e) : NULL;
 	self_init(&s->self, c, s->trust, s->policy);
-	if (!s->policy || read_public(s, e)) {
+	if (!s->policy || read_public(s, e) ||
+	    kms_audit_start(&s->audit, c->state_dir, c->audit_unproven, keys, e)) {
 		service_free(s);
 		return -1;
 	}
@@ -85,6 +87,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 void service_free(struct service *s)
 {
 	self_free(&s->self);
+	kms_audit_stop(&s->audit);
 	trust_free(s->trust);
 	policy_free(s->policy);
 	free(s->bootstrap_info);
@@ -161,52 +164,101 @@ static int check_shown(struct service *s, struct rpc_call *call, struct err *e)
 	return service_check_cert(s, call, "", r, e) ? err_wrap(e, "invalid quote") : 0;
 }
 
-static int fill_app_key(struct service *s, struct rpc_call *call, const struct service_case *c,
-			Kms__AppKeyResponse *out, struct err *e)
+void service_entry(struct rpc_call *call, const struct service_case *c, struct audit_entry *x)
 {
-	const struct boot_info *b = &c->r.boot;
-	struct arena *a = rpc_arena(call);
-	struct span inst = span_of(b->instance_id, b->has_instance_id ? sizeof b->instance_id : 0);
-	struct app_keys keys;
-
-	if (keyproc_app(s->keys, b->app_id, inst, &keys, e))
-		return -1;
-	out->ca_cert = s->ca_pem;
-	out->disk_crypt_key = pb_bytes(a, keys.disk, sizeof keys.disk);
-	out->env_crypt_key = pb_bytes(a, keys.env, sizeof keys.env);
-	out->k256_key = pb_bytes(a, keys.k256, sizeof keys.k256);
-	out->k256_signature = pb_bytes(a, keys.k256_sig, sizeof keys.k256_sig);
-	out->gateway_app_id = out->tproxy_app_id = arena_str(a, c->answer.gateway);
-	out->os_image_hash = pb_bytes(a, b->os_image_hash, sizeof b->os_image_hash);
-	appkeys_wipe(&keys);
-	return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
+	kms_audit_who(x, c && c->proved ? &c->r.boot : NULL, rpc_peer_cert(call));
+	if (c)
+		snprintf(x->source, sizeof x->source, "%s", c->answer.source);
 }
 
-static int app_key_result(struct rpc_call *call, int rc, struct err *e)
+int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct err *e)
 {
-	count(rpc_arg(call), rc != 0);
-	if (rc)
+	struct service *s = rpc_arg(call);
+
+	count(s, rc != 0);
+	if (!rc)
+		return 0;
+	log_warn("kms", "refused: %s peer=%s code=%s reason=%s", audit_event_name(x->event),
+		 rpc_peer(call)->text, e->code, STR_QZ(e->text));
+	return kms_audit_refuse(&s->audit, x, e);
+}
+
+static int refuse_keys(struct rpc_call *call, const struct service_case *c, struct err *e)
+{
+	struct audit_entry x;
+
+	service_entry(call, c, &x);
+	x.event = AUDIT_KEYS;
+	return service_ended(call, &x, -1, e);
+}
+
+static void fill_app_key(struct arena *a, const struct app_keys *k, Kms__AppKeyResponse *out)
+{
+	out->disk_crypt_key = pb_bytes(a, k->disk, sizeof k->disk);
+	out->env_crypt_key = pb_bytes(a, k->env, sizeof k->env);
+	out->k256_key = pb_bytes(a, k->k256, sizeof k->k256);
+	out->k256_signature = pb_bytes(a, k->k256_sig, sizeof k->k256_sig);
+}
+
+// The third stage: the record is on the disk.
+static int released(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	struct arena *a = rpc_arena(call);
+	struct service_case *c = rpc_state(call);
+	const struct boot_info *b = &c->r.boot;
+	Kms__AppKeyResponse *m = out;
+	struct key_reply *r = &c->job.a;
+
+	(void)in;
+	if (r->err.class != ERR_NONE) { // recorded already, or nothing can be
+		*e = r->err;
+		count(s, true);
 		log_warn("kms", "no keys for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
 			 STR_QZ(e->text));
-	return rc;
+		return -1;
+	}
+	m->ca_cert = s->ca_pem;
+	fill_app_key(a, &r->app[0], m);
+	m->gateway_app_id = m->tproxy_app_id = arena_str(a, c->answer.gateway);
+	m->os_image_hash = pb_bytes(a, b->os_image_hash, sizeof b->os_image_hash);
+	m->audit_seq = r->seq;
+	m->audit_record = arena_dup(a, r->line, r->line_n);
+	OPENSSL_cleanse(r->app, sizeof r->app);
+	if (arena_bad(a))
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	count(s, false);
+	log_info("kms", "keys released app=%s instance=%s compose=%s anchor=%s policy=%s record=%llu",
+		 STR_HEX(b->app_id, 20), STR_HEX(b->instance_id, b->has_instance_id ? 20 : 0),
+		 STR_HEX(b->compose_hash, 32), b->anchor, STR_QZ(c->answer.source),
+		 (unsigned long long)r->seq);
+	return 0;
 }
 
-// The second stage: what policy said, and the keys.
+static void on_keys(struct key_job *j)
+{
+	struct service_case *c = j->arg;
+
+	rpc_continue(c->call, released);
+}
+
+// The second stage: what policy said.
 static int release(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
 	struct service *s = rpc_arg(call);
-	const struct service_case *c = rpc_state(call);
-	const struct boot_info *b = &c->r.boot;
+	struct service_case *c = rpc_state(call);
+	struct key_request *q = &c->job.q;
 
-	(void)in;
+	(void)in, (void)out;
 	if (service_verdict(c, "App not allowed: ", e))
-		return app_key_result(call, -1, e);
-	if (fill_app_key(s, call, c, out, e))
-		return app_key_result(call, -1, e);
-	log_info("kms", "keys released app=%s instance=%s compose=%s anchor=%s policy=%s",
-		 STR_HEX(b->app_id, 20), STR_HEX(b->instance_id, b->has_instance_id ? 20 : 0),
-		 STR_HEX(b->compose_hash, 32), b->anchor, STR_QZ(c->answer.source));
-	return app_key_result(call, 0, e);
+		return refuse_keys(call, c, e);
+	service_entry(call, c, &q->entry);
+	q->op = KEY_APP;
+	q->entry.n_epochs = 1;
+	c->job.done = on_keys;
+	c->job.arg = c;
+	keyproc_submit(s->keys, &c->job);
+	return RPC_LATER;
 }
 
 static int get_app_key(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -220,9 +272,12 @@ static int get_app_key(struct rpc_call *call, const void *in, void *out, struct 
 				q->api_version);
 	struct service_case *c = service_case_new(call, e);
 	if (!c)
-		return app_key_result(call, -1, e);
-	if (service_check_cert(s, call, q->vm_config, &c->r, e))
-		return app_key_result(call, err_wrap(e, "App not allowed"), e);
+		return -1;
+	if (service_check_cert(s, call, q->vm_config, &c->r, e)) {
+		err_wrap(e, "App not allowed");
+		return refuse_keys(call, c, e);
+	}
+	c->proved = true;
 	return service_ask(s, c, POLICY_APP, release);
 }
 
@@ -236,7 +291,8 @@ static int give_env_key(struct rpc_call *call, const void *in, void *out, struct
 	if (service_verdict(rpc_state(call), "", e))
 		return -1;
 	a->timestamp = time_now();
-	if (keyproc_env(s->keys, q->app_id.data, a->timestamp, &key, e))
+	struct app_epoch at = { 0 };
+	if (keyproc_env(s->keys, &at, q->app_id.data, a->timestamp, &key, e))
 		return -1;
 	a->public_key = pb_bytes(rpc_arena(call), key.pub, sizeof key.pub);
 	a->signature = pb_bytes(rpc_arena(call), key.sig, sizeof key.sig);
@@ -318,19 +374,25 @@ static int get_temp_ca(struct rpc_call *call, const void *in, void *out, struct 
 	return ask_self(call, give_temp_ca, e);
 }
 
-static int kms_key_result(struct rpc_call *call, int rc, struct err *e)
+static int refuse_roots(struct rpc_call *call, const struct service_case *c, struct err *e)
 {
-	count(rpc_arg(call), rc != 0);
-	if (rc)
-		log_warn("kms", "no roots for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
-			 STR_QZ(e->text));
-	return rc;
+	struct audit_entry x;
+
+	service_entry(call, c, &x);
+	x.event = AUDIT_ROOTS;
+	return service_ended(call, &x, -1, e);
 }
 
 static int give_kms_key(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
+	bool recorded = false;
+	int rc = service_kms_key(call, out, &recorded, e);
+
 	(void)in;
-	return kms_key_result(call, service_kms_key(call, out, e), e);
+	if (rc && !recorded)
+		return refuse_roots(call, rpc_state(call), e);
+	count(rpc_arg(call), rc != 0);
+	return rc;
 }
 
 static int get_kms_key(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -341,19 +403,13 @@ static int get_kms_key(struct rpc_call *call, const void *in, void *out, struct 
 
 	(void)out;
 	if (!c)
-		return kms_key_result(call, -1, e);
-	if (service_check_cert(s, call, q->vm_config, &c->r, e))
-		return kms_key_result(call, err_wrap(e, "KMS not allowed"), e);
+		return -1;
+	if (service_check_cert(s, call, q->vm_config, &c->r, e)) {
+		err_wrap(e, "KMS not allowed");
+		return refuse_roots(call, c, e);
+	}
+	c->proved = true;
 	return service_ask(s, c, POLICY_KMS, give_kms_key);
-}
-
-int service_signed(struct rpc_call *call, int rc, struct err *e)
-{
-	count(rpc_arg(call), rc != 0);
-	if (rc)
-		log_warn("kms", "no certificate for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
-			 STR_QZ(e->text));
-	return rc;
 }
 
 static void health(struct http_conn *c, void *arg)
@@ -390,6 +446,10 @@ int service_mount(struct service *s, struct rpc_server *server, struct err *e)
 		  .worker = true, .body_max = BODY_MAX },
 		{ "GetTempCaCert", &prpc__empty__descriptor, &kms__get_temp_ca_cert_response__descriptor,
 		  get_temp_ca, .worker = true, .body_max = BODY_MAX },
+		{ "GetAuditCheckpoint", &prpc__empty__descriptor, &kms__audit_head__descriptor,
+		  kms_audit_checkpoint, .worker = true, .body_max = BODY_MAX },
+		{ "GetAuditProof", &kms__audit_proof_request__descriptor, &kms__audit_proof__descriptor,
+		  kms_audit_proof, .worker = true, .body_max = BODY_MAX },
 		{ "SignCert", &kms__sign_cert_request__descriptor, &kms__sign_cert_response__descriptor,
 		  service_sign_cert, .worker = true, .body_max = CSR_BODY_MAX },
 	};

@@ -1,10 +1,12 @@
 // service - the KMS's methods: evidence in, keys out. Denies at the first no.
 //
-// Holds no root key: what needs one is asked of the key process. Methods run on the pool of lib/rpc;
+// Holds no root key: what needs one is asked of the key process, which records it first. Every refusal is
+// recorded before it is answered. Methods run on the pool of lib/rpc;
 // everything here is read-only after service_init but the counters. spec 20 sections 1.4 and 2.6.
 #pragma once
 #include <stdatomic.h>
 
+#include "audit.h"
 #include "config.h"
 #include "keyproc.h"
 #include "policy/policy.h"
@@ -23,6 +25,7 @@ struct service {
 	struct secret *temp_ca_key; // PEM; given to anyone who asks, so secret in name only
 	X509 *temp_ca;
 	uint8_t k256_pub[33];
+	struct kms_audit audit;
 	atomic_ulong attestations, failures;
 };
 
@@ -42,7 +45,9 @@ struct service_case {
 	struct policy_answer answer;
 	enum policy_kind kind;
 	bool only_self, is_self; // asked about this KMS only; refused because of this KMS
+	bool proved;             // r is ok: what it says of the guest is true
 	void *more;              // the method's own
+	struct key_job job;      // what is asked of the key process
 };
 
 struct service_case *service_case_new(struct rpc_call *call, struct err *e);
@@ -53,7 +58,10 @@ int service_verdict(const struct service_case *c, const char *who, struct err *e
 // Shared by the methods. The evidence in the client certificate, verified; then the policy's word on it.
 int service_check_cert(struct service *s, struct rpc_call *call, const char *vm_config,
 		       struct trust_result *r, struct err *e);
-// The second stage of GetKmsKey.
-int service_kms_key(struct rpc_call *call, void *out, struct err *e);
+// The second stage of GetKmsKey; *recorded: the key process has recorded the outcome.
+int service_kms_key(struct rpc_call *call, void *out, bool *recorded, struct err *e);
+// The record of this case so far, as the log will have it.
+void service_entry(struct rpc_call *call, const struct service_case *c, struct audit_entry *x);
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e);
-int service_signed(struct rpc_call *call, int rc, struct err *e); // counts and logs what became of it
+// Counts, logs and, when refused, records what became of it. The record's event is an enum audit_event.
+int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct err *e);

@@ -188,7 +188,7 @@ static int add_evidence(struct arena *a, struct request *r, struct err *e)
 
 struct app_signer {
 	struct keyproc *keys;
-	const uint8_t *app;
+	const struct audit_entry *entry;
 };
 
 static int sign_as_app(void *arg, const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len,
@@ -196,7 +196,7 @@ static int sign_as_app(void *arg, const uint8_t digest[static 32], uint8_t *sig,
 {
 	const struct app_signer *s = arg;
 
-	return keyproc_sign_app(s->keys, s->app, digest, sig, sig_len, e);
+	return keyproc_sign_app(s->keys, s->entry, digest, sig, sig_len, e);
 }
 
 static int add_pem(struct arena *a, X509 *c, char **out, struct err *e)
@@ -209,10 +209,35 @@ static int add_pem(struct arena *a, X509 *c, char **out, struct err *e)
 	return cert_to_pem(c, pem, PEM_MAX, e);
 }
 
-static int issue_chain(struct service *s, struct arena *a, struct request *r, EVP_PKEY *key,
-		       const struct boot_info *b, Kms__SignCertResponse *out, struct err *e)
+static struct span evidence_of(const struct request *r)
 {
-	struct app_signer signer = { s->keys, b->app_id };
+	return r->csr.version == 1 ? r->csr.quote : r->csr.attestation;
+}
+
+static void entry_of(const struct service_case *c, struct audit_entry *x)
+{
+	const struct request *r = c ? c->more : NULL;
+	struct span none = { 0 };
+
+	kms_audit_who_csr(x, c && c->proved ? &c->r.boot : NULL, r ? r->csr.pubkey : none,
+			  r ? evidence_of(r) : none);
+	x->event = AUDIT_CERT;
+	if (c)
+		snprintf(x->source, sizeof x->source, "%s", c->answer.source);
+	if (r)
+		snprintf(x->reason, sizeof x->reason, "subject %s, %zu names",
+			 r->spec.cn ? r->spec.cn : "none", r->spec.n_sans);
+}
+
+static int issue_chain(struct service *s, struct arena *a, const struct service_case *c, EVP_PKEY *key,
+		       Kms__SignCertResponse *out, struct err *e)
+{
+	struct request *r = c->more;
+	const struct boot_info *b = &c->r.boot;
+	struct audit_entry x;
+	struct app_signer signer = { s->keys, &x };
+
+	entry_of(c, &x);
 	auto_x509 X509 *ca = keyproc_app_ca(s->keys, b->app_id, e);
 	struct cert_issuer by = { .cert = ca, .sign = sign_as_app, .arg = &signer };
 
@@ -251,16 +276,26 @@ static int sign_request(struct rpc_call *call, const struct service_case *c, con
 	if (r->csr.ext_quote && add_evidence(a, r, e))
 		return -1;
 	auto_pkey EVP_PKEY *key = p256_from_spki(r->csr.pubkey, e);
-	if (!key || issue_chain(s, a, r, key, &c->r.boot, out, e))
+	if (!key || issue_chain(s, a, c, key, out, e))
 		return -1;
 	log_info("kms", "certificate signed app=%s subject=%s names=%zu", STR_HEX(c->r.boot.app_id, 20),
 		 STR_QZ(r->spec.cn), r->spec.n_sans);
 	return 0;
 }
 
+static int ended(struct rpc_call *call, const struct service_case *c, int rc, struct err *e)
+{
+	struct audit_entry x;
+
+	entry_of(c, &x);
+	return service_ended(call, &x, rc, e);
+}
+
 static int sign_decided(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
-	return service_signed(call, sign_request(call, rpc_state(call), in, out, e), e);
+	const struct service_case *c = rpc_state(call);
+
+	return ended(call, c, sign_request(call, c, in, out, e), e);
 }
 
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -272,9 +307,10 @@ int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct e
 
 	(void)out;
 	if (!r)
-		return service_signed(call, err_set(e, ERR_SYSTEM, "out of memory"), e);
+		return err_set(e, ERR_SYSTEM, "out of memory");
 	c->more = r;
 	if (read_request(s, rpc_arena(call), q, r, e) || check_evidence(s, r, q->vm_config, true, &c->r, e))
-		return service_signed(call, -1, e);
+		return ended(call, c, -1, e);
+	c->proved = true;
 	return service_ask(s, c, POLICY_APP, sign_decided);
 }

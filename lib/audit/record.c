@@ -58,7 +58,7 @@ void audit_entry_clean(struct audit_entry *x)
 	clean_flag(&x->ok);
 	clean_flag(&x->has_boot);
 	clean_flag(&x->has_key);
-	clean_flag(&x->has_quote);
+	clean_flag(&x->has_evidence);
 	clean_flag(&x->has_digest);
 	clean_flag(&x->has_seed);
 	clean_text(x->source, sizeof x->source);
@@ -102,7 +102,7 @@ void audit_record_write(struct wr *w, const struct audit_record *r)
 		put_dec(w, i ? "," : "", x->epochs[i]);
 	put_hex(w, "],\"seed\":", x->seed, x->has_seed);
 	put_hex(w, ",\"key\":", x->key, x->has_key);
-	put_hex(w, ",\"quote\":", x->quote, x->has_quote);
+	put_hex(w, ",\"evidence\":", x->evidence, x->has_evidence);
 	put_hex(w, ",\"digest\":", x->digest, x->has_digest);
 	put_dec(w, ",\"skipped\":", x->skipped);
 	put_text(w, ",\"anchor\":", x->has_boot ? x->boot.anchor : "");
@@ -126,7 +126,7 @@ enum {
 	EPOCHS,
 	SEED,
 	KEY,
-	QUOTE,
+	EVIDENCE,
 	DIGEST,
 	SKIPPED,
 	ANCHOR,
@@ -222,7 +222,7 @@ static bool read_entry(const struct json v[static N], struct audit_entry *x)
 	       !json_cstr(v[REASON], x->reason, sizeof x->reason) &&
 	       !json_cstr(v[SOURCE], x->source, sizeof x->source) && read_epochs(v[EPOCHS], x) &&
 	       get_hash(v[SEED], x->seed, &x->has_seed) && get_hash(v[KEY], x->key, &x->has_key) &&
-	       get_hash(v[QUOTE], x->quote, &x->has_quote) &&
+	       get_hash(v[EVIDENCE], x->evidence, &x->has_evidence) &&
 	       get_hash(v[DIGEST], x->digest, &x->has_digest) &&
 	       !json_u64(v[SKIPPED], UINT64_MAX, &x->skipped) &&
 	       !json_cstr(v[ANCHOR], x->boot.anchor, sizeof x->boot.anchor) &&
@@ -231,8 +231,8 @@ static bool read_entry(const struct json v[static N], struct audit_entry *x)
 
 int audit_record_read(struct audit_record *r, struct span line, struct fault *f)
 {
-	static const char *const member[N] = { "seq",     "time",   "event", "ok",  "code",  "reason",
-					       "source",  "epochs", "seed",  "key", "quote", "digest",
+	static const char *const member[N] = { "seq",     "time",   "event", "ok",  "code",     "reason",
+					       "source",  "epochs", "seed",  "key", "evidence", "digest",
 					       "skipped", "anchor", "boot",  "prev" };
 	uint8_t again[AUDIT_RECORD_MAX];
 	struct wr w = wr_to(again, sizeof again);

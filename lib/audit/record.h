@@ -26,12 +26,12 @@ struct audit_entry {
 	uint32_t event;   // enum audit_event
 	uint8_t ok;       // done; else refused, and `code` says why
 	uint8_t has_boot; // evidence was verified: `boot` is what it proved
-	uint8_t has_key, has_quote, has_digest, has_seed;
-	uint8_t key[32];    // SHA-256 of the client's SubjectPublicKeyInfo
-	uint8_t quote[32];  // SHA-256 of its quote
-	uint8_t digest[32]; // of what was signed, or of the document
-	uint8_t seed[32];   // SHA-256 of the deployment seed
-	uint32_t n_epochs;  // whose keys were given
+	uint8_t has_key, has_evidence, has_digest, has_seed;
+	uint8_t key[32];      // SHA-256 of the client's SubjectPublicKeyInfo
+	uint8_t evidence[32]; // SHA-256 of the evidence it showed
+	uint8_t digest[32];   // of what was signed, or of the document
+	uint8_t seed[32];     // SHA-256 of the deployment seed
+	uint32_t n_epochs;    // whose keys were given
 	uint64_t epochs[AUDIT_EPOCHS_MAX];
 	uint64_t skipped;        // refusals of peers without evidence since the last record, beyond the limit
 	char source[AUDIT_WORD]; // who decided: the policy's kind

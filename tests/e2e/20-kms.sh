@@ -100,7 +100,11 @@ certificate() # certificate NAME WHO…
 	shift
 	$guest cert "$@" --key "$work/$name.key" --ca "$work/tmp.crt" --ca-key "$work/tmp.key" --out "$work/$name.crt"
 }
-keys() { ask GetAppKey --cert "$work/$1.crt" --key "$work/$1.key" -d '{"api_version":1}'; }
+keys() # keys NAME: without what is another each time
+{
+	ask GetAppKey --cert "$work/$1.crt" --key "$work/$1.key" -d '{"api_version":1}' >"$work/answer.json" || { cat "$work/answer.json" && return 1; }
+	jq -c 'del(.audit_seq, .audit_record)' "$work/answer.json"
+}
 evidence good "$work/pki" "${who[@]}" --instance "$inst"
 refused "no client certificate" ratls.no_evidence ask GetAppKey -d '{}'
 certificate bare "${who[@]}"

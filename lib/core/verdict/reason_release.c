@@ -109,6 +109,11 @@ static const struct reason_text table[] = {
 		"Use another image.",
 	},
 	{
+		"kms.seed", "The deployment seed is too long",
+		"It has at most 64 bytes.",
+		"Use a shorter deployment_seed in the compose file.",
+	},
+	{
 		"keypolicy.syntax", "The document of epochs and revocations is malformed",
 		"Until it can be read nothing is given out.",
 		"Restore it, or let the KMS write it (dstack kms rotate, revoke).",

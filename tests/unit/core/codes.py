@@ -22,6 +22,7 @@ OTHER = {
     "network.forward", "vmm.exit",  # a list's name, an event of `dstack ls`
 }
 FILES = {
+    "audit.heads", "audit.log",
     "ca.crt", "config.toml", "hda.img", "launch.json", "metadata.json", "mkfs.ext4",
     "newest.json", "newest.lock", "rpc.crt", "runner.lock",
     "runner.log", "runtime_event.intent", "runtime_event.lock", "runtime_events.log", "serial.log", "serial.pty",
