@@ -39,7 +39,7 @@ static int judge_evidence(struct source *s, X509 *leaf, struct err *e)
 
 	if (trust_check_cert(s->h->trust, s->evidence, leaf, &x, e)) {
 		if (!strcmp(e->code, "ratls.no_evidence"))
-			return err_code(e, ERR_UNTRUSTED, e->code,
+			return err_code(e, ERR_UNTRUSTED, "ratls.no_evidence",
 					"Source KMS certificate does not contain attestation");
 		return err_wrap(e, "Source KMS");
 	}

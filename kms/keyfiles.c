@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,10 +99,10 @@ X509 *keyfiles_read_cert(const char *dir, const char *name, struct err *e)
 int keyfiles_write_cert(const char *dir, const char *name, X509 *c, struct err *e)
 {
 	auto_free char *path = path_in(dir, name, e);
-	char pem[8192];
+	auto_free char *pem = malloc(CERT_PEM_MAX); // one with evidence is large
 
-	if (!path || cert_to_pem(c, pem, sizeof pem, e))
-		return -1;
+	if (!path || !pem || cert_to_pem(c, pem, CERT_PEM_MAX, e))
+		return pem ? -1 : err_set(e, ERR_SYSTEM, "out of memory");
 	return file_write_str(path, 0644, pem, e);
 }
 
