@@ -210,6 +210,7 @@ static void read_rest(struct fields *f, struct compose *c)
 	c->provider_id = field_text(f, "key_provider_id", "");
 	c->no_instance_id = field_bool(f, "no_instance_id", false);
 	c->secure_time = field_bool(f, "secure_time", true);
+	c->emit_event = field_bool(f, "emit_event", false);
 	c->runner = field_text(f, "runner", "docker-compose");
 	c->storage_fs = field_text(f, "storage_fs", "");
 	c->allowed_envs = field_texts(f, "allowed_envs", COMPOSE_ENVS_MAX);

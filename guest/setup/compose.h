@@ -19,7 +19,7 @@ struct compose {
 	int manifest_version, event_log_version;
 	enum provider provider;
 	const char *provider_id; // hex, "" when not pinned
-	bool gateway, no_instance_id, secure_time;
+	bool gateway, no_instance_id, secure_time, emit_event;
 	const char *runner, *storage_fs; // storage_fs "" when not said
 	uint64_t swap_size;
 	struct texts allowed_envs, init_scripts;

@@ -197,7 +197,7 @@ static int write_agent_files(struct setup *s, struct err *e)
 
 	sb_str(&b, "{\"default\":{\"core\":{\"data_disks\":[\"/\",");
 	sb_json_str(&b, s->mount_point);
-	sb_str(&b, "]}}}\n");
+	sb_str(&b, s->compose.emit_event ? "],\"emit_event\":true}}}\n" : "]}}}\n");
 	if (!path || b.bad)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	return link_file(s, ".host-shared/app-compose.json", "app-compose.json", e) ||

@@ -66,6 +66,7 @@ static void compose_defaults_and_providers(void **state)
 	assert_int_equal(c.event_log_version, 1);
 	assert_true(c.secure_time);
 	assert_false(c.gateway);
+	assert_false(c.emit_event);
 	assert_string_equal(STR_HEX(c.gpu_policy_hash, 32), // SHA-256 of {}
 			    "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
 	assert_int_equal(
@@ -75,9 +76,11 @@ static void compose_defaults_and_providers(void **state)
 	assert_int_equal(c.provider, PROVIDER_KMS);
 	assert_true(c.gateway);
 	assert_int_equal(
-		parse("{\"kms_enabled\":true,\"key_provider\":\"none\",\"features\":[\"tproxy-net\"]}", &c,
-		      &e),
+		parse("{\"kms_enabled\":true,\"key_provider\":\"none\",\"features\":[\"tproxy-net\"],"
+		      "\"emit_event\":true}",
+		      &c, &e),
 		0);
+	assert_true(c.emit_event);
 	assert_int_equal(c.provider, PROVIDER_NONE);
 	assert_true(c.gateway);
 	assert_int_equal(parse("{\"swap_size\":\"2G\",\"init_script\":\"true\",\"port_policy\":{\"ports\":[{"
@@ -111,6 +114,7 @@ static void compose_refusals(void **state)
 	assert_refused("{\"allowed_envs\":[\"COMPOSE_FILE\"]}", "compose.allowed_envs");
 	assert_refused("{\"allowed_envs\":[1]}", "compose.type");
 	assert_refused("{\"event_log_version\":3}", "compose.type");
+	assert_refused("{\"emit_event\":1}", "compose.type");
 	assert_refused("{\"port_policy\":{\"ports\":[{\"port\":0}]}}", "compose.port_policy");
 	assert_refused("{\"verity_volumes\":[{}]}", "compose.feature");
 }
