@@ -18,7 +18,9 @@
 #include "guestapi.h"
 #include "info.h"
 #include "logs.h"
+#include "core/attest/quote.h"
 #include "metrics.h"
+#include "resign.h"
 #include "rpc/client.h"
 #include "upkeep.h"
 
@@ -58,6 +60,13 @@ static const struct config_key keys[] = {
 	{ "default.core.simulator.patch_report_data", CONFIG_BOOL, .def = "true",
 	  .doc = "overwrite report_data in the quote, which voids its signature; false: the quote as it is, "
 		 "whatever was asked" },
+	{ "default.core.simulator.mock_attestation_seed", CONFIG_STRING,
+	  .doc = "64 hex digits: quotes with the attestation's measurements are signed anew by the "
+		 "development PKI of this seed; empty: they are not" },
+	{ "default.core.simulator.mock_root_file", CONFIG_STRING, .def = "./mock-root.der",
+	  .doc = "where to write that PKI's root, with a seed; empty: nowhere" },
+	{ "default.core.simulator.mock_collateral_file", CONFIG_STRING, .def = "./mock-collateral.json",
+	  .doc = "where to write its collateral, made at the start and good for 20 days" },
 	LISTENER("internal", "unix:./dstack.sock"),
 	LISTENER("internal-v0", "unix:./tappd.sock"),
 	LISTENER("external", "unix:./external.sock"),
@@ -67,6 +76,7 @@ static const struct config_key keys[] = {
 struct simulator {
 	struct agent agent;
 	struct fixture fixture;
+	struct resign *resign; // NULL without a seed
 	struct guest_side side;
 	struct metrics metrics;
 	struct logs logs;
@@ -99,6 +109,29 @@ static int set_side(struct simulator *s, const struct config *c, struct err *e)
 	return s->side.containers ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
+static int resign(const void *signer, uint8_t *quote, struct err *e)
+{
+	return resign_quote(signer, quote, e);
+}
+
+static int set_seed(struct simulator *s, const struct config *c, struct err *e)
+{
+	const char *seed = config_str(c, "default.core.simulator.mock_attestation_seed");
+	const struct resign_paths paths = { config_str(c, "default.core.simulator.mock_root_file"),
+					    config_str(c, "default.core.simulator.mock_collateral_file") };
+	struct quote q;
+
+	if (!*seed)
+		return 0;
+	if (quote_parse(&q, s->fixture.quote))
+		return err_code(e, ERR_BUG, "simulator.attestation", "its quote is none");
+	s->resign = resign_new(seed, q.body, &paths, e);
+	if (!s->resign)
+		return -1;
+	fixture_sign_with(&s->fixture, resign_first(s->resign), RESIGN_REPORT_DATA, resign, s->resign);
+	return 0;
+}
+
 static int load(struct simulator *s, const struct config *c, struct err *e)
 {
 	struct agent *g = &s->agent;
@@ -111,7 +144,8 @@ static int load(struct simulator *s, const struct config *c, struct err *e)
 	    file_read(path, KEYS_MAX, &text, &n, e) || key_file_parse(path, text, n, &g->keys, e) ||
 	    cert_open(g, e) ||
 	    fixture_read(&s->fixture, config_str(c, "default.core.simulator.attestation_file"),
-			 config_bool(c, "default.core.simulator.patch_report_data"), e))
+			 config_bool(c, "default.core.simulator.patch_report_data"), e) ||
+	    set_seed(s, c, e))
 		return -1;
 	g->source = &s->fixture.source;
 	atomic_store(&g->powering_off, true);    // so Shutdown is answered, and this machine stays on
@@ -228,8 +262,11 @@ int main(int argc, char **argv)
 	if (check)
 		return 0;
 	log_warn("simulator",
-		 "THIS IS A SIMULATOR: there is no TEE. Its quotes are an old one with other report "
-		 "data and verify nowhere; its keys lie in a folder. Never use it for real secrets.");
+		 "THIS IS A SIMULATOR: there is no TEE. Its quotes are an old one with other report data and "
+		 "verify %s; its keys lie in a folder. Never use it for real secrets.",
+		 *config_str(c, "default.core.simulator.mock_attestation_seed")
+			 ? "only under the development root of a seed that lies there too"
+			 : "nowhere");
 	if (run(&s, c, &e)) {
 		log_error("simulator", "%s code=%s", e.text, e.code[0] ? e.code : "none");
 		return err_exit(&e);
@@ -245,6 +282,7 @@ int main(int argc, char **argv)
 		key_file_free(&s.agent.keys);
 		app_files_free(&s.agent.app);
 		fixture_free(&s.fixture);
+		resign_free(s.resign);
 	}
 	metrics_free(&s.metrics);
 	dashboard_free(&s.dashboard);

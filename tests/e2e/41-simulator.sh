@@ -139,8 +139,44 @@ no() # no TEXT CODE
 }
 echo 'nope = 1' >"$work/app/dstack.toml"
 no "an unknown key in dstack.toml" config.unknown_key
-printf '[default.core.simulator]\nmock_attestation_seed = "%064d"\n' 1 >"$work/app/dstack.toml"
-no "re-signing, which it cannot do" config.unknown_key
+seeded() { printf '[default.core.simulator]\nmock_attestation_seed = "%s"\n' "$1" >"$work/app/dstack.toml"; }
+seeded abcd
+no "a seed that is none" simulator.seed
+
+# Signed anew by the development PKI of a seed: they verify under its root, and under no other.
+seeded "$(printf '%064d' 1)"
+check "starts with a seed" start
+check "and still says what it is" grep -q 'THIS IS A SIMULATOR.*only under the development root' "$work/log"
+post GetQuote '{"report_data":"abcd"}' >"$work/seeded.json"
+check "the measurements are the file's" is "$(jq -r .quote "$work/seeded.json" | cut -c337-1136)" "$(part "$real/attestation.bin" $((4 + 168)) 400)"
+check "report data is the caller's" is "$(jq -r .quote "$work/seeded.json" | cut -c1137-1264)" "abcd$(printf '%0124d' 0)"
+mock() { "$@" --collateral "$work/app/mock-collateral.json"; }
+judged() { mock dstack quote verify --quote <(jq -r .quote "$1") --root "$work/app/mock-root.der"; }
+check "the quote verifies under the seed's root" judged "$work/seeded.json"
+refused "and not under Intel's" root.not_trusted mock dstack verify "$work/seeded.json" --json
+bound() # bound FILE: every claim holds but the guest image, which is not here
+{
+	{ mock dstack verify "$1" --development-root "$work/app/mock-root.der" --json || test $? = 5; } |
+		jq -e '[.claims[] | select(.ok | not) | .name] == ["os_image"] and all(.claims[]; .anchor == "development")'
+}
+check "the whole verifies: chain, TCB, events, app" bound "$work/seeded.json"
+post Attest '{"report_data":"abcd"}' | jq -r .attestation | xxd -r -p >"$work/seeded.bin"
+check "Attest gives an envelope of the form V0 that does" bound "$work/seeded.bin"
+post GetTlsKey '{"usage_ra_tls":true}' | jq -r '.certificate_chain[0]' >"$work/seeded.pem"
+check "so does a certificate, whose quote is over its key" bound "$work/seeded.pem"
+check "Tappd.TdxQuote's too" eval 'old TdxQuote "{\"report_data\":\"ab\"}" >"$work/tdx.json" && judged "$work/tdx.json"'
+cp "$work/app/mock-root.der" "$work/root.der"
+check "stops with a seed" stop
+rm "$work/app"/mock-*
+check "starts again" start
+check "the seed alone decides the root and what is signed" eval 'cmp "$work/root.der" "$work/app/mock-root.der" &&
+	is "$(post GetQuote "{\"report_data\":\"abcd\"}" | jq -r .quote)" "$(jq -r .quote "$work/seeded.json")"'
+stop
+seeded "$(printf '%064d' 2)"
+check "another seed" start
+check "is another root" eval '! cmp -s "$work/root.der" "$work/app/mock-root.der"'
+check "under which the former does not verify" eval '! judged "$work/seeded.json"'
+stop
 rm "$work/app/dstack.toml"
 cp "$work/v1.bin" "$work/app/attestation.bin"
 check "starts on an attestation of the form V1" start

@@ -29,6 +29,11 @@ static const struct reason_text table[] = {
 		"Start the VM again. If it stays, the host is not to be trusted.",
 	},
 	{
+		"simulator.seed", "The simulator's seed is none",
+		"mock_attestation_seed is not 32 bytes in hex.",
+		"Give 64 hex digits, or leave it out: quotes are then not signed anew.",
+	},
+	{
 		"tee.absent", "No TEE is reachable",
 		"The machine has no device to get a quote from.",
 		"Run it as a confidential VM, or with the software TEE.",
