@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "keyfiles.h"
+#include "policy/config.h"
 
 enum { DOMAIN_FILE_MAX = 1024 };
 
@@ -52,7 +53,7 @@ const struct config_key kms_config_keys[] = {
 	{ "rpc.sans", CONFIG_STRINGS,
 	  .doc = "DNS names and IP addresses clients use, beside the domain of the set-up; the first is the "
 		 "certificate's subject" },
-	{ "policy.file", CONFIG_STRING, .required = true, .doc = "who may have keys; see docs/kms.md" },
+	POLICY_KEYS,
 	{ "image.dir", CONFIG_STRING, .def = "/usr/share/dstack/images",
 	  .doc = "OS images to measure guests against" },
 	{ "image.cache_dir", CONFIG_STRING, .doc = "keeps downloaded OS images; empty: none" },
@@ -216,7 +217,6 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		.site_name = config_str(file, "core.site_name"),
 		.self_check_s = config_int(file, "core.self_check_s"),
 		.rpc_cert_s = config_int(file, "core.rpc_cert_s"),
-		.policy_file = config_str(file, "policy.file"),
 		.image_dir = config_str(file, "image.dir"),
 		.image_cache = config_str(file, "image.cache_dir"),
 		.admin_address = config_str(file, "core.admin.address"),

@@ -12,7 +12,7 @@ struct kms_config {
 	const char *names[KMS_NAMES_MAX];
 	struct keystore_config keys;
 	char *state_dir;
-	const char *policy_file, *image_dir;
+	const char *image_dir;
 	const char *image_cache; // of downloaded images; "" when not set
 	const char *admin_address, *admin_token_file, *admin_htpasswd_file; // "" when not set
 	const char *pccs_url, *cache_dir, *development_root;                // "" when not set

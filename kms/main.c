@@ -10,6 +10,7 @@
 #include "crypto/ssl.h"
 #include "issue.h"
 #include "jail.h"
+#include "policy/config.h"
 #include "rpc/client.h"
 #include "keyfiles.h"
 #include "setup.h"
@@ -135,7 +136,7 @@ static int run(struct kms_config *c, struct err *e)
 
 static int check_only(const struct kms_config *c, struct err *e)
 {
-	struct policy *p = policy_file_new(c->policy_file, e);
+	struct policy *p = policy_from_config(c->file, e);
 
 	policy_free(p);
 	if (p && *c->admin_address) {

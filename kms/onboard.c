@@ -12,6 +12,7 @@
 #include "crypto/k256.h"
 #include "handover.h"
 #include "kms.pb-c.h"
+#include "policy/config.h"
 #include "prpc.pb-c.h"
 #include "service.h"
 #include "setup_page.h"
@@ -23,7 +24,7 @@ int onboard_init(struct onboard *o, const struct kms_config *c, struct err *e)
 	*o = (struct onboard){ .config = c };
 	pthread_mutex_init(&o->lock, NULL);
 	o->trust = service_trust(c, e);
-	o->policy = o->trust ? policy_file_new(c->policy_file, e) : NULL;
+	o->policy = o->trust ? policy_from_config(c->file, e) : NULL;
 	self_init(&o->self, c, o->trust, o->policy);
 	if (!o->policy) {
 		onboard_free(o);

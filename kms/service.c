@@ -14,6 +14,7 @@
 #include "crypto/ssl.h"
 #include "keyfiles.h"
 #include "kms.pb-c.h"
+#include "policy/config.h"
 #include "prpc.pb-c.h"
 #include "ratls/tls.h"
 
@@ -73,7 +74,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 {
 	*s = (struct service){ .config = c, .keys = keys };
 	s->trust = service_trust(c, e);
-	s->policy = s->trust ? policy_file_new(c->policy_file, e) : NULL;
+	s->policy = s->trust ? policy_from_config(c->file, e) : NULL;
 	self_init(&s->self, c, s->trust, s->policy);
 	if (!s->policy || read_public(s, e) ||
 	    kms_audit_start(&s->audit, c->state_dir, c->audit_unproven, keys, e)) {

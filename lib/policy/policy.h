@@ -4,9 +4,11 @@
 // trusts that boot info was proved by the verifier first. Semantics: spec 20 section 3.2, strict as its
 // section 7.3 says. Codes: policy.unavailable, policy.empty, policy.development, policy.tcb_not_allowed,
 // policy.advisory_not_allowed, policy.image_not_allowed, policy.app_not_allowed, policy.compose_not_allowed,
-// policy.kms_not_allowed, policy.device_not_allowed, policy.boot_info.
+// policy.kms_not_allowed, policy.device_not_allowed, policy.boot_info; of a service: policy.denied, .timeout,
+// .connect, .tls, .status, .reply, .reply_too_large, .busy, .stopping; of a chain: policy.chain_*.
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -15,7 +17,17 @@ struct boot_info; // core/verify/bootinfo.h
 struct policy;
 
 enum policy_kind { POLICY_APP, POLICY_KMS };
-enum { POLICY_GATEWAY_MAX = 64, POLICY_SOURCE_MAX = 96 };
+enum { POLICY_GATEWAY_MAX = 64, POLICY_SOURCE_MAX = 96, POLICY_REVOKED_MAX = 16 };
+
+// What a policy may say of an app's key epochs (spec 20 section 7.2); all 0 when it says nothing.
+struct policy_epochs {
+	bool given;
+	uint64_t current, min, legacy;
+	size_t n_revoked;
+	struct {
+		uint64_t epoch, at; // refused from then on, seconds since 1970
+	} revoked[POLICY_REVOKED_MAX];
+};
 
 struct policy_answer {
 	int rc;                           // 0: allowed; -1: `err` says why not
@@ -23,6 +35,7 @@ struct policy_answer {
 	char gateway[POLICY_GATEWAY_MAX]; // app id (hex) guests must find in their gateway's certificate, or
 					  // ""
 	char source[POLICY_SOURCE_MAX];   // who decided, for logs: "file /etc/kms/policy.toml"
+	struct policy_epochs epochs;
 };
 
 typedef void policy_done(void *arg, const struct policy_answer *a);
@@ -60,6 +73,19 @@ void policy_free(struct policy *p); // nobody may be asking any more, but for wh
 //     [[app]]
 //     id = "<40 hex>"  compose_hashes = ["<64 hex>"]  devices = []  allow_any_device = false
 struct policy *policy_file_new(const char *path, struct err *e);
+
+// Back end `webhook`: upstream's protocol (spec 20 section 3.2). POST <url>/bootAuth/app and /bootAuth/kms
+// with the boot info; only a 2xx JSON {"isAllowed": true, "gatewayAppId": "...", "reason": "..."} allows.
+// Nothing is cached. It trusts whoever answers at the url, so the way there must be closed to others: a unix
+// socket, loopback, or https that names who may answer (ca_file) and who may ask (client_cert, client_key).
+struct policy_webhook_opts {
+	const char *name, *url;                         // name: for logs; NULL: the url
+	const char *ca_file, *client_cert, *client_key; // PEM files; "" or NULL: none
+	long connect_ms, total_ms;                      // 0: 3 s and 10 s
+	bool one_sided_tls;                             // https without a client certificate will do
+	bool insecure_http;                             // so will http to another machine
+};
+struct policy *policy_webhook_new(const struct policy_webhook_opts *o, struct err *e);
 
 // For `dstack deploy`: write an app's compose hash, or an image hash (hex), into a policy file unless it is
 // there; a new app's entry gets allow_any_device = true, spelled out. The file is made if absent. Under

@@ -19,7 +19,7 @@ OTHER = {
     "dstack.rootfs_device", "dstack.rootfs_hash", "dstack.rootfs_size",  # the kernel's command line
     "dstack.localhost", "guest.sock", "host.sock", "qmp.sock", "tee.sock", "tpm.sock", "vsock.sock",
     "pck.sgx", "pck_crl.revoked", "root_crl.revoked",  # names of fields in recipes of dstack-softtee forge
-    "network.forward", "vmm.exit",  # a list's name, an event of `dstack ls`
+    "network.forward", "policy.source", "vmm.exit",  # lists of tables, an event of `dstack ls`
 }
 FILES = {
     "audit.heads", "audit.log",

@@ -1,0 +1,56 @@
+#include "policy/config.h"
+
+#include <string.h>
+
+enum { SOURCES_MAX = 16 };
+
+static struct policy_webhook_opts channel_of(const struct config *c, size_t i)
+{
+	return (struct policy_webhook_opts){
+		.name = config_str(c, "policy.source[%zu].name", i),
+		.url = config_str(c, "policy.source[%zu].url", i),
+		.ca_file = config_str(c, "policy.source[%zu].ca_file", i),
+		.client_cert = config_str(c, "policy.source[%zu].client_cert", i),
+		.client_key = config_str(c, "policy.source[%zu].client_key", i),
+		.connect_ms = config_int(c, "policy.source[%zu].connect_timeout", i) * 1000,
+		.total_ms = config_int(c, "policy.source[%zu].timeout", i) * 1000,
+		.one_sided_tls = config_bool(c, "policy.source[%zu].allow_one_sided_tls", i),
+		.insecure_http = config_bool(c, "policy.source[%zu].insecure_plain_http", i),
+	};
+}
+
+static struct policy *source(const struct config *c, size_t i, struct err *e)
+{
+	const char *type = config_str(c, "policy.source[%zu].type", i);
+	const char *file = config_str(c, "policy.source[%zu].file", i);
+	struct policy_webhook_opts o = channel_of(c, i);
+
+	if (!strcmp(type, "file") && *file)
+		return policy_file_new(file, e);
+	if (!strcmp(type, "webhook") && *o.url)
+		return policy_webhook_new(&o, e);
+	err_code(e, ERR_INPUT, "config.policy",
+		 !strcmp(type, "file")      ? "policy.source %zu: a file source needs `file`"
+		 : !strcmp(type, "webhook") ? "policy.source %zu: a webhook source needs `url`"
+					    : "policy.source %zu: type is none of file, webhook, ethereum",
+		 i + 1);
+	return NULL;
+}
+
+struct policy *policy_from_config(const struct config *c, struct err *e)
+{
+	const char *file = config_str(c, "policy.file");
+	size_t n = config_count(c, "policy.source");
+
+	if (!*file == !n) {
+		err_code(e, ERR_INPUT, "config.policy", "%s",
+			 n ? "policy.file and policy.source exclude each other"
+			   : "nothing says who may have keys: set policy.file or a policy.source");
+		return NULL;
+	}
+	if (n > SOURCES_MAX) {
+		err_code(e, ERR_INPUT, "config.policy", "more than %d policy.source", SOURCES_MAX);
+		return NULL;
+	}
+	return *file ? policy_file_new(file, e) : source(c, 0, e);
+}
