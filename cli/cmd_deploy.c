@@ -18,6 +18,7 @@
 #include "crypto/appkeys.h"
 #include "crypto/seal.h"
 #include "kms.pb-c.h"
+#include "lint.h"
 #include "policy/policy.h"
 #include "rpc/pbjson.h"
 #include "vms.h"
@@ -372,6 +373,7 @@ int cmd_deploy(int argc, char **argv)
 	struct deploy d = { 0 };
 	char *id = NULL;
 	int status = read_options(&d, argc, argv, &e) || vms_open(&d.vms, &e) || load_compose(&d, &e) ||
+		     lint_print(stderr, "note: ", span_of(d.compose.text, d.compose.n), &e) < 0 ||
 		     keep_compose(&d, &e) || settle_name(&d, &id, &e) || allow(&d, &e) ||
 		     (!id && create(&d, &id, &e)) || (d.wait && vms_wait(&d.vms, id, d.json, &e));
 

@@ -15,6 +15,7 @@
 #include "context.h"
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
+#include "lint.h"
 #include "out.h"
 #include "page.h"
 #include "peer.h"
@@ -29,7 +30,7 @@ struct text {
 
 struct job {
 	const char *target, *connect, *image_dir, *pccs, *root, *kms_root, *dir;
-	struct text policy, collateral, only_root; // files given
+	struct text policy, collateral, only_root, compose; // files given
 	struct context context;
 	bool has_context, json;
 	uint8_t app_id[20], compose_hash[32], image_hash[32], spki[CERT_SPKI_MAX];
@@ -47,12 +48,10 @@ static int hex_option(const uint8_t **to, uint8_t *bytes, size_t n, const char *
 
 static int compose_option(struct job *j, const char *path, struct err *e)
 {
-	auto_free char *text = NULL;
-	size_t n;
-
-	if (file_read(path, COMPOSE_MAX, &text, &n, e))
+	free(TAKE(j->compose.p));
+	if (file_read(path, COMPOSE_MAX, &j->compose.p, &j->compose.n, e))
 		return -1;
-	SHA256((const uint8_t *)text, n, j->compose_hash);
+	SHA256((const uint8_t *)j->compose.p, j->compose.n, j->compose_hash);
 	j->x.compose_hash = j->compose_hash;
 	return 0;
 }
@@ -277,19 +276,45 @@ static void print_table(const struct verdict *v)
 	out_table(stdout, rows, v->n + 1);
 }
 
+static struct span compose_text(const struct job *j)
+{
+	return span_of(j->compose.p, j->compose.n);
+}
+
+// The verdict as everybody prints it; with --compose one more member, `lint`.
+static void print_json(const struct job *j, const struct trust_result *r)
+{
+	struct wr w = wr_to(malloc(1 << 20), 1 << 20);
+	struct err e = { 0 };
+	auto_free char *list = j->compose.p ? lint_member(compose_text(j), &e) : NULL;
+
+	if (w.p) {
+		trust_json(&w, r);
+		printf("%.*s", (int)w.n - (list ? 1 : 0), (const char *)w.p);
+		if (list)
+			printf(",\"lint\":%s}", list);
+		putchar('\n');
+	}
+	free(w.p);
+}
+
+// No part of the verdict: what the measured text lets the app do, for a person to judge.
+static void print_lint(const struct job *j)
+{
+	struct err e = { 0 };
+
+	puts("\nthe compose file says:");
+	if (lint_print(stdout, "  ", compose_text(j), &e) == 0)
+		puts("  nothing that lets the app do more than its images do");
+}
+
 static int print(const struct job *j, const struct trust_result *r, const struct err *e)
 {
 	const struct verdict *v = &r->verdict;
 	int status = v->ok ? 0 : err_exit(e);
 
 	if (j->json) {
-		struct wr w = wr_to(malloc(1 << 20), 1 << 20);
-
-		if (w.p) {
-			trust_json(&w, r);
-			printf("%.*s\n", (int)w.n, (const char *)w.p);
-		}
-		free(w.p);
+		print_json(j, r);
 		return status;
 	}
 	print_table(v);
@@ -301,6 +326,8 @@ static int print(const struct job *j, const struct trust_result *r, const struct
 	else
 		printf("\nNOT trusted: %s [%s]\n", v->error[0] ? v->error : e->text,
 		       v->code[0] ? v->code : e->code);
+	if (j->compose.p)
+		print_lint(j);
 	return status;
 }
 
@@ -357,5 +384,6 @@ int cmd_verify(int argc, char **argv)
 	free(j.policy.p);
 	free(j.collateral.p);
 	free(j.only_root.p);
+	free(j.compose.p);
 	return status < 0 ? command_fail(&e, j.json) : status;
 }

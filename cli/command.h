@@ -22,6 +22,7 @@ int cmd_verify(int argc, char **argv);
 int cmd_quote(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_image(int argc, char **argv);
+int cmd_lint(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 

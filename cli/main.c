@@ -97,6 +97,12 @@ static const char help_image[] =
 	"initrd_sha384}\n"
 	"pack DIR FOLDER: FOLDER/mr_<hash>.tar.gz, which a KMS or verifier downloads and checks.\n"
 	"serve FOLDER tcp:ADDRESS:PORT: serves such archives over HTTP.";
+static const char help_lint[] =
+	"Tells in plain words what the text lets the app do beyond its images: privileges, folders and\n"
+	"sockets of the guest, its network and processes, images and code that its hash does not fix.\n"
+	"deploy shows the same, and verify --compose beside the verdict.\n"
+	"  --json           {findings: [{code, where, text}]}\n"
+	"Exit 0 when nothing was found, 3 when something was, 2 unreadable.";
 static const char help_explain[] =
 	"Without CODE: all of them.\n"
 	"  --json           {code, text, means, todo}, an object a line\n"
@@ -136,6 +142,7 @@ static const struct command commands[] = {
 	{ "events", "replay FILE", "replay an event log into registers", help_events, cmd_events },
 	{ "image", "measure|pack|serve DIR", "compute what an image measures to; pack or serve its archive",
 	  help_image, cmd_image },
+	{ "lint", "COMPOSE|app-compose.json", "what a compose file lets its app do", help_lint, cmd_lint },
 	{ "explain", "[CODE] | --expected PATH --log FILE",
 	  "what a reason code means, why a boot log differs", help_explain, cmd_explain },
 	{ "doctor", "", "what this host lacks, and what is used instead", help_doctor, cmd_doctor },

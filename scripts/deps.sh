@@ -9,7 +9,7 @@ packages=(
 	gcc libc6-dev make meson ninja-build pkg-config clang-14 lld-14 libclang-rt-14-dev llvm-14 clang-format-14
 	libssl-dev libsecp256k1-dev libsodium-dev libevent-dev libcurl4-openssl-dev libprotobuf-c-dev
 	protobuf-c-compiler libsqlite3-dev libmnl-dev libseccomp-dev libcap-ng-dev libcryptsetup-dev libcmocka-dev
-	zlib1g-dev
+	zlib1g-dev libyaml-dev
 	# guest image
 	erofs-utils cryptsetup-bin fdisk kmod binutils dosfstools mtools xz-utils zstd cpio python3
 	# machines and networks

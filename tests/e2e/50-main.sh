@@ -22,6 +22,7 @@ check "the app knows its id" grep -q "app_id: $app" <(ask 8080)
 before=$(visits)
 
 check "verify as JSON says ok" sh -c "dstack verify https://$app-8443s.$domain:$port/ --compose '$DSTACK_HOME/apps/hello.json' --json | jq -e '.ok and .anchor == \"development\"'"
+check "verify tells what the compose file lets the app do" grep -qF '[lint.' <(dstack verify "https://$app-8443s.$domain:$port/" --compose "$DSTACK_HOME/apps/hello.json")
 sed 's/hello/other/' "$DSTACK_HOME/apps/hello.json" >"$work/other.json"
 refused "verify refuses another compose file" compose_hash dstack verify "https://$app-8443s.$domain:$port/" --compose "$work/other.json"
 refused "verify refuses without the development root" root.not_trusted dstack verify "https://$app-8443s.$domain:$port/" --development-root "" --json

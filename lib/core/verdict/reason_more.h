@@ -16,3 +16,4 @@ extern const struct reason_group reason_keys;
 extern const struct reason_group reason_guest;
 extern const struct reason_group reason_host;
 extern const struct reason_group reason_release;
+extern const struct reason_group reason_lint;

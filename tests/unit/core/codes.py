@@ -18,6 +18,7 @@ OTHER = {
     "boot.error", "boot.progress", "instance.info", "shutdown.progress",  # events for the VMM
     "dstack.rootfs_device", "dstack.rootfs_hash", "dstack.rootfs_size",  # the kernel's command line
     "dstack.localhost", "guest.sock", "host.sock", "qmp.sock", "tee.sock", "tpm.sock", "vsock.sock",
+    "crio.sock", "docker.sock", "dstack.sock", "podman.sock", "tappd.sock",
     "pck.sgx", "pck_crl.revoked", "root_crl.revoked",  # names of fields in recipes of dstack-softtee forge
     "network.forward", "policy.source", "vmm.exit",  # lists of tables, an event of `dstack ls`
 }
