@@ -56,11 +56,13 @@ struct agent {
 extern const struct config_key agent_config_keys[];
 extern const size_t agent_config_n;
 
-// Method tables; the mount's argument is the agent.
+struct outside; // outside.h
+
+// Method tables; the mount's argument is the agent, of the Worker's methods the outside.
 extern const struct rpc_method dstack_methods[], emit_methods[], tappd_methods[], worker_methods[];
 extern const size_t dstack_methods_n, emit_methods_n, tappd_methods_n, worker_methods_n;
 
 // All that dstack.sock, tappd.sock (which knows DstackGuest too) and the external listener serve.
 int mount_internal(struct rpc_server *s, struct agent *g);
 int mount_tappd(struct rpc_server *s, struct agent *g);
-int mount_external(struct rpc_server *s, struct agent *g);
+int mount_external(struct rpc_server *s, const struct outside *o);

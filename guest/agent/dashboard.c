@@ -5,8 +5,6 @@
 #include <sodium.h>
 #include "base/log.h"
 #include "base/time.h"
-#include "info.h"
-#include "sysinfo.h"
 
 enum { FRESH_MS = 1000, PAGE_MAX = 16 << 20, ARENA_MAX = 256 << 20 };
 
@@ -81,12 +79,12 @@ static void finish(struct dashboard_build *x, const struct err *e)
 	free(x);
 }
 
-static void set_notice(const struct agent *g, const char *notice[2])
+static void set_notice(const char *tee, const char *notice[2])
 {
-	if (g->source) {
+	if (!tee) {
 		notice[0] = "Simulator.";
 		notice[1] = "There is no protected machine here: nothing on this page proves anything.";
-	} else if (g->tee && strcmp(tee_name(g->tee), "tdx")) {
+	} else if (strcmp(tee, "tdx")) {
 		notice[0] = "Development.";
 		notice[1] = "The TEE of this machine is software: its host can read and change everything.";
 	}
@@ -96,13 +94,13 @@ static void listed(struct containers_wait *w, const Host__ListContainersResponse
 {
 	struct dashboard_build *x = (struct dashboard_build *)w;
 	struct dashboard *d = x->d;
-	const struct agent *g = d->side->agent;
+	const struct app_files *app = d->outside->app;
 	struct dashboard_view v = {
 		.info = &x->info,
-		.system = g->app.public_sysinfo ? &x->system : NULL,
+		.system = app->public_sysinfo ? &x->system : NULL,
 		.containers = list,
-		.logs = g->app.public_logs,
-		.tcb = g->app.public_tcbinfo,
+		.logs = app->public_logs,
+		.tcb = app->public_tcbinfo,
 	};
 	auto_sb b = { .max = PAGE_MAX };
 
@@ -110,7 +108,7 @@ static void listed(struct containers_wait *w, const Host__ListContainersResponse
 		finish(x, e);
 		return;
 	}
-	set_notice(g, v.notice);
+	set_notice(d->outside->tee, v.notice);
 	dashboard_write(&b, &v);
 	size_t n = b.n;
 	char *page = sb_take(&b);
@@ -129,11 +127,11 @@ static void listed(struct containers_wait *w, const Host__ListContainersResponse
 static void gather(void *arg)
 {
 	struct dashboard_build *x = arg;
-	const struct guest_side *s = x->d->side;
+	const struct outside *o = x->d->outside;
 
-	x->rc = info_fill(s->agent, true, x->a, &x->info, &x->err);
-	if (!x->rc && s->agent->app.public_sysinfo)
-		x->rc = sysinfo_fill(s->root, s->disks, s->n_disks, x->a, &x->system, &x->err);
+	x->rc = o->info(o, x->a, &x->info, &x->err);
+	if (!x->rc && o->app->public_sysinfo)
+		x->rc = o->sysinfo(o, x->a, &x->system, &x->err);
 	if (!x->rc && arena_bad(x->a))
 		x->rc = err_set(&x->err, ERR_SYSTEM, "out of memory");
 }
@@ -147,7 +145,7 @@ static void gathered(void *arg, enum pool_end end)
 	if (x->rc)
 		finish(x, &x->err);
 	else
-		containers_list(x->d->side->containers, &x->wait);
+		x->d->outside->containers(x->d->outside, &x->wait);
 }
 
 static void build(struct dashboard *d)
@@ -217,9 +215,9 @@ static int set_headers(struct rpc_server *s)
 }
 
 int dashboard_mount(struct rpc_server *s, struct event_base *base, struct dashboard *d,
-		    const struct guest_side *side)
+		    const struct outside *outside)
 {
-	*d = (struct dashboard){ .side = side, .base = base };
+	*d = (struct dashboard){ .outside = outside, .base = base };
 	return set_headers(s) || rpc_server_raw(s, "/", answer, d) ? -1 : 0;
 }
 

@@ -6,8 +6,8 @@
 #pragma once
 #include "base/sb.h"
 #include "guest.pb-c.h"
-#include "guestapi.h"
 #include "host.pb-c.h"
+#include "outside.h"
 #include "rpc/pool.h"
 
 struct dashboard_view {
@@ -24,7 +24,7 @@ struct dashboard_wait; // dashboard.c
 struct dashboard_build;
 
 struct dashboard {
-	const struct guest_side *side;
+	const struct outside *outside;
 	struct event_base *base;
 	struct pool *pool; // NULL before the first page
 	struct dashboard_wait *waiting;
@@ -37,6 +37,6 @@ struct dashboard {
 
 // `d` lives as long as the server; the headers it adds (a policy that lets nothing load) are on every reply.
 int dashboard_mount(struct rpc_server *s, struct event_base *base, struct dashboard *d,
-		    const struct guest_side *side);
+		    const struct outside *outside);
 void dashboard_stop(struct dashboard *d); // before the server and side->containers are freed
 void dashboard_free(struct dashboard *d); // after

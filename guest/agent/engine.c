@@ -1,12 +1,14 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "base/cleanup.h"
+#include "base/sb.h"
 #include "base/strings.h"
 
 int engine_connect(const char *socket_path, struct err *e)
@@ -29,6 +31,27 @@ int engine_connect(const char *socket_path, struct err *e)
 	return take_fd(&fd);
 }
 
+int engine_logs(const char *socket_path, const char *name, const struct log_query *how, struct err *e)
+{
+	auto_close int fd = engine_connect(socket_path, e);
+	auto_sb b = { 0 };
+
+	if (fd < 0)
+		return -1;
+	sb_fmt(&b, "GET /containers/%s/logs?stdout=true&stderr=true&tail=%s", name, how->tail);
+	sb_fmt(&b, "&follow=%s&timestamps=%s", how->follow ? "true" : "false",
+	       how->timestamps ? "true" : "false");
+	if (how->since)
+		sb_fmt(&b, "&since=%" PRIu64, how->since);
+	if (how->until)
+		sb_fmt(&b, "&until=%" PRIu64, how->until);
+	sb_str(&b, " HTTP/1.0\r\nHost: engine\r\n\r\n");
+	// A few hundred bytes go into a fresh socket at once.
+	if (b.bad || send(fd, b.p, b.n, MSG_NOSIGNAL) != (ssize_t)b.n)
+		return err_code(e, ERR_AGAIN, "agent.engine", "the container engine cannot be asked");
+	return take_fd(&fd);
+}
+
 struct bufferevent *engine_get(struct event_base *base, int fd, const char *target,
 			       bufferevent_data_cb on_read, bufferevent_event_cb on_event, void *arg)
 {
@@ -40,7 +63,9 @@ struct bufferevent *engine_get(struct event_base *base, int fd, const char *targ
 		return NULL;
 	}
 	bufferevent_setcb(b, on_read, NULL, on_event, arg);
-	evbuffer_add_printf(bufferevent_get_output(b), "GET %s HTTP/1.0\r\nHost: engine\r\n\r\n", target);
+	if (target)
+		evbuffer_add_printf(bufferevent_get_output(b), "GET %s HTTP/1.0\r\nHost: engine\r\n\r\n",
+				    target);
 	if (!bufferevent_enable(b, EV_READ | EV_WRITE))
 		return b;
 	bufferevent_free(b);

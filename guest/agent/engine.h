@@ -10,13 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
+#include "logline.h"
 
 enum { ENGINE_ANSWER_S = 10, ENGINE_HEAD_MAX = 8192 };
 
 // A connected socket. Codes: agent.engine; class ERR_ABSENT when there is no such file, so no engine.
 int engine_connect(const char *socket, struct err *e);
-// Takes fd and asks for `target`, which must be ASCII without blanks. Callbacks are deferred; the read one
-// gets the answer from its first byte. NULL: out of memory.
+// The same, asked for the log of a container; `name` has passed log_name_ok.
+int engine_logs(const char *socket, const char *name, const struct log_query *how, struct err *e);
+// Takes fd and asks for `target`, which must be ASCII without blanks; NULL: something was asked already.
+// Callbacks are deferred; the read one gets the answer from its first byte. NULL: out of memory.
 struct bufferevent *engine_get(struct event_base *base, int fd, const char *target,
 			       bufferevent_data_cb on_read, bufferevent_event_cb on_event, void *arg);
 

@@ -1,21 +1,17 @@
 #include "guestapi.h"
 
-#include <errno.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/wait.h>
 #include "base/log.h"
 #include "base/version.h"
 #include "containers.h"
 #include "host.pb-c.h"
 #include "info.h"
+#include "power.h"
 #include "prpc.pb-c.h"
 #include "rpc/client.h"
 #include "sysinfo.h"
 
 enum { HOST_CID = 2, NOTIFY_S = 5, BODY_MAX = 4096 };
-
-extern char **environ;
 
 bool guest_peer_ok(const struct http_peer *p)
 {
@@ -118,17 +114,11 @@ static void tell_host(const char *url)
 static void *power_off(void *arg)
 {
 	struct guest_side *s = arg;
-	char *argv[] = { (char *)(uintptr_t)s->poweroff, NULL };
-	int status = -1;
-	pid_t pid;
+	struct err e = { 0 };
 
 	tell_host(s->agent->app.host_api_url);
-	int rc = posix_spawn(&pid, s->poweroff, NULL, NULL, argv, environ);
-	while (!rc && waitpid(pid, &status, 0) < 0)
-		rc = errno == EINTR ? 0 : errno;
-	if (rc || status) {
-		log_error("agent", "cannot power off: %s: %s status=%d", s->poweroff,
-			  rc ? strerror(rc) : "failed", status);
+	if (power_off_now(s->power, &e)) {
+		log_error("agent", "cannot power off: %s", e.text);
 		atomic_store(&s->agent->powering_off, false); // may be asked again
 	}
 	return NULL;

@@ -7,6 +7,8 @@
 #include "agent.h"
 #include "containers.h"
 
+struct process;
+
 struct guest_side {
 	struct agent *agent;
 	const char *root; // before the paths of /proc: "" outside tests
@@ -14,7 +16,7 @@ struct guest_side {
 	size_t n_disks;
 	const char *engine;            // the container engine's socket, "" for none
 	struct containers *containers; // of that engine
-	const char *poweroff;          // the program that asks the init to power off
+	struct process *power;         // asks the init to power off (power.h)
 };
 
 extern const struct rpc_method guest_methods[]; // the mount's argument is a struct guest_side

@@ -1,7 +1,6 @@
 #include "logs.h"
 
 #include <arpa/inet.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
@@ -10,7 +9,7 @@
 #include "engine.h"
 #include "logline.h"
 
-enum { AT_ONCE = 16384, OUT_MAX = 3 << 20, GONE_S = 20, CLOSED_S = 1, TARGET_MAX = 512 };
+enum { AT_ONCE = 16384, OUT_MAX = 3 << 20, GONE_S = 20, CLOSED_S = 1 };
 
 // One reader: from the request until its connection is gone.
 struct reader {
@@ -182,28 +181,13 @@ static void on_event(struct bufferevent *b, short what, void *arg)
 		on_read(b, r);
 }
 
-static void target(const struct reader *r, char out[static TARGET_MAX])
-{
-	const struct log_query *q = &r->how;
-	int n = snprintf(out, TARGET_MAX,
-			 "/containers/%s/logs?stdout=true&stderr=true&tail=%s&follow=%s&timestamps=%s",
-			 r->name, q->tail, q->follow ? "true" : "false", q->timestamps ? "true" : "false");
-
-	if (q->since)
-		n += snprintf(out + n, TARGET_MAX - (size_t)n, "&since=%" PRIu64, q->since);
-	if (q->until)
-		snprintf(out + n, TARGET_MAX - (size_t)n, "&until=%" PRIu64, q->until);
-}
-
 static void ask(struct reader *r)
 {
 	const struct timeval answer = { r->l->answer_s, 0 };
-	char what[TARGET_MAX];
 	struct err e = { 0 };
-	int fd = engine_connect(r->l->side->engine, &e);
+	int fd = r->l->outside->logs(r->l->outside, r->name, &r->how, &e);
 
-	target(r, what);
-	r->engine = fd < 0 ? NULL : engine_get(r->l->base, fd, what, on_read, on_event, r);
+	r->engine = fd < 0 ? NULL : engine_get(r->l->base, fd, NULL, on_read, on_event, r);
 	if (!r->engine) {
 		fail(r, 502, "agent.engine", "the container engine cannot be reached");
 		return;
@@ -282,13 +266,13 @@ static void answer(struct http_conn *c, void *arg)
 	ask(r);
 }
 
-int logs_mount(struct rpc_server *s, struct event_base *base, struct logs *l, const struct guest_side *side)
+int logs_mount(struct rpc_server *s, struct event_base *base, struct logs *l, const struct outside *outside)
 {
-	*l = (struct logs){ .side = side,
+	*l = (struct logs){ .outside = outside,
 			    .base = base,
 			    .readers_max = LOGS_READERS,
 			    .address_max = LOGS_PER_ADDRESS,
 			    .answer_s = LOGS_ANSWER_S,
 			    .silence_s = LOGS_SILENCE_S };
-	return side->agent->app.public_logs ? rpc_server_raw(s, "/logs/*", answer, l) : 0;
+	return outside->app->public_logs ? rpc_server_raw(s, "/logs/*", answer, l) : 0;
 }

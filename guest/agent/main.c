@@ -1,12 +1,8 @@
 // dstack-guest-agent: keys, certificates and quotes for the containers of this guest (spec 10).
-#include <errno.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <sys/socket.h>
 #include "agent.h"
 #include "app_quote.h"
 #include "base/cleanup.h"
@@ -14,18 +10,19 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "broker.h"
 #include "cert.h"
-#include "dashboard.h"
 #include "engine.h"
+#include "external.h"
 #include "guestapi.h"
 #include "info.h"
+#include "jail.h"
 #include "lanes.h"
-#include "logs.h"
-#include "metrics.h"
+#include "power.h"
 #include "rpc/client.h"
 #include "upkeep.h"
 
-enum { SOCKET_MODE = 0777, STOP_S = 5, EXTERNAL_CONNS = 256, HOST_CONNS = 32, SERVERS = 4 };
+enum { SOCKET_MODE = 0777, STOP_S = 5, HOST_CONNS = 32, RUNNING = 4 };
 
 // Table names are upstream's profiles, so that the file dstack-setup writes reads alike in both.
 const struct config_key agent_config_keys[] = {
@@ -77,21 +74,27 @@ const struct config_key agent_config_keys[] = {
 	  .doc = "requests a second of all addresses there; 0: any number" },
 	{ "external.burst_all", CONFIG_INT, .def = "600", .min = 1, .max = 1000000,
 	  .doc = "requests of all addresses at once" },
+	{ "external.user", CONFIG_INT, .def = "990", .min = 0, .max = 65533,
+	  .doc = "user and group id of the process behind that address; 0: as started" },
 	{ "guest-api.address", CONFIG_STRING, .def = "vsock:8000",
 	  .doc = "GuestApi, for the host; a machine without vsock goes without it; empty: none" },
 };
 const size_t agent_config_n = sizeof agent_config_keys / sizeof *agent_config_keys;
 
-struct servers {
+// Processes first: each part of them forks what is behind it.
+struct daemon {
+	struct agent *agent;
+	const struct config *config;
+	struct process external, power;
 	struct event_base *base;
-	struct rpc_server *internal, *tappd, *external, *guest;
+	struct rpc_server *internal, *tappd, *guest;
 	struct pool *pool; // theirs
+	struct broker *broker;
 	struct event *upkeep;
 	struct guest_side side;
-	struct metrics metrics;
-	struct logs logs;
-	struct dashboard dashboard;
-	unsigned stopped;
+	unsigned running;  // of the servers and the external listener
+	const char *ended; // a process, by accident
+	bool stopping;
 };
 
 static char *dmi(const char *name)
@@ -124,40 +127,43 @@ static int listen_internal(struct rpc_server *s, const char *address, struct err
 	return rpc_server_listen(s, address, NULL, SOCKET_MODE, e);
 }
 
-// The host's door is a convenience of the host: no vsock, no door, but an agent all the same.
-static int serve_host(struct servers *s, struct agent *g, const struct config *c, struct err *e)
+static int set_side(struct daemon *d, struct err *e)
 {
-	const char *address = config_str(c, "guest-api.address");
-	size_t n = config_count(c, "default.core.data_disks");
+	size_t n = config_count(d->config, "default.core.data_disks");
 	const char **disks = calloc(n + 1, sizeof *disks);
 
-	s->side.disks = disks;
-	s->guest = rpc_server_new(s->base);
-	if (!disks || !s->guest)
-		return err_set(e, ERR_SYSTEM, "out of memory"); // the process ends
+	if (!disks)
+		return err_set(e, ERR_SYSTEM, "out of memory");
 	disks[0] = "/";
 	for (size_t i = 0; i < n; i++)
-		disks[i] = config_item(c, i, "default.core.data_disks");
-	s->side = (struct guest_side){
-		.agent = g,
+		disks[i] = config_item(d->config, i, "default.core.data_disks");
+	d->side = (struct guest_side){
+		.agent = d->agent,
 		.root = "",
 		.disks = disks,
 		.n_disks = n ? n : 1,
-		.engine = config_str(c, "default.core.engine"),
-		.containers = containers_new(s->base, config_str(c, "default.core.engine"), ENGINE_ANSWER_S),
-		.poweroff = config_str(c, "default.core.poweroff"),
+		.engine = config_str(d->config, "default.core.engine"),
+		.containers = containers_new(d->base, config_str(d->config, "default.core.engine"),
+					     ENGINE_ANSWER_S),
+		.power = &d->power,
 	};
-	if (!s->side.containers)
+	return d->side.containers ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+// The host's door is a convenience of the host: no vsock, no door, but an agent all the same.
+static int serve_host(struct daemon *d, struct err *e)
+{
+	const char *address = config_str(d->config, "guest-api.address");
+
+	d->guest = rpc_server_new(d->base);
+	if (!d->guest)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	rpc_server_limits(s->guest, HOST_CONNS, 10, 10, 60);
-	rpc_server_pool(s->guest, s->pool);
-	rpc_server_gate(s->guest, guest_gate, NULL);
-	if (rpc_server_mount(s->guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side) ||
-	    metrics_mount(s->external, &s->metrics, &s->side) ||
-	    logs_mount(s->external, s->base, &s->logs, &s->side) ||
-	    dashboard_mount(s->external, s->base, &s->dashboard, &s->side))
+	rpc_server_limits(d->guest, HOST_CONNS, 10, 10, 60);
+	rpc_server_pool(d->guest, d->pool);
+	rpc_server_gate(d->guest, guest_gate, NULL);
+	if (rpc_server_mount(d->guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &d->side))
 		return err_set(e, ERR_BUG, "set up the services");
-	if (!*address || !rpc_server_listen(s->guest, address, NULL, 0, e))
+	if (!*address || !rpc_server_listen(d->guest, address, NULL, 0, e))
 		return 0;
 	if (!str_starts(address, "vsock:"))
 		return -1;
@@ -165,56 +171,66 @@ static int serve_host(struct servers *s, struct agent *g, const struct config *c
 	return 0;
 }
 
-static int serve(struct servers *s, struct agent *g, const struct config *c, struct err *e)
+static int serve_containers(struct daemon *d, struct err *e)
 {
-	s->internal = rpc_server_new(s->base);
-	s->tappd = rpc_server_new(s->base);
-	s->external = rpc_server_new(s->base);
-	s->pool = lanes_new(s->base, c);
-	if (!s->internal || !s->tappd || !s->external || !s->pool || lanes_rate(s->external, c))
+	d->internal = rpc_server_new(d->base);
+	d->tappd = rpc_server_new(d->base);
+	d->pool = lanes_new(d->base, d->config);
+	if (!d->internal || !d->tappd || !d->pool)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	rpc_server_pool(s->internal, s->pool);
-	rpc_server_pool(s->tappd, s->pool);
-	rpc_server_pool(s->external, s->pool);
-	rpc_server_limits(s->external, EXTERNAL_CONNS, 10, 30, 120);
-	if (mount_internal(s->internal, g) || mount_tappd(s->tappd, g) || mount_external(s->external, g))
+	rpc_server_pool(d->internal, d->pool);
+	rpc_server_pool(d->tappd, d->pool);
+	if (mount_internal(d->internal, d->agent) || mount_tappd(d->tappd, d->agent))
 		return err_set(e, ERR_BUG, "set up the services");
 	const struct {
 		struct rpc_server *server;
 		const char *address;
 	} sockets[] = {
-		{ s->internal, config_str(c, "internal.address") },
-		{ s->internal, config_str(c, "internal.folder_address") },
-		{ s->tappd, config_str(c, "internal-v0.address") },
-		{ s->tappd, config_str(c, "internal-v0.folder_address") },
+		{ d->internal, config_str(d->config, "internal.address") },
+		{ d->internal, config_str(d->config, "internal.folder_address") },
+		{ d->tappd, config_str(d->config, "internal-v0.address") },
+		{ d->tappd, config_str(d->config, "internal-v0.folder_address") },
 	};
 	for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
 		if ((*sockets[i].address || !i) && listen_internal(sockets[i].server, sockets[i].address, e))
 			return -1;
-	return rpc_server_listen(s->external, config_str(c, "external.address"), NULL, 0, e) ||
-			       serve_host(s, g, c, e)
-		       ? -1
-		       : 0;
+	return 0;
 }
 
 static void on_stopped(void *arg)
 {
-	struct servers *s = arg;
+	struct daemon *d = arg;
 
-	if (++s->stopped == SERVERS)
-		event_base_loopbreak(s->base);
+	if (!--d->running)
+		event_base_loopbreak(d->base);
 }
 
 static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
-	struct servers *s = arg;
+	struct daemon *d = arg;
 
 	(void)what;
+	if (d->stopping)
+		return;
+	d->stopping = true;
 	log_info("agent", "stopping signal=%d", (int)sig);
-	rpc_server_stop(s->internal, STOP_S, on_stopped, s);
-	rpc_server_stop(s->tappd, STOP_S, on_stopped, s);
-	rpc_server_stop(s->external, STOP_S, on_stopped, s);
-	rpc_server_stop(s->guest, STOP_S, on_stopped, s);
+	rpc_server_stop(d->internal, STOP_S, on_stopped, d);
+	rpc_server_stop(d->tappd, STOP_S, on_stopped, d);
+	rpc_server_stop(d->guest, STOP_S, on_stopped, d);
+	shutdown(d->external.fd, SHUT_WR); // by which it knows; `on_stopped` when it is gone
+}
+
+// No part does without the others: the supervisor starts them all again.
+static void on_child(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)sig, (void)what;
+	bool external = process_ended(&d->external), power = process_ended(&d->power);
+	if (d->stopping || !(external || power))
+		return;
+	d->ended = external ? "external" : "poweroff";
+	event_base_loopbreak(d->base);
 }
 
 static int legacy_form(const char *text, enum legacy_form *out, struct err *e)
@@ -230,73 +246,96 @@ static int legacy_form(const char *text, enum legacy_form *out, struct err *e)
 			"default.core.legacy_extensions must be plain, packed or none, not %s", STR_QZ(text));
 }
 
-static int load(struct agent *g, const struct config *c, struct err *e)
+static int load(struct daemon *d, struct err *e)
 {
+	struct agent *g = d->agent;
+	const struct config *c = d->config;
+
 	g->cloud_vendor = dmi("sys_vendor");
 	g->cloud_product = dmi("product_name");
 	if (!g->cloud_vendor || !g->cloud_product || rpc_client_setup())
 		return err_set(e, ERR_SYSTEM, "start the agent: out of memory");
-	if (app_files_read(config_str(c, "default.core.compose_file"),
-			   config_str(c, "default.core.sys_config_file"), &g->app, e) ||
-	    key_file_read(config_str(c, "default.core.keys_file"), &g->keys, e))
-		return -1;
-	if (legacy_form(config_str(c, "default.core.legacy_extensions"), &g->legacy, e) || cert_open(g, e))
-		return -1;
 	g->emit_event = config_bool(c, "default.core.emit_event");
 	g->gpu_file = config_str(c, "default.core.gpu_attestation_file");
-	g->tee = tee_open(config_str(c, "default.core.tee"), e);
-	return g->tee ? 0 : err_wrap(e, "open the TEE");
+	return key_file_read(config_str(c, "default.core.keys_file"), &g->keys, e) ||
+			       legacy_form(config_str(c, "default.core.legacy_extensions"), &g->legacy, e) ||
+			       cert_open(g, e)
+		       ? -1
+		       : 0;
 }
 
-// From here on the process can do what its own user may, and no more: it needs no capability to serve. Before
-// any thread exists, since capabilities are a thread's.
-static int drop_capabilities(struct err *e)
+// Everything that is forked, before there is a thread, a key or a peer.
+static int start_parts(struct daemon *d, struct err *e)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
+	const struct config *c = d->config;
+	struct agent *g = d->agent;
 
-	for (int cap = 0; cap < 64; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) && errno != EINVAL && errno != EPERM)
-			return err_errno(e, "drop a capability");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &head, none))
-		return err_errno(e, "drop capabilities");
-	return 0;
-}
-
-static int run(struct agent *g, const struct config *c, struct err *e)
-{
-	static struct servers s; // outlives the thread that powers off
-	struct event *term, *intr;
-
-	s.base = event_base_new();
-	if (!s.base)
-		return err_set(e, ERR_SYSTEM, "start the event loop");
-	if (load(g, c, e) || serve(&s, g, c, e) || drop_capabilities(e))
+	if (app_files_read(config_str(c, "default.core.compose_file"),
+			   config_str(c, "default.core.sys_config_file"), &g->app, e))
 		return -1;
-	term = evsignal_new(s.base, SIGTERM, on_signal, &s);
-	intr = evsignal_new(s.base, SIGINT, on_signal, &s);
-	if (!term || !intr || event_add(term, NULL) || event_add(intr, NULL))
-		return err_set(e, ERR_SYSTEM, "watch for signals");
-	s.upkeep = upkeep_start(s.base, g);
-	log_info("agent", "ready tee=%s app=%s", tee_name(g->tee), STR_QZ(g->app.name));
+	g->tee = tee_open(config_str(c, "default.core.tee"), e);
+	if (!g->tee)
+		return err_wrap(e, "open the TEE");
+	return external_start(&d->external, c, &g->app, tee_name(g->tee), e) ||
+			       power_start(&d->power, config_str(c, "default.core.poweroff"), e)
+		       ? -1
+		       : 0;
+}
+
+static int start_main(struct daemon *d, struct err *e)
+{
+	d->base = event_base_new();
+	if (!d->base)
+		return err_set(e, ERR_SYSTEM, "start the event loop");
+	if (load(d, e) || set_side(d, e) || serve_containers(d, e) || serve_host(d, e))
+		return -1;
+	const struct outside here = outside_here(d->base, &d->side);
+	// From here on it can do what its user may, and no more: it needs no capability to serve. Before any
+	// thread exists, since capabilities are a thread's.
+	if (process_confine("main", 0, 0, e) || jail_main(e))
+		return -1;
+	d->broker = broker_new(d->base, d->external.fd, &here, on_stopped, d);
+	d->running = RUNNING;
+	return d->broker ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+static int dispatch(struct daemon *d, struct err *e)
+{
+	struct event *on[] = { evsignal_new(d->base, SIGTERM, on_signal, d),
+			       evsignal_new(d->base, SIGINT, on_signal, d),
+			       evsignal_new(d->base, SIGCHLD, on_child, d) };
+
+	for (size_t i = 0; i < sizeof on / sizeof *on; i++)
+		if (!on[i] || event_add(on[i], NULL))
+			return err_set(e, ERR_SYSTEM, "watch for signals");
+	d->upkeep = upkeep_start(d->base, d->agent);
+	log_info("agent", "ready tee=%s app=%s", tee_name(d->agent->tee), STR_QZ(d->agent->app.name));
 	puts("ready");
 	fflush(stdout);
-	event_base_dispatch(s.base);
-	event_free(term);
-	event_free(intr);
-	if (s.upkeep)
-		event_free(s.upkeep);
-	pool_free(s.pool); // before the servers whose calls it has
-	dashboard_stop(&s.dashboard);
-	containers_free(s.side.containers);
-	rpc_server_free(s.internal);
-	rpc_server_free(s.tappd);
-	rpc_server_free(s.external);
-	rpc_server_free(s.guest);
-	metrics_free(&s.metrics);
-	dashboard_free(&s.dashboard);
-	free((void *)(uintptr_t)s.side.disks);
-	event_base_free(s.base);
+	event_base_dispatch(d->base);
+	for (size_t i = 0; i < sizeof on / sizeof *on; i++)
+		event_free(on[i]);
+	if (d->upkeep)
+		event_free(d->upkeep);
+	return d->ended ? err_code(e, ERR_SYSTEM, "agent.part_ended",
+				   "the process %s ended; the agent does not go on without it", d->ended)
+			: 0;
+}
+
+static int run(struct daemon *d, struct err *e)
+{
+	if (start_parts(d, e) || start_main(d, e) || dispatch(d, e))
+		return -1;
+	pool_free(d->pool); // before the servers whose calls it has
+	containers_free(d->side.containers);
+	rpc_server_free(d->internal);
+	rpc_server_free(d->tappd);
+	rpc_server_free(d->guest);
+	broker_free(d->broker);
+	free((void *)(uintptr_t)d->side.disks);
+	event_base_free(d->base);
+	process_wait(&d->external);
+	process_wait(&d->power);
 	return 0;
 }
 
@@ -305,6 +344,7 @@ int main(int argc, char **argv)
 	static struct agent g = { .lock = PTHREAD_MUTEX_INITIALIZER,
 				  .gate = GATE_INITIALIZER,
 				  .demo = DEMO_INITIALIZER };
+	static struct daemon d = { .agent = &g }; // outlives the thread that powers off
 	struct err e = { 0 };
 	bool check;
 	int status;
@@ -317,7 +357,8 @@ int main(int argc, char **argv)
 		return status;
 	if (check)
 		return 0;
-	if (secret_process(&e) || run(&g, c, &e)) {
+	d.config = c;
+	if (secret_process(&e) || run(&d, &e)) {
 		log_error("agent", "%s code=%s", e.text, e.code[0] ? e.code : "none");
 		return err_exit(&e);
 	}

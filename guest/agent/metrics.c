@@ -114,7 +114,7 @@ static int refresh(struct metrics *m, struct err *e)
 	auto_arena *a = arena_new(8 << 20);
 	auto_sb b = { .max = 1 << 20 };
 
-	if (!a || sysinfo_fill(m->side->root, m->side->disks, m->side->n_disks, a, &s, e))
+	if (!a || m->outside->sysinfo(m->outside, a, &s, e))
 		return a ? -1 : err_set(e, ERR_SYSTEM, "out of memory");
 	metrics_write(&b, &s);
 	size_t n = b.n;
@@ -143,10 +143,10 @@ static void answer(struct http_conn *c, void *arg)
 	http_reply(c, 200, type, m->text, m->n);
 }
 
-int metrics_mount(struct rpc_server *s, struct metrics *m, const struct guest_side *side)
+int metrics_mount(struct rpc_server *s, struct metrics *m, const struct outside *outside)
 {
-	m->side = side;
-	return side->agent->app.public_sysinfo ? rpc_server_raw(s, "/metrics", answer, m) : 0;
+	m->outside = outside;
+	return outside->app->public_sysinfo ? rpc_server_raw(s, "/metrics", answer, m) : 0;
 }
 
 void metrics_free(struct metrics *m)

@@ -1,21 +1,22 @@
 #include <stdio.h>
-#include "agent.h"
-#include "app_quote.h"
 #include "base/version.h"
-#include "info.h"
+#include "outside.h"
 #include "service.h"
 
 static int info(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
+	const struct outside *o = rpc_arg(c);
+
 	(void)in;
-	return info_fill(rpc_arg(c), true, rpc_arena(c), out, e);
+	return o->info(o, rpc_arena(c), out, e);
 }
 
 static int get_attestation_for_app_key(struct rpc_call *c, const void *in, void *out, struct err *e)
 {
 	const Guest__GetAttestationForAppKeyRequest *q = in;
+	const struct outside *o = rpc_arg(c);
 
-	return app_quote_fill(rpc_arg(c), q->algorithm, rpc_arena(c), out, e);
+	return o->app_quote(o, q->algorithm, rpc_arena(c), out, e);
 }
 
 const struct rpc_method worker_methods[] = {
@@ -26,12 +27,13 @@ const struct rpc_method worker_methods[] = {
 };
 const size_t worker_methods_n = sizeof worker_methods / sizeof *worker_methods;
 
-int mount_external(struct rpc_server *s, struct agent *g)
+int mount_external(struct rpc_server *s, const struct outside *o)
 {
 	char header[128];
 
 	snprintf(header, sizeof header, "X-App-Version: v%s (%s)", version_text, version_rev);
-	return rpc_server_mount(s, "/prpc", "Worker.", worker_methods, worker_methods_n, g) ||
+	return rpc_server_mount(s, "/prpc", "Worker.", worker_methods, worker_methods_n,
+				(void *)(uintptr_t)o) ||
 			       rpc_server_header(s, header)
 		       ? -1
 		       : 0;

@@ -12,14 +12,12 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "cert.h"
-#include "dashboard.h"
 #include "engine.h"
+#include "external.h"
 #include "fixture.h"
 #include "guestapi.h"
 #include "info.h"
-#include "logs.h"
 #include "core/attest/quote.h"
-#include "metrics.h"
 #include "resign.h"
 #include "rpc/client.h"
 #include "upkeep.h"
@@ -78,9 +76,7 @@ struct simulator {
 	struct fixture fixture;
 	struct resign *resign; // NULL without a seed
 	struct guest_side side;
-	struct metrics metrics;
-	struct logs logs;
-	struct dashboard dashboard;
+	struct external external;
 	const char **disks;
 	struct event_base *base;
 	struct rpc_server *servers[LISTENERS];
@@ -104,8 +100,8 @@ static int set_side(struct simulator *s, const struct config *c, struct err *e)
 		.n_disks = n ? n : 1,
 		.engine = config_str(c, "default.core.engine"),
 		.containers = containers_new(s->base, config_str(c, "default.core.engine"), ENGINE_ANSWER_S),
-		.poweroff = "", // never run
 	};
+	s->external.outside = outside_here(s->base, &s->side);
 	return s->side.containers ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
@@ -166,10 +162,7 @@ static int mount(struct simulator *s, struct err *e)
 	struct agent *g = &s->agent;
 
 	if (!internal || !tappd || !external || !guest || mount_internal(internal, g) ||
-	    mount_tappd(tappd, g) || mount_external(external, g) ||
-	    metrics_mount(external, &s->metrics, &s->side) ||
-	    logs_mount(external, s->base, &s->logs, &s->side) ||
-	    dashboard_mount(external, s->base, &s->dashboard, &s->side) ||
+	    mount_tappd(tappd, g) || external_mount(external, &s->external) ||
 	    rpc_server_mount(guest, "/api", "GuestApi.", guest_methods, guest_methods_n, &s->side))
 		return err_set(e, ERR_SYSTEM, "set up the services: out of memory");
 	return 0;
@@ -235,7 +228,7 @@ static int run(struct simulator *s, const struct config *c, struct err *e)
 	event_free(intr);
 	if (upkeep)
 		event_free(upkeep);
-	dashboard_stop(&s->dashboard);
+	external_stop(&s->external);
 	containers_free(s->side.containers);
 	for (unsigned i = 0; i < LISTENERS; i++)
 		rpc_server_free(s->servers[i]);
@@ -284,8 +277,7 @@ int main(int argc, char **argv)
 		fixture_free(&s.fixture);
 		resign_free(s.resign);
 	}
-	metrics_free(&s.metrics);
-	dashboard_free(&s.dashboard);
+	external_free(&s.external);
 	free(s.disks);
 	config_free(c);
 	return 0;

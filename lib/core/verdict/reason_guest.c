@@ -204,6 +204,11 @@ static const struct reason_text table[] = {
 		"Ask for secp256k1 (k256) or ed25519.",
 	},
 	{
+		"agent.busy", "Too many questions from outside are waiting",
+		"The external listener asks the agent for quotes and lists, and a bounded number may wait.",
+		"Ask again in a moment.",
+	},
+	{
 		"agent.compose", "The agent cannot read app-compose.json",
 		"The file that the set-up left is damaged or has a member of the wrong type.",
 		"Start the VM again; if it stays, deploy again.",
@@ -269,14 +274,29 @@ static const struct reason_text table[] = {
 		"Take the name from the list of containers.",
 	},
 	{
+		"agent.no_answer", "The main process does not answer the external listener",
+		"It is busy, or on its way out.",
+		"Ask again; if it stays, see the agent's log in the guest.",
+	},
+	{
 		"agent.not_host", "Only the host may ask this",
 		"GuestApi on vsock serves the host (CID 2), not processes of the guest.",
 		"Ask through the VMM.",
 	},
 	{
+		"agent.part_ended", "A process of the agent ended by accident",
+		"The agent is several processes, and serves with all of them or not at all.",
+		"The supervisor starts it again; if it stays, see the agent's log in the guest.",
+	},
+	{
 		"agent.path", "The key's path is too long",
 		"A path is part of a key's derivation and is bounded.",
 		"Use a shorter path, for example a hash of it.",
+	},
+	{
+		"agent.poweroff", "The machine could not be powered off from inside",
+		"The program that asks the init to is missing or failed.",
+		"End the VM from outside (StopVm).",
 	},
 	{
 		"agent.report_data", "The report data has the wrong length",

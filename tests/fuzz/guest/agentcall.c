@@ -16,6 +16,7 @@
 #include "core/codec/base64.h"
 #include "core/codec/json.h"
 #include "guestapi.h"
+#include "outside.h"
 #include "prpc.pb-c.h"
 #include "rpc/server_impl.h"
 
@@ -26,6 +27,7 @@ static const uint64_t BASE = 0x100000001b3; // of the rolling hash
 static struct agent agent = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static struct fixture fixture;
 static struct guest_side side;
+static struct outside outside;
 static struct rpc_server *server;
 static const struct rpc_method *methods[METHODS_MAX];
 static size_t methods_n;
@@ -74,7 +76,7 @@ static void read_files(void)
 	agent.emit_event = true; // as far as it goes without a TEE: names and the log's state
 	agent.cloud_vendor = agent.cloud_product = "";
 	atomic_store(&agent.powering_off, true); // Shutdown is answered, this machine stays on
-	side = (struct guest_side){ .agent = &agent, .root = "", .engine = "", .poweroff = "" };
+	side = (struct guest_side){ .agent = &agent, .root = "", .engine = "" };
 }
 
 static uint64_t roll(const uint8_t *p, size_t n, bool any_case)
@@ -166,8 +168,10 @@ void agent_call_setup(enum agent_service service)
 	read_secrets();
 	mounts = all[service].mount;
 	mounts_n = all[service].n;
-	server = rpc_server_new(event_base_new());
+	struct event_base *base = event_base_new();
+	server = rpc_server_new(base);
 	must(server != NULL, "out of memory");
+	outside = outside_here(base, &side);
 	rpc_server_gate(server, service == AGENT_GUEST ? guest_gate : NULL, NULL);
 	switch (service) {
 	case AGENT_DSTACK:
@@ -180,7 +184,7 @@ void agent_call_setup(enum agent_service service)
 		add(tappd_methods, tappd_methods_n);
 		break;
 	case AGENT_WORKER:
-		must(!mount_external(server, &agent), "mount");
+		must(!mount_external(server, &outside), "mount");
 		add(worker_methods, worker_methods_n);
 		break;
 	case AGENT_GUEST:

@@ -21,6 +21,7 @@
 #include "guestapi.h"
 #include "host.pb-c.h"
 #include "metrics.h"
+#include "power.h"
 #include "prpc.pb-c.h"
 #include "procfs.h"
 #include "rpc/client.h"
@@ -50,6 +51,8 @@ static struct event_base *base;
 static struct rpc_server *server;
 static struct agent agent = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static struct guest_side side, shy;
+static struct outside outside, shy_outside;
+static struct process power;
 static struct rpc_server *shy_server;
 static struct metrics metrics, shy_metrics;
 static struct agent shy_agent;
@@ -434,9 +437,10 @@ static int shy_setup(struct err *e)
 	snprintf(address, sizeof address, "unix:%s/shy.sock", dir);
 	shy = side;
 	shy.agent = &shy_agent;
+	shy_outside = outside_here(base, &shy);
 	shy_server = rpc_server_new(base);
 	return rpc_server_header(shy_server, "X-App-Version: v1") ||
-	       metrics_mount(shy_server, &shy_metrics, &shy) ||
+	       metrics_mount(shy_server, &shy_metrics, &shy_outside) ||
 	       rpc_server_listen(shy_server, address, NULL, 0600, e);
 }
 
@@ -456,19 +460,17 @@ static int setup(void **state)
 	snprintf(script, sizeof script, "#!/bin/sh\necho off >>%s/off\n", dir);
 	snprintf(address, sizeof address, "unix:%s/guest.sock", dir);
 	snprintf(url, sizeof url, "unix:%s/guest.sock:/host", dir);
-	if (file_write_str(poweroff, 0755, script, &e))
+	if (file_write_str(poweroff, 0755, script, &e) || power_start(&power, poweroff, &e))
 		return -1;
 	agent.app.host_api_url = url;
 	agent.app.public_sysinfo = true;
-	side = (struct guest_side){ .agent = &agent,
-				    .root = root,
-				    .disks = disks,
-				    .n_disks = 1,
-				    .engine = "",
-				    .poweroff = poweroff };
+	side = (struct guest_side){
+		.agent = &agent, .root = root, .disks = disks, .n_disks = 1, .engine = "", .power = &power
+	};
 	tree();
 	base = event_base_new();
 	side.containers = containers_new(base, "", 1);
+	outside = outside_here(base, &side);
 	if (!side.containers)
 		return -1;
 	server = rpc_server_new(base);
@@ -476,7 +478,7 @@ static int setup(void **state)
 	if (rpc_server_mount(server, "/api", "GuestApi.", guest_methods, guest_methods_n, &side) ||
 	    rpc_server_mount(server, "/host", NULL, host, 1, NULL) ||
 	    rpc_server_listen(server, address, NULL, 0600, &e) ||
-	    rpc_server_header(server, "X-App-Version: v1") || metrics_mount(server, &metrics, &side) ||
+	    rpc_server_header(server, "X-App-Version: v1") || metrics_mount(server, &metrics, &outside) ||
 	    shy_setup(&e) || event_base_once(base, wake[0], EV_READ, stop, base, NULL))
 		return -1;
 	return pthread_create(&loop, NULL, run, base);
@@ -495,6 +497,7 @@ static int teardown(void **state)
 	rpc_server_free(shy_server);
 	metrics_free(&metrics);
 	event_base_free(base);
+	process_wait(&power);
 	return file_remove_tree(dir, &e);
 }
 

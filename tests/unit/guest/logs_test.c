@@ -32,6 +32,7 @@ static struct event_base *base;
 static struct rpc_server *server, *shy_server;
 static struct agent agent, shy_agent;
 static struct guest_side side, shy;
+static struct outside outside, shy_outside;
 static struct logs logs, shy_logs;
 static pthread_t loop, engine_thread;
 static int wake[2];
@@ -425,11 +426,13 @@ static int setup(void **state)
 	agent.app.public_logs = true;
 	side = (struct guest_side){ .agent = &agent, .engine = path };
 	shy = (struct guest_side){ .agent = &shy_agent, .engine = path };
+	outside = outside_here(base, &side);
+	shy_outside = outside_here(base, &shy);
 	base = event_base_new();
 	server = rpc_server_new(base);
 	shy_server = rpc_server_new(base);
-	if (logs_mount(server, base, &logs, &side) || rpc_server_listen(server, address, NULL, 0600, &e) ||
-	    logs_mount(shy_server, base, &shy_logs, &shy) ||
+	if (logs_mount(server, base, &logs, &outside) || rpc_server_listen(server, address, NULL, 0600, &e) ||
+	    logs_mount(shy_server, base, &shy_logs, &shy_outside) ||
 	    rpc_server_listen(shy_server, shy_address, NULL, 0600, &e) ||
 	    event_base_once(base, wake[0], EV_READ, stop, base, NULL))
 		return -1;
