@@ -112,9 +112,10 @@ static void gauge(struct sb *b, const char *name, uint64_t used, uint64_t total,
 {
 	char u[SIZE_TEXT], t[SIZE_TEXT], percent[8];
 
-	snprintf(percent, sizeof percent, "%u",
-		 (unsigned)(total ? (double)(used < total ? used : total) * 100 / (double)total : 0.0));
-	PART_OF("gauge", name, size(u, used), size(t, total), percent, note);
+	const unsigned share =
+		(unsigned)(total ? (double)(used < total ? used : total) * 100 / (double)total : 0.0);
+	snprintf(percent, sizeof percent, "%u", share);
+	PART_OF("gauge", name, size(u, used), size(t, total), percent, note, share >= 90 ? "full" : "");
 }
 
 static void load(struct sb *b, const Host__SystemInfo *s)

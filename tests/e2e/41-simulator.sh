@@ -56,6 +56,8 @@ check "the demonstration certificate is there" until_true 5 demo
 check "GpuInfo: none" is "$(post GpuInfo)" '{"attestation":""}'
 check "EmitEvent is not known" has "$(post EmitEvent '{"event":"x"}')" '.error == "Service not found: EmitEvent"'
 check "/metrics on external.sock" grep -q '^system_num_cpus [1-9]' <(curl -sS --unix-socket "$work/app/external.sock" http://x/metrics)
+check "the dashboard there says what it is" grep -q '<strong>Simulator.</strong> There is no protected machine here' <(curl -sS --unix-socket "$work/app/external.sock" http://x/)
+check "/logs on external.sock: there is no engine" has "$(curl -sS --unix-socket "$work/app/external.sock" http://x/logs/web)" '.code == "agent.engine"'
 key=$(curl -sS --unix-socket "$work/app/external.sock" 'http://x/prpc/GetAttestationForAppKey?algorithm=ed25519')
 check "Worker.GetAttestationForAppKey binds the app's signing key" is "$(jq -r .report_data <<<"$key" | xxd -r -p | tr -d '\0')" \
 	"dip1::ed25519-pk:$(printf 698f56bd587d8ce3ca8db0e1c361ba9d190089f98dc4d9df800ff92ed073a65d | xxd -r -p | basenc --base64url | tr -d =)"

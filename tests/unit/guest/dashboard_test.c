@@ -120,12 +120,13 @@ static void test_everything(void **state)
 	has(p, "<dt>Key provider</dt><dd><bdi>kms</bdi>");
 	has(p, "<code>aa55</code>");
 	has(p, "QEMU (Standard PC)");
-	has(p, "3.00 GB <small>of 8.00 GB</small></p><meter min=\"0\" max=\"100\" high=\"90\" optimum=\"0\" "
-	       "value=\"37\"");
+	has(p, "3.00 GB <small>of 8.00 GB</small></p><svg class=\"bar \" ");
+	has(p, "aria-valuenow=\"37\"><rect width=\"37\" height=\"1\"/>");
 	has(p, "512.00 B <small>of 1.50 KB</small>");
 	has(p, "910.00 B <small>of 1000.00 B</small>");
 	has(p, "<h3>Disk /data</h3>");
-	has(p, "value=\"91\"");
+	has(p, "class=\"bar full\"");
+	has(p, "aria-valuenow=\"91\"");
 	has(p, "/dev/mapper/d");
 	has(p, ">0.20</p><p class=\"soft\">5 min 1.05, 15 min 12.99</p>");
 	has(p, ">1 d 2 h</p>");
@@ -245,7 +246,7 @@ static void test_odd_values(void **state)
 	has(p, "1 core<");
 	has(p, "0 min 59 s");
 	has(p, "16.00 EB <small>of 16.00 EB</small>");
-	has(p, "value=\"100\"");
+	has(p, "aria-valuenow=\"100\"");
 	has(p, "too large for this page");
 	hasnt(p, "<textarea");
 	free(p);
