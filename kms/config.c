@@ -49,6 +49,29 @@ const struct config_key kms_config_keys[] = {
 	{ "core.admin.token_file", CONFIG_STRING,
 	  .doc = "file with the admin token, readable by its owner only" },
 	{ "core.admin.htpasswd_file", CONFIG_STRING, .doc = "names and passwords of admins, bcrypt only" },
+	{ "core.metrics.enabled", CONFIG_BOOL, .def = "true", .doc = "serve /metrics" },
+	{ "limits.workers", CONFIG_INT, .def = "4", .min = 1, .max = 16,
+	  .doc = "quotes verified and keys given at once" },
+	{ "limits.waiting", CONFIG_INT, .def = "4096", .min = 1, .max = 65536,
+	  .doc = "calls that may wait for a worker; more are refused (rpc.busy)" },
+	{ "limits.connections", CONFIG_INT, .def = "2048", .min = 16, .max = 60000,
+	  .doc = "open connections" },
+	{ "limits.connections_per_s", CONFIG_INT, .def = "200", .max = 1000000, .min = 0,
+	  .doc = "new ones a second of one address (IPv6: /64), before the handshake; 0: any" },
+	{ "limits.connections_burst", CONFIG_INT, .def = "2000", .min = 1, .max = 1000000,
+	  .doc = "so many at once" },
+	{ "limits.all_connections_per_s", CONFIG_INT, .def = "1000", .min = 0, .max = 1000000,
+	  .doc = "the same for all addresses together" },
+	{ "limits.all_connections_burst", CONFIG_INT, .def = "4000", .min = 1, .max = 1000000,
+	  .doc = "so many at once" },
+	{ "limits.requests_per_s", CONFIG_INT, .def = "400", .min = 0, .max = 1000000,
+	  .doc = "requests a second of one address, before anything is verified; 0: any" },
+	{ "limits.requests_burst", CONFIG_INT, .def = "4000", .min = 1, .max = 1000000,
+	  .doc = "so many at once" },
+	{ "limits.all_requests_per_s", CONFIG_INT, .def = "2000", .min = 0, .max = 1000000,
+	  .doc = "the same for all addresses together" },
+	{ "limits.all_requests_burst", CONFIG_INT, .def = "8000", .min = 1, .max = 1000000,
+	  .doc = "so many at once" },
 	{ "rpc.address", CONFIG_STRING, .def = "tcp:0.0.0.0:8000", .doc = "where to serve, with TLS" },
 	{ "rpc.sans", CONFIG_STRINGS,
 	  .doc = "DNS names and IP addresses clients use, beside the domain of the set-up; the first is the "
@@ -203,6 +226,24 @@ static int load_state_dir(struct kms_config *c, struct err *e)
 	return c->state_dir ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
+static void load_limits(struct kms_config *c)
+{
+	const struct config *f = c->file;
+
+	c->metrics = config_bool(f, "core.metrics.enabled");
+	c->workers = config_int(f, "limits.workers");
+	c->waiting = config_int(f, "limits.waiting");
+	c->connections = config_int(f, "limits.connections");
+	c->conn_rate = (struct rate_limits){ (uint32_t)config_int(f, "limits.connections_per_s"),
+					     (uint32_t)config_int(f, "limits.connections_burst"),
+					     (uint32_t)config_int(f, "limits.all_connections_per_s"),
+					     (uint32_t)config_int(f, "limits.all_connections_burst") };
+	c->request_rate = (struct rate_limits){ (uint32_t)config_int(f, "limits.requests_per_s"),
+						(uint32_t)config_int(f, "limits.requests_burst"),
+						(uint32_t)config_int(f, "limits.all_requests_per_s"),
+						(uint32_t)config_int(f, "limits.all_requests_burst") };
+}
+
 int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 {
 	*c = (struct kms_config){
@@ -231,6 +272,7 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		.leaf_days = config_int(file, "certificates.max_days"),
 		.audit_unproven = config_int(file, "audit.unproven_per_minute"),
 	};
+	load_limits(c);
 	c->bootstrap |= *c->bootstrap_domain || (c->insecure_development && !*c->onboard_address);
 	if (*c->development_root && !c->insecure_development) {
 		err_code(e, ERR_INPUT, "config.development_root",

@@ -2,6 +2,7 @@
 #pragma once
 #include "base/config.h"
 #include "keystore.h"
+#include "rpc/rate.h"
 
 enum { KMS_NAMES_MAX = 32 };
 
@@ -19,6 +20,9 @@ struct kms_config {
 	const char *agent, *site_name; // the guest agent's address; "": none
 	bool attest_rpc, self_authorize;
 	int64_t self_check_s, rpc_cert_s;
+	bool metrics;
+	int64_t workers, connections, waiting;
+	struct rate_limits conn_rate, request_rate;
 	bool bootstrap; // make the keys if there are none, for bootstrap_domain
 	const char *onboard_address, *onboard_token_file, *bootstrap_domain; // "" when not set
 	bool insecure_development, allow_older_collateral, intel_components;

@@ -1,11 +1,24 @@
 // What policy says: first about this KMS itself, then about who asks. Neither holds a thread while it waits.
-#include "base/err.h"
+#include <string.h>
+
+#include "base/log.h"
+#include "base/time.h"
 #include "service.h"
+
+static void answered(struct service *s, const struct err *e, uint64_t asked_us)
+{
+	bool up = !e || ((e->class == ERR_DENIED || e->class == ERR_INPUT) &&
+			 strcmp(e->code, "policy.unavailable"));
+
+	metrics_policy(&s->metrics, e, time_mono_us() - asked_us);
+	atomic_store(&s->policy_state, up ? POLICY_STATE_ANSWERS : POLICY_STATE_UNAVAILABLE);
+}
 
 static void on_decision(void *arg, const struct policy_answer *a)
 {
 	struct service_case *c = arg;
 
+	answered(rpc_arg(c->call), a->rc ? &a->err : NULL, c->asked_us);
 	c->answer = *a;
 	rpc_continue(c->call, c->next);
 }
@@ -22,6 +35,8 @@ static void on_self(void *arg, const struct policy_answer *a)
 	struct service_case *c = arg;
 	struct service *s = rpc_arg(c->call);
 
+	answered(s, a->rc ? &a->err : NULL, c->asked_us);
+	c->asked_us = time_mono_us();
 	if (a->rc) {
 		refuse_self(c, &a->err);
 	} else if (c->only_self) {
@@ -38,6 +53,7 @@ static int ask(struct service *s, struct service_case *c, rpc_fn *next)
 	struct err e = { 0 };
 
 	c->next = next;
+	c->asked_us = time_mono_us();
 	rpc_set_state(c->call, c);
 	if (!s->config->self_authorize) {
 		if (c->only_self)
@@ -81,4 +97,18 @@ int service_verdict(const struct service_case *c, const char *who, struct err *e
 		return 0;
 	*e = c->answer.err;
 	return c->is_self ? -1 : err_wrap(e, "%sBoot denied", who);
+}
+
+void service_probe_policy(struct service *s)
+{
+	uint64_t asked_us = time_mono_us();
+	struct boot_info own;
+	struct err e = { 0 };
+
+	if (!s->config->self_authorize || self_boot(&s->self, &own, &e))
+		return;
+	int rc = policy_allow(s->policy, &own, POLICY_KMS, &e);
+	answered(s, rc ? &e : NULL, asked_us);
+	if (rc)
+		log_warn("kms", "the policy does not allow this KMS: %s code=%s", e.text, e.code);
 }

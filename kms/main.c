@@ -16,11 +16,12 @@
 #include "setup.h"
 #include "upkeep.h"
 
-enum { CONNS_MAX = 1024, IDLE_S = 10, REQUEST_S = 30, HANDLER_S = 60, STOP_S = 10 };
+enum { IDLE_S = 10, REQUEST_S = 30, HANDLER_S = 60, WAIT_MS = 55000, STOP_S = 10, PUBLIC_THREADS = 2 };
 
 struct daemon {
 	struct event_base *base;
 	struct rpc_server *server;
+	struct pool *pool;
 	struct service service;
 	struct admin admin;
 	struct upkeep upkeep;
@@ -56,6 +57,24 @@ static void on_child(evutil_socket_t sig, short what, void *arg)
 	event_base_loopbreak(d->base);
 }
 
+// Guests behind one host share an address, so turns are all they get; the limits are for the unproven.
+static int set_limits(struct daemon *d, const struct kms_config *c, struct err *e)
+{
+	const size_t waiting = (size_t)c->waiting;
+	const struct pool_lane lanes[SERVICE_LANES] = {
+		[LANE_KEYS] = { (unsigned)c->workers, waiting, waiting, WAIT_MS },
+		[LANE_PUBLIC] = { PUBLIC_THREADS, waiting, waiting, WAIT_MS },
+	};
+
+	d->pool = pool_new_lanes(d->base, lanes, SERVICE_LANES);
+	if (!d->pool || rpc_server_conn_rate(d->server, &c->conn_rate) ||
+	    rpc_server_rate(d->server, &c->request_rate))
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	rpc_server_pool(d->server, d->pool);
+	rpc_server_limits(d->server, (size_t)c->connections, IDLE_S, REQUEST_S, HANDLER_S);
+	return 0;
+}
+
 static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 {
 	auto_sslctx SSL_CTX *tls = upkeep_first_cert(&d->service, e) ? NULL : service_tls(&d->service, e);
@@ -68,8 +87,7 @@ static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 	for (size_t i = 0; i < 3; i++)
 		if (!on[i] || event_add(on[i], NULL))
 			return err_set(e, ERR_SYSTEM, "watch signals");
-	rpc_server_limits(d->server, CONNS_MAX, IDLE_S, REQUEST_S, HANDLER_S);
-	if (upkeep_start(&d->upkeep, &d->service, tls, d->base, e) ||
+	if (set_limits(d, c, e) || upkeep_start(&d->upkeep, &d->service, tls, d->base, e) ||
 	    admin_start(&d->admin, &d->service, d->base, e) || service_mount(&d->service, d->server, e) ||
 	    rpc_server_listen(d->server, c->address, tls, 0, e) || jail_service(e))
 		return -1;
@@ -92,6 +110,7 @@ static int run_loop(struct daemon *d, const struct kms_config *c, struct err *e)
 		rc = serve(d, c, e);
 		policy_stop(
 			d->service.policy); // calls that wait for it are answered before their server goes
+		pool_free(d->pool);
 		rpc_server_free(d->server);
 		admin_free(&d->admin);
 		upkeep_free(&d->upkeep);

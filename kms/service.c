@@ -17,6 +17,7 @@
 #include "policy/config.h"
 #include "prpc.pb-c.h"
 #include "ratls/tls.h"
+#include "status.h"
 
 enum { FILE_MAX = 64 * 1024 };
 
@@ -82,6 +83,8 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 		return -1;
 	}
 	read_bootstrap_info(s);
+	if (!c->self_authorize) // nothing to probe it with: it is ready until it fails
+		atomic_store(&s->policy_state, POLICY_STATE_ANSWERS);
 	return 0;
 }
 
@@ -115,13 +118,6 @@ SSL_CTX *service_tls(const struct service *s, struct err *e)
 		.peer = TLS_PEER_OPTIONAL,
 	};
 	return tls_ctx_new(&conf, e);
-}
-
-static void count(struct service *s, bool failed)
-{
-	atomic_fetch_add(&s->attestations, 1);
-	if (failed)
-		atomic_fetch_add(&s->failures, 1);
 }
 
 static bool has_evidence(const X509 *cert)
@@ -176,7 +172,6 @@ int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct e
 {
 	struct service *s = rpc_arg(call);
 
-	count(s, rc != 0);
 	if (!rc)
 		return 0;
 	log_warn("kms", "refused: %s peer=%s code=%s reason=%s", audit_event_name(x->event),
@@ -214,7 +209,6 @@ static int released(struct rpc_call *call, const void *in, void *out, struct err
 	(void)in;
 	if (r->err.class != ERR_NONE) { // recorded already, or nothing can be
 		*e = r->err;
-		count(s, true);
 		log_warn("kms", "no keys for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
 			 STR_QZ(e->text));
 		return -1;
@@ -228,7 +222,6 @@ static int released(struct rpc_call *call, const void *in, void *out, struct err
 	OPENSSL_cleanse(r->app, sizeof r->app);
 	if (arena_bad(a))
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	count(s, false);
 	log_info("kms", "keys released app=%s instance=%s compose=%s anchor=%s policy=%s record=%llu",
 		 STR_HEX(b->app_id, 20), STR_HEX(b->instance_id, b->has_instance_id ? 20 : 0),
 		 STR_HEX(b->compose_hash, 32), b->anchor, STR_QZ(c->answer.source),
@@ -392,7 +385,6 @@ static int give_kms_key(struct rpc_call *call, const void *in, void *out, struct
 	(void)in;
 	if (rc && !recorded)
 		return refuse_roots(call, rpc_state(call), e);
-	count(rpc_arg(call), rc != 0);
 	return rc;
 }
 
@@ -413,50 +405,30 @@ static int get_kms_key(struct rpc_call *call, const void *in, void *out, struct 
 	return service_ask(s, c, POLICY_KMS, give_kms_key);
 }
 
-static void health(struct http_conn *c, void *arg)
-{
-	(void)arg;
-	http_reply(c, 200, "text/plain", "OK", 2);
-}
-
-static void metrics(struct http_conn *c, void *arg)
-{
-	struct service *s = arg;
-	char text[512];
-	int n = snprintf(text, sizeof text,
-			 "# TYPE dstack_kms_attestation_requests_total counter\n"
-			 "dstack_kms_attestation_requests_total %lu\n"
-			 "# TYPE dstack_kms_attestation_failures_total counter\n"
-			 "dstack_kms_attestation_failures_total %lu\n",
-			 atomic_load(&s->attestations), atomic_load(&s->failures));
-
-	http_reply(c, 200, "text/plain; version=0.0.4", text, (size_t)n);
-}
-
 int service_mount(struct service *s, struct rpc_server *server, struct err *e)
 {
 	enum { BODY_MAX = 64 * 1024, CSR_BODY_MAX = 2 << 20 };
 	static const struct rpc_method methods[] = {
 		{ "GetAppKey", &kms__get_app_key_request__descriptor, &kms__app_key_response__descriptor,
-		  get_app_key, .worker = true, .body_max = BODY_MAX },
+		  get_app_key, .worker = true, .lane = LANE_KEYS, .body_max = BODY_MAX },
 		{ "GetKmsKey", &kms__get_kms_key_request__descriptor, &kms__kms_key_response__descriptor,
-		  get_kms_key, .worker = true, .body_max = BODY_MAX },
+		  get_kms_key, .worker = true, .lane = LANE_KEYS, .body_max = BODY_MAX },
 		{ "GetAppEnvEncryptPubKey", &kms__app_id__descriptor, &kms__public_key_response__descriptor,
-		  get_env_key, .worker = true, .body_max = BODY_MAX },
+		  get_env_key, .worker = true, .lane = LANE_PUBLIC, .body_max = BODY_MAX },
 		{ "GetMeta", &prpc__empty__descriptor, &kms__get_meta_response__descriptor, get_meta,
-		  .worker = true, .body_max = BODY_MAX },
+		  .worker = true, .lane = LANE_PUBLIC, .body_max = BODY_MAX },
 		{ "GetTempCaCert", &prpc__empty__descriptor, &kms__get_temp_ca_cert_response__descriptor,
-		  get_temp_ca, .worker = true, .body_max = BODY_MAX },
+		  get_temp_ca, .worker = true, .lane = LANE_PUBLIC, .body_max = BODY_MAX },
 		{ "GetAuditCheckpoint", &prpc__empty__descriptor, &kms__audit_head__descriptor,
-		  kms_audit_checkpoint, .worker = true, .body_max = BODY_MAX },
+		  kms_audit_checkpoint, .worker = true, .lane = LANE_PUBLIC, .body_max = BODY_MAX },
 		{ "GetAuditProof", &kms__audit_proof_request__descriptor, &kms__audit_proof__descriptor,
-		  kms_audit_proof, .worker = true, .body_max = BODY_MAX },
+		  kms_audit_proof, .worker = true, .lane = LANE_PUBLIC, .body_max = BODY_MAX },
 		{ "SignCert", &kms__sign_cert_request__descriptor, &kms__sign_cert_response__descriptor,
-		  service_sign_cert, .worker = true, .body_max = CSR_BODY_MAX },
+		  service_sign_cert, .worker = true, .lane = LANE_KEYS, .body_max = CSR_BODY_MAX },
 	};
 
 	if (rpc_server_mount(server, "/prpc", "KMS.", methods, sizeof methods / sizeof *methods, s) ||
-	    rpc_server_raw(server, "/health", health, s) || rpc_server_raw(server, "/metrics", metrics, s))
+	    status_mount(s, server, s->config->metrics))
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	char header[64];
 	snprintf(header, sizeof header, "X-App-Version: %s", version_text);

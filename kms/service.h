@@ -9,6 +9,7 @@
 #include "audit.h"
 #include "config.h"
 #include "keyproc.h"
+#include "metrics.h"
 #include "policy/policy.h"
 #include "ratls/trust.h"
 #include "rpc/server.h"
@@ -26,8 +27,14 @@ struct service {
 	X509 *temp_ca;
 	uint8_t k256_pub[33];
 	struct kms_audit audit;
-	atomic_ulong attestations, failures;
+	struct metrics metrics;
+	atomic_int policy_state;   // enum policy_state
+	struct rpc_server *server; // the main listener's, for its counts
 };
+
+// How policy answered last: what /ready goes by.
+enum policy_state { POLICY_STATE_UNKNOWN, POLICY_STATE_ANSWERS, POLICY_STATE_UNAVAILABLE };
+enum { LANE_KEYS, LANE_PUBLIC, SERVICE_LANES }; // of the pool
 
 struct trust *service_trust(const struct kms_config *c, struct err *e);
 int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e);
@@ -44,6 +51,7 @@ struct service_case {
 	struct trust_result r;
 	struct policy_answer answer;
 	enum policy_kind kind;
+	uint64_t asked_us;
 	bool only_self, is_self; // asked about this KMS only; refused because of this KMS
 	bool proved;             // r is ok: what it says of the guest is true
 	void *more;              // the method's own
@@ -53,6 +61,8 @@ struct service_case {
 struct service_case *service_case_new(struct rpc_call *call, struct err *e);
 int service_ask(struct service *s, struct service_case *c, enum policy_kind kind, rpc_fn *next);
 int service_ask_self(struct service *s, struct service_case *c, rpc_fn *next); // about this KMS only
+// Asks about this KMS for the sake of /ready; waits.
+void service_probe_policy(struct service *s);
 // 0: allowed. `who` stands before the refusal ("App not allowed: ", or "").
 int service_verdict(const struct service_case *c, const char *who, struct err *e);
 // Shared by the methods. The evidence in the client certificate, verified; then the policy's word on it.
@@ -63,5 +73,5 @@ int service_kms_key(struct rpc_call *call, void *out, bool *recorded, struct err
 // The record of this case so far, as the log will have it.
 void service_entry(struct rpc_call *call, const struct service_case *c, struct audit_entry *x);
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e);
-// Counts, logs and, when refused, records what became of it. The record's event is an enum audit_event.
+// Logs and, when refused, records what became of it. The record's event is an enum audit_event.
 int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct err *e);

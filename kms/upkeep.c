@@ -56,6 +56,7 @@ static void work(void *arg)
 
 	if (s->config->self_authorize && self_check(&s->self, &e))
 		log_warn("kms", "own evidence: %s code=%s", e.text, e.code);
+	service_probe_policy(s);
 	if (!s->config->attest_rpc || time_mono_ms() < u->renew_at)
 		return;
 	u->fresh = make_cert(s, &e);
@@ -105,6 +106,7 @@ int upkeep_start(struct upkeep *u, struct service *s, SSL_CTX *tls, struct event
 	}
 	if (c->self_authorize && self_check(&s->self, e))
 		log_warn("kms", "own evidence: %s code=%s", e->text, e->code);
+	service_probe_policy(s);
 	return 0;
 }
 

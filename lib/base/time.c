@@ -22,6 +22,14 @@ uint64_t time_now_ms(void)
 	return ms_of(CLOCK_REALTIME);
 }
 
+uint64_t time_mono_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 uint64_t time_mono_ms(void)
 {
 	return ms_of(CLOCK_MONOTONIC);

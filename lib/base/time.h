@@ -6,6 +6,7 @@
 uint64_t time_now(void);     // seconds since 1970
 uint64_t time_now_ms(void);  // milliseconds since 1970
 uint64_t time_mono_ms(void); // monotonic: for deadlines and elapsed times
+uint64_t time_mono_us(void);
 void time_sleep_ms(uint64_t ms);
 
 enum { TIME_TEXT = 25 };

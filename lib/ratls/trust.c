@@ -36,6 +36,7 @@ struct trust {
 	bool intel_components;
 	struct kept *kept;
 	size_t next;
+	struct trust_stats stats;
 };
 
 // DER, or the first certificate of a PEM file.
@@ -104,6 +105,17 @@ void trust_free(struct trust *t)
 	pthread_mutex_destroy(&t->lock);
 	free(t->kept);
 	free(t);
+}
+
+struct trust_stats trust_stats(struct trust *t)
+{
+	pthread_mutex_lock(&t->lock);
+	struct engine_stats g = engine_stats(t->engine);
+	struct trust_stats s = t->stats;
+	pthread_mutex_unlock(&t->lock);
+	s.signatures = g.verified;
+	s.signatures_cached = g.cached;
+	return s;
 }
 
 void trust_forget_images(struct trust *t)
@@ -296,6 +308,10 @@ static int check(struct trust *t, struct trust_result *out, struct verify_input 
 	out->boot = v->boot;
 	out->has_quote = v->has_quote;
 	out->quote = v->quote;
+	pthread_mutex_lock(&t->lock);
+	t->stats.verified += !r;
+	t->stats.refused += r != 0;
+	pthread_mutex_unlock(&t->lock);
 	*until = v->quote.expires;
 	if (v->evidence.cert.spki.n && v->evidence.cert.not_after < *until)
 		*until = v->evidence.cert.not_after;
@@ -377,6 +393,7 @@ static bool find_kept(struct trust *t, struct trust_result *out, const uint8_t k
 		if (found)
 			*out = k->result;
 	}
+	t->stats.cached += found;
 	pthread_mutex_unlock(&t->lock);
 	return found;
 }

@@ -67,6 +67,12 @@ void trust_app_info(struct app_info *out, const struct boot_info *b);
 
 struct trust *trust_new(const struct trust_config *c, struct err *e);
 void trust_free(struct trust *t);
+struct trust_stats {
+	uint64_t verified, refused, cached;     // pieces of evidence; answered from the kept results
+	uint64_t signatures, signatures_cached; // checks run, and known before
+	uint64_t images_fetched, images_failed;
+};
+struct trust_stats trust_stats(struct trust *t);
 // Images are looked for and measured anew, and certificates verified anew.
 void trust_forget_images(struct trust *t);
 

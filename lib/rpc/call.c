@@ -21,7 +21,7 @@ struct rpc_call {
 	struct http_peer peer;
 	X509 *cert;
 	char id[20];
-	uint64_t began;
+	uint64_t began; // microseconds
 	bool json, in_fn, done_early;
 	struct pool_job *job; // while it waits for a thread, or runs
 	int rc;               // of a worker, or of rpc_finish inside the method
@@ -101,8 +101,10 @@ size_t rpc_route(struct http_conn *conn, const struct http_head *h, void *server
 
 	if (s->rate) {
 		client_key_address(http_peer(conn), client);
-		if (!rate_allow(s->rate, client, time_mono_ms()))
+		if (!rate_allow(s->rate, client, time_mono_ms())) {
+			s->requests_refused++;
 			return HTTP_TOO_MANY;
+		}
 	}
 	return t.method && t.method->body_max ? t.method->body_max : t.mount ? RPC_BODY_MAX : 65536;
 }
@@ -201,7 +203,7 @@ static void reply_out(struct rpc_call *c)
 		return;
 	}
 	log_debug("rpc", "done method=%s peer=%s ms=%llu", c->method->name, c->peer.text,
-		  (unsigned long long)(time_mono_ms() - c->began));
+		  (unsigned long long)(time_mono_us() - c->began) / 1000);
 	http_reply(c->conn, 200, c->json ? "application/json" : "application/octet-stream", b.n ? b.p : "",
 		   b.n);
 }
@@ -228,6 +230,9 @@ static void complete(struct rpc_call *c)
 			reply_out(c);
 		log_request(NULL);
 	}
+	if (c->s->watch)
+		c->s->watch(c->s->watch_arg, c->method->name, c->rc ? &c->err : NULL,
+			    time_mono_us() - c->began);
 	call_free(c);
 }
 
@@ -379,7 +384,7 @@ static void start(struct rpc_server *s, struct http_conn *conn, const struct tar
 	c->method = t->method;
 	c->json = json;
 	c->peer = *http_peer(conn);
-	c->began = time_mono_ms();
+	c->began = time_mono_us();
 	if (http_ssl(conn))
 		c->cert = SSL_get1_peer_certificate(http_ssl(conn));
 	snprintf(c->id, sizeof c->id, "%08x-%x", s->id_seed, ++s->id_next);

@@ -354,7 +354,7 @@ static void on_timer(evutil_socket_t fd, short what, void *a)
 	event_add(c->timer, &(struct timeval){ c->deadline - t, 0 });
 }
 
-static void find_peer(int fd, struct http_peer *p)
+void http_peer_of(int fd, struct http_peer *p)
 {
 	union {
 		struct sockaddr any;
@@ -366,7 +366,7 @@ static void find_peer(int fd, struct http_peer *p)
 	socklen_t n = sizeof a;
 	char ip[INET6_ADDRSTRLEN] = "?";
 
-	p->kind = HTTP_PEER_OTHER;
+	*p = (struct http_peer){ .kind = HTTP_PEER_OTHER };
 	snprintf(p->text, sizeof p->text, "unknown");
 	if (getpeername(fd, &a.any, &n))
 		return;
@@ -425,7 +425,7 @@ int http_adopt(struct http_server *s, int fd, SSL_CTX *tls)
 		return -1;
 	}
 	c->s = s;
-	find_peer(fd, &c->peer);
+	http_peer_of(fd, &c->peer);
 	c->bev = buffers(s, fd, tls);
 	c->timer = c->bev ? evtimer_new(s->base, on_timer, c) : NULL;
 	if (!c->timer) {

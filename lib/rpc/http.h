@@ -69,6 +69,7 @@ struct http_server {
 	struct http_conn *all;
 };
 
+void http_peer_of(int fd, struct http_peer *out); // who is at the other end of a connected socket
 int http_adopt(struct http_server *s, int fd, SSL_CTX *tls); // takes fd, which must be nonblocking
 void http_close_all(struct http_server *s);                  // at the end of the process
 void http_close_idle(struct http_server *s);                 // those without a request

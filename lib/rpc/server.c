@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "base/time.h"
+#include "rpc/client_key.h"
 #include "rpc/server_impl.h"
 
 struct rpc_server *rpc_server_new(struct event_base *base)
@@ -66,6 +67,7 @@ void rpc_server_free(struct rpc_server *s)
 	if (s->own_pool)
 		pool_free(s->pool); // completes the calls it held
 	rate_free(s->rate);
+	rate_free(s->conn_rate);
 	if (s->stop_tick)
 		event_free(s->stop_tick);
 	free(s);
@@ -132,6 +134,37 @@ int rpc_server_header(struct rpc_server *s, const char *text)
 	return 0;
 }
 
+int rpc_server_conn_rate(struct rpc_server *s, const struct rate_limits *l)
+{
+	rate_free(s->conn_rate);
+	s->conn_rate = rate_new(l);
+	return s->conn_rate ? 0 : -1;
+}
+
+void rpc_server_watch(struct rpc_server *s,
+		      void (*fn)(void *arg, const char *method, const struct err *e, uint64_t us), void *arg)
+{
+	s->watch = fn;
+	s->watch_arg = arg;
+}
+
+struct rpc_counts rpc_server_counts(const struct rpc_server *s)
+{
+	return (struct rpc_counts){ s->requests_refused, s->conns_refused, s->http.conns, s->calls };
+}
+
+static bool may_connect(struct rpc_server *s, int fd)
+{
+	uint8_t client[CLIENT_KEY];
+	struct http_peer peer;
+
+	if (!s->conn_rate)
+		return true;
+	http_peer_of(fd, &peer);
+	client_key_address(&peer, client);
+	return rate_allow(s->conn_rate, client, time_mono_ms());
+}
+
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int n, void *arg)
 {
 	struct rpc_listener *x = arg;
@@ -140,6 +173,11 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 	(void)l;
 	(void)sa;
 	(void)n;
+	if (!may_connect(x->s, fd)) {
+		x->s->conns_refused++;
+		close(fd);
+		return;
+	}
 	if (x->tcp)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (http_adopt(&x->s->http, fd, x->tls))

@@ -72,6 +72,17 @@ void rpc_server_pool(struct rpc_server *s, struct pool *p);
 // Requests of one address, and of all, beyond these are refused with status 429 and rpc.rate_limited as soon
 // as their head is read. -1: out of memory.
 int rpc_server_rate(struct rpc_server *s, const struct rate_limits *l);
+// Connections of one address, and of all, beyond these are closed when they come, before a handshake.
+int rpc_server_conn_rate(struct rpc_server *s, const struct rate_limits *l);
+// Told how each call ended, on the loop's thread.
+void rpc_server_watch(struct rpc_server *s,
+		      void (*fn)(void *arg, const char *method, const struct err *e, uint64_t us), void *arg);
+// Requests and connections refused by rate, calls alive.
+struct rpc_counts {
+	uint64_t requests_refused, conns_refused;
+	size_t conns, calls;
+};
+struct rpc_counts rpc_server_counts(const struct rpc_server *s);
 void rpc_server_limits(struct rpc_server *s, size_t conns_max, int idle_s, int request_s, int handler_s);
 
 // address: "unix:/path" (mode, 0 = 0600; a stale socket is replaced), "tcp:127.0.0.1:8080" (port 0: any),

@@ -42,7 +42,10 @@ struct rpc_server {
 	bool show_errors;
 	struct pool *pool;
 	bool own_pool;
-	struct rate *rate;
+	struct rate *rate, *conn_rate;
+	uint64_t requests_refused, conns_refused;
+	void (*watch)(void *, const char *, const struct err *, uint64_t);
+	void *watch_arg;
 	uint32_t id_seed, id_next;
 	size_t calls; // alive, with or without their connection
 	struct event *stop_tick;
