@@ -311,6 +311,7 @@ static int app_event(struct app_events *app, bool *seen, const struct event *e, 
 		{ "key-provider", &app->key_provider, false },
 		{ "os-image-hash", &app->os_image_hash, false },
 		{ "storage-fs", &app->storage_fs, false },
+		{ "deployment-seed", &app->deployment_seed, true },
 	};
 
 	for (size_t k = 0; k < sizeof system / sizeof *system; k++)
@@ -332,7 +333,7 @@ static int app_event(struct app_events *app, bool *seen, const struct event *e, 
 
 int app_events_read(struct app_events *app, const struct eventlog *runtime, struct fault *f)
 {
-	bool seen[7] = { false };
+	bool seen[8] = { false };
 
 	clear(app, sizeof *app);
 	for (size_t i = 0; i < runtime->n; i++) {

@@ -99,7 +99,7 @@ int eventlog_same_boot(const struct eventlog *log, const uint8_t quoted[4][EVENT
 enum { APP_SCRIPTS_MAX = 32 };
 struct app_events {
 	struct span app_id, compose_hash, instance_id, key_provider, os_image_hash, gpu_policy_hash,
-		storage_fs;
+		storage_fs, deployment_seed;
 	struct span init_scripts[APP_SCRIPTS_MAX];
 	size_t n_init_scripts;
 	bool boot_mr_done, system_ready;

@@ -18,6 +18,8 @@ struct boot_info {
 		has_instance_id;                          // absent ones are "" on the wire
 	uint8_t key_provider_info[BOOT_KEY_PROVIDER_MAX]; // JSON text of the event, as measured
 	size_t key_provider_info_n;
+	bool has_deployment_seed;    // ours, not on the wire of the webhook
+	uint8_t deployment_seed[32]; // its SHA-256, as measured
 	char tcb_status[48];
 	char advisory_ids[BOOT_ADVISORIES_MAX][32];
 	size_t n_advisory_ids;

@@ -138,6 +138,8 @@ static void judge_app(struct verify *v, const struct app_events *app)
 	b->has_app_id = take_bytes(b->app_id, sizeof b->app_id, app->app_id);
 	b->has_compose_hash = take_bytes(b->compose_hash, sizeof b->compose_hash, app->compose_hash);
 	b->has_instance_id = take_bytes(b->instance_id, sizeof b->instance_id, app->instance_id);
+	b->has_deployment_seed =
+		take_bytes(b->deployment_seed, sizeof b->deployment_seed, app->deployment_seed);
 	if (b->has_app_id)
 		expect_claim(v, "app_id", "app_id", app->app_id, "app_id.mismatch");
 	else

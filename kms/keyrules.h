@@ -1,0 +1,53 @@
+// keyrules - the keypolicy of a running KMS: read again when its file changes, applied to every release, never
+// taken back to an older version.
+//
+// A change is recorded in the audit log before it holds. When keyrules_change returns, no answer that was
+// decided before the change is still being made. STATE/keypolicy.json, STATE/keypolicy.seen (version and hash
+// last in force). Code: keypolicy.rollback, and those of policy/keypolicy.h.
+#pragma once
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "audit.h"
+#include "policy/keypolicy.h"
+
+struct keyrules {
+	struct kms_audit *audit;
+	char *path, *seen;
+	pthread_mutex_t lock;
+	pthread_cond_t left;
+	struct keypolicy *policy;
+	uint8_t digest[32]; // of the document in force
+	struct stat file;   // as it was last read
+	struct err trouble; // class not ERR_NONE: the file cannot be used, so nothing is given out
+	uint64_t generation, now, before; // answers being made under this document, and under older ones
+	uint64_t last_seq;                // of the record of the last change
+};
+
+int keyrules_open(struct keyrules *r, const char *state_dir, struct kms_audit *audit, struct err *e);
+void keyrules_close(struct keyrules *r);
+
+// What a release is made under: from keyrules_enter to keyrules_leave.
+struct keyrules_case {
+	bool inside;
+	uint64_t generation;
+	uint64_t epochs[AUDIT_EPOCHS_MAX], ends[AUDIT_EPOCHS_MAX], current;
+	uint32_t n;
+	uint64_t until; // when this guest is revoked; UINT64_MAX: never
+};
+struct keyrules_ask {
+	const uint64_t *epoch; // NULL: none was named
+	bool earlier;          // those before it, too
+};
+// `b` is verified. `q` NULL: no keys are asked for, only whether the guest may get anything.
+int keyrules_enter(struct keyrules *r, struct keyrules_case *c, const struct boot_info *b,
+		   const struct keyrules_ask *q, struct err *e);
+void keyrules_leave(struct keyrules *r, struct keyrules_case *c);
+// The epoch of an app's public environment key.
+int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint64_t *out,
+		   struct err *e);
+
+// `what` says in words what `change` does, for the record.
+int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void *arg, struct err *e), void *arg,
+		    const char *what, struct err *e);
+int keyrules_document(struct keyrules *r, struct sb *out, uint64_t *version, uint64_t *seq, struct err *e);

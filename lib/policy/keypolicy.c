@@ -1,0 +1,301 @@
+#include "policy/keypolicy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strings.h"
+#include "core/verify/bootinfo.h"
+#include "policy/keypolicy_doc.h"
+
+static const struct {
+	const char *name, *code, *what;
+	size_t size;
+} kinds[KEYPOLICY_KINDS] = {
+	[KEYPOLICY_APP] = { "app", "revoked.app", "app", 20 },
+	[KEYPOLICY_COMPOSE] = { "compose", "revoked.compose", "compose file", 32 },
+	[KEYPOLICY_DEVICE] = { "device", "revoked.device", "machine", 32 },
+	[KEYPOLICY_IMAGE] = { "image", "revoked.image", "guest image", 32 },
+};
+
+const char *keypolicy_kind_name(enum keypolicy_kind k)
+{
+	return kinds[k].name;
+}
+
+bool keypolicy_kind_read(const char *name, enum keypolicy_kind *out)
+{
+	for (size_t k = 0; k < KEYPOLICY_KINDS; k++)
+		if (!strcmp(kinds[k].name, name)) {
+			*out = (enum keypolicy_kind)k;
+			return true;
+		}
+	return false;
+}
+
+size_t keypolicy_value_size(enum keypolicy_kind k)
+{
+	return kinds[k].size;
+}
+
+struct keypolicy *keypolicy_new(void)
+{
+	return calloc(1, sizeof(struct keypolicy));
+}
+
+void keypolicy_free(struct keypolicy *p)
+{
+	if (!p)
+		return;
+	free(p->apps);
+	free(p->revoked);
+	free(p);
+}
+
+uint64_t keypolicy_version(const struct keypolicy *p)
+{
+	return p->version;
+}
+
+static struct app_rule *own_rule(const struct keypolicy *p, const uint8_t app[static 20])
+{
+	for (size_t i = 0; i < p->n_apps; i++)
+		if (!memcmp(p->apps[i].app, app, 20))
+			return &p->apps[i];
+	return NULL;
+}
+
+const struct keypolicy_rule *keypolicy_rule(const struct keypolicy *p, const uint8_t app[static 20])
+{
+	const struct app_rule *own = own_rule(p, app);
+
+	return own ? &own->rule : &p->common;
+}
+
+static uint64_t end_in(const struct keypolicy_rule *r, uint64_t epoch)
+{
+	for (size_t i = 0; i < r->n_ends; i++)
+		if (r->end[i].epoch == epoch)
+			return r->end[i].at;
+	return 0;
+}
+
+uint64_t keypolicy_end_of(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch)
+{
+	return end_in(keypolicy_rule(p, app), epoch);
+}
+
+static bool has_ended(const struct keypolicy_rule *r, uint64_t epoch, uint64_t now)
+{
+	uint64_t at = end_in(r, epoch);
+
+	return at && at <= now;
+}
+
+int keypolicy_pick(const struct keypolicy *p, const uint8_t app[static 20], const uint64_t *asked,
+		   uint64_t now, uint64_t *out, struct err *e)
+{
+	const struct keypolicy_rule *r = keypolicy_rule(p, app);
+	uint64_t epoch = asked ? *asked : r->legacy;
+
+	if (epoch < r->min || epoch > r->current)
+		return err_code(e, ERR_DENIED, "epoch.not_served",
+				"epoch %llu of app %s is not served, %llu to %llu are",
+				(unsigned long long)epoch, STR_HEX(app, 20), (unsigned long long)r->min,
+				(unsigned long long)r->current);
+	if (has_ended(r, epoch, now))
+		return err_code(e, ERR_DENIED, "epoch.revoked", "epoch %llu revoked at %llu",
+				(unsigned long long)epoch, (unsigned long long)end_in(r, epoch));
+	*out = epoch;
+	return 0;
+}
+
+size_t keypolicy_earlier(const struct keypolicy *p, const uint8_t app[static 20], uint64_t below,
+			 uint64_t now, uint64_t *out, size_t cap)
+{
+	const struct keypolicy_rule *r = keypolicy_rule(p, app);
+	size_t n = 0;
+
+	for (uint64_t at = below; at > r->min && n < cap; at--)
+		if (at - 1 <= r->current && !has_ended(r, at - 1, now))
+			out[n++] = at - 1;
+	return n;
+}
+
+// What of a guest can be revoked, in the order of the kinds; an empty span: it has none.
+static struct span part_of(const struct boot_info *b, enum keypolicy_kind k)
+{
+	switch (k) {
+	case KEYPOLICY_APP:
+		return span_of(b->app_id, b->has_app_id ? 20 : 0);
+	case KEYPOLICY_COMPOSE:
+		return span_of(b->compose_hash, b->has_compose_hash ? 32 : 0);
+	case KEYPOLICY_DEVICE:
+		return span_of(b->device_id, 32);
+	default:
+		return span_of(b->os_image_hash, b->has_os_image_hash ? 32 : 0);
+	}
+}
+
+static const struct revocation *find(const struct keypolicy *p, enum keypolicy_kind k, struct span value)
+{
+	for (size_t i = 0; value.n && i < p->n_revoked; i++)
+		if (p->revoked[i].kind == k && !memcmp(p->revoked[i].value, value.p, value.n))
+			return &p->revoked[i];
+	return NULL;
+}
+
+int keypolicy_check(const struct keypolicy *p, const struct boot_info *b, uint64_t now, struct err *e)
+{
+	for (size_t k = 0; k < KEYPOLICY_KINDS; k++) {
+		struct span value = part_of(b, (enum keypolicy_kind)k);
+		const struct revocation *r = find(p, (enum keypolicy_kind)k, value);
+		if (r && r->at <= now)
+			return err_code(e, ERR_DENIED, kinds[k].code, "%s %s is revoked since %llu%s%s",
+					kinds[k].what, STR_HEX(value.p, value.n), (unsigned long long)r->at,
+					*r->reason ? ": " : "", r->reason);
+	}
+	return 0;
+}
+
+uint64_t keypolicy_until(const struct keypolicy *p, const struct boot_info *b)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (size_t k = 0; k < KEYPOLICY_KINDS; k++) {
+		const struct revocation *r =
+			find(p, (enum keypolicy_kind)k, part_of(b, (enum keypolicy_kind)k));
+		if (r && r->at < first)
+			first = r->at;
+	}
+	return first;
+}
+
+// ---- changes
+
+static int full(struct err *e, const char *what)
+{
+	return err_code(e, ERR_INPUT, "keypolicy.full", "there is no room for more %s", what);
+}
+
+// The rule of an app, made from the common one when it has none of its own.
+static struct keypolicy_rule *rule_to_change(struct keypolicy *p, const uint8_t *app, struct err *e)
+{
+	struct app_rule *own = app ? own_rule(p, app) : NULL;
+
+	if (!app)
+		return &p->common;
+	if (!own) {
+		struct app_rule r = { .rule = p->common };
+		memcpy(r.app, app, 20);
+		own = keypolicy_add_app(p, &r, e);
+	}
+	return own ? &own->rule : NULL;
+}
+
+static int set_end(struct keypolicy_rule *r, uint64_t epoch, uint64_t at, struct err *e)
+{
+	size_t n = 0;
+
+	// Ends below min say nothing any more.
+	for (size_t i = 0; i < r->n_ends; i++)
+		if (r->end[i].epoch >= r->min)
+			r->end[n++] = r->end[i];
+	r->n_ends = n;
+	for (size_t i = 0; i < n; i++)
+		if (r->end[i].epoch == epoch) {
+			if (at < r->end[i].at)
+				r->end[i].at = at;
+			return 0;
+		}
+	if (n == KEYPOLICY_ENDS_MAX)
+		return full(e, "ends of epochs");
+	r->end[r->n_ends++] = (struct keypolicy_end){ epoch, at };
+	return 0;
+}
+
+int keypolicy_rotate(struct keypolicy *p, const uint8_t *app, uint64_t now, uint64_t overlap_s,
+		     bool move_legacy, struct err *e)
+{
+	struct keypolicy_rule *r = rule_to_change(p, app, e);
+
+	if (!r)
+		return -1;
+	if (r->current == UINT64_MAX || overlap_s > UINT64_MAX - now)
+		return err_code(e, ERR_INPUT, "keypolicy.value",
+				"no epoch follows, or the overlap is too long");
+	if (overlap_s && set_end(r, r->current, now + overlap_s, e))
+		return -1;
+	r->current++;
+	if (move_legacy)
+		r->legacy = r->current;
+	p->version++;
+	return 0;
+}
+
+int keypolicy_end_epoch(struct keypolicy *p, const uint8_t *app, uint64_t epoch, uint64_t at, struct err *e)
+{
+	struct keypolicy_rule *r = rule_to_change(p, app, e);
+
+	if (!r)
+		return -1;
+	if (epoch >= r->current || epoch < r->min || !at)
+		return err_code(
+			e, ERR_INPUT, "keypolicy.value",
+			"epoch %llu cannot be ended: those from %llu to before the current one, %llu, can; "
+			"rotate first",
+			(unsigned long long)epoch, (unsigned long long)r->min,
+			(unsigned long long)r->current);
+	if (set_end(r, epoch, at, e))
+		return -1;
+	p->version++;
+	return 0;
+}
+
+static int check_value(enum keypolicy_kind kind, struct span value, struct err *e)
+{
+	if (value.n != kinds[kind].size)
+		return err_code(e, ERR_INPUT, "keypolicy.value", "the id of this %s has %zu bytes, not %zu",
+				kinds[kind].what, kinds[kind].size, value.n);
+	return 0;
+}
+
+int keypolicy_revoke(struct keypolicy *p, enum keypolicy_kind kind, struct span value, uint64_t at,
+		     const char *reason, struct err *e)
+{
+	if (check_value(kind, value, e))
+		return -1;
+	if (!at)
+		return err_code(e, ERR_INPUT, "keypolicy.value", "a revocation needs a time");
+	const struct revocation *was = find(p, kind, value);
+	if (was) {
+		struct revocation *r = &p->revoked[was - p->revoked];
+		if (at < r->at)
+			r->at = at;
+	} else {
+		struct revocation r = { .kind = kind, .at = at };
+		memcpy(r.value, value.p, value.n);
+		snprintf(r.reason, sizeof r.reason, "%s", reason);
+		for (char *c = r.reason; *c; c++)
+			if (*c < 0x20 || *c > 0x7e)
+				*c = '?';
+		if (keypolicy_add_revoked(p, &r, e))
+			return -1;
+	}
+	p->version++;
+	return 0;
+}
+
+int keypolicy_restore(struct keypolicy *p, enum keypolicy_kind kind, struct span value, struct err *e)
+{
+	if (check_value(kind, value, e))
+		return -1;
+	const struct revocation *was = find(p, kind, value);
+	if (!was)
+		return err_code(e, ERR_ABSENT, "keypolicy.value", "this %s is not revoked", kinds[kind].what);
+	size_t i = (size_t)(was - p->revoked);
+	memmove(p->revoked + i, p->revoked + i + 1, (p->n_revoked - i - 1) * sizeof *p->revoked);
+	p->n_revoked--;
+	p->version++;
+	return 0;
+}

@@ -1,0 +1,85 @@
+// keypolicy - which derivation epochs a KMS serves, and which apps, compose files, machines and images get
+// nothing any more: one JSON document that only ever goes forward.
+//
+// Epochs are of an app, or of all that have no rule of their own. An epoch that a request names is served
+// from `min` to `current` unless it was ended; a request that names none (upstream's guests) gets `legacy`.
+// Ends and revocations begin at a time, so that they can be announced. Spec 20 section 7.2;
+// docs/kms-epochs.md. Codes: epoch.not_served, epoch.revoked, revoked.app, revoked.compose, revoked.device,
+// revoked.image, keypolicy.syntax, keypolicy.value, keypolicy.full.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/sb.h"
+#include "core/codec/buf.h"
+
+enum {
+	KEYPOLICY_APPS_MAX = 4096,
+	KEYPOLICY_REVOKED_MAX = 16384,
+	KEYPOLICY_ENDS_MAX = 64,
+	KEYPOLICY_REASON = 128,
+	KEYPOLICY_TEXT_MAX = 8 << 20,
+};
+
+struct boot_info;
+struct keypolicy;
+
+enum keypolicy_kind { KEYPOLICY_APP, KEYPOLICY_COMPOSE, KEYPOLICY_DEVICE, KEYPOLICY_IMAGE, KEYPOLICY_KINDS };
+
+struct keypolicy_end {
+	uint64_t epoch, at; // Unix seconds
+};
+
+struct keypolicy_rule {
+	uint64_t current, min, legacy;
+	size_t n_ends;
+	struct keypolicy_end end[KEYPOLICY_ENDS_MAX];
+};
+
+struct keypolicy *keypolicy_new(void); // version 0: epoch 0 for all, nothing revoked; NULL when out of memory
+struct keypolicy *keypolicy_parse(struct span text, struct err *e);
+void keypolicy_free(struct keypolicy *p);
+void keypolicy_write(struct sb *out,
+		     const struct keypolicy *p); // the one way to write it, with final newline
+
+uint64_t keypolicy_version(const struct keypolicy *p);
+const struct keypolicy_rule *keypolicy_rule(const struct keypolicy *p, const uint8_t app[static 20]);
+// When the epoch ends; 0: no end is set.
+uint64_t keypolicy_end_of(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch);
+
+// The epoch of a request that named `*asked` (NULL: none).
+int keypolicy_pick(const struct keypolicy *p, const uint8_t app[static 20], const uint64_t *asked,
+		   uint64_t now, uint64_t *out, struct err *e) __attribute__((warn_unused_result));
+// Epochs below `below` that are served, newest first. How many.
+size_t keypolicy_earlier(const struct keypolicy *p, const uint8_t app[static 20], uint64_t below,
+			 uint64_t now, uint64_t *out, size_t cap);
+// May this guest get anything?
+int keypolicy_check(const struct keypolicy *p, const struct boot_info *b, uint64_t now, struct err *e)
+	__attribute__((warn_unused_result));
+// The first time at which that ends, UINT64_MAX: none is set.
+uint64_t keypolicy_until(const struct keypolicy *p, const struct boot_info *b);
+
+// Changes; each makes the next version. `app` NULL: the rule for all others.
+int keypolicy_rotate(struct keypolicy *p, const uint8_t *app, uint64_t now, uint64_t overlap_s,
+		     bool move_legacy, struct err *e) __attribute__((warn_unused_result));
+int keypolicy_end_epoch(struct keypolicy *p, const uint8_t *app, uint64_t epoch, uint64_t at, struct err *e)
+	__attribute__((warn_unused_result));
+// Of something revoked already: the earlier time holds.
+int keypolicy_revoke(struct keypolicy *p, enum keypolicy_kind kind, struct span value, uint64_t at,
+		     const char *reason, struct err *e) __attribute__((warn_unused_result));
+int keypolicy_restore(struct keypolicy *p, enum keypolicy_kind kind, struct span value, struct err *e)
+	__attribute__((warn_unused_result)); // takes a revocation back
+
+const char *keypolicy_kind_name(enum keypolicy_kind k);
+bool keypolicy_kind_read(const char *name, enum keypolicy_kind *out);
+size_t keypolicy_value_size(enum keypolicy_kind k);
+
+// ---- the file
+
+#define KEYPOLICY_NAME "keypolicy.json"
+// An absent file is version 0. *out is the caller's.
+int keypolicy_load(const char *path, struct keypolicy **out, struct err *e);
+// Under a lock beside the file: read, `change`, written by rename. *out (may be NULL) is what is there then.
+int keypolicy_edit(const char *path, int (*change)(struct keypolicy *p, void *arg, struct err *e), void *arg,
+		   struct keypolicy **out, struct err *e);
