@@ -73,6 +73,12 @@ static int mount(struct admin *a, struct service *s, struct err *e)
 		  clear_image_cache, .worker = true, .body_max = BODY_MAX },
 		{ "GetAuditLog", &kms__audit_log_request__descriptor, &kms__audit_log__descriptor,
 		  kms_audit_log, .worker = true, .body_max = BODY_MAX },
+		{ "GetKeyPolicy", &prpc__empty__descriptor, &kms__key_policy__descriptor,
+		  kms_admin_key_policy, .worker = true, .body_max = BODY_MAX },
+		{ "RotateEpoch", &kms__rotate_epoch_request__descriptor, &kms__key_policy__descriptor,
+		  kms_admin_rotate, .worker = true, .body_max = BODY_MAX },
+		{ "Revoke", &kms__revoke_request__descriptor, &kms__key_policy__descriptor, kms_admin_revoke,
+		  .worker = true, .body_max = BODY_MAX },
 	};
 	char header[64];
 

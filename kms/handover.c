@@ -6,6 +6,7 @@
 
 #include "agent.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "crypto/issue.h"
@@ -13,6 +14,7 @@
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "kms.pb-c.h"
+#include "policy/keypolicy.h"
 #include "ratls/issue.h"
 #include "ratls/tls.h"
 #include "rpc/client.h"
@@ -179,6 +181,23 @@ static int take_keys(struct source *s, const Kms__KmsKeyResponse *r, struct keyf
 		       : 0;
 }
 
+// What the source does not serve any more its replica must not serve either. Upstream's KMS sends nothing.
+static int take_rules(const struct source *s, const char *text, struct err *e)
+{
+	const struct kms_config *c = s->h->config;
+	auto_free char *path = str_format("%s/" KEYPOLICY_NAME, c->state_dir);
+
+	if (!*text)
+		return 0;
+	struct keypolicy *p = keypolicy_parse(span_str(text), e);
+	keypolicy_free(p);
+	if (!p)
+		return err_wrap(e, "the source's epochs and revocations");
+	if (!path)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	return file_mkdirs(c->state_dir, 0700, e) || file_write_str(path, 0600, text, e) ? -1 : 0;
+}
+
 static int ask_keys(struct source *s, struct keyfiles_roots *out, struct err *e)
 {
 	const struct kms_config *c = s->h->config;
@@ -195,7 +214,7 @@ static int ask_keys(struct source *s, struct keyfiles_roots *out, struct err *e)
 	if (!client || rpc_client_call(client, "GetKmsKey", &in.base, &kms__kms_key_response__descriptor,
 				       s->arena, (void **)&r, e))
 		return -1;
-	return take_keys(s, r, out, e);
+	return take_keys(s, r, out, e) || take_rules(s, r->key_policy, e) ? -1 : 0;
 }
 
 int handover_fetch(const struct handover *h, struct keyfiles_roots *out, const char *source_url,

@@ -43,7 +43,8 @@ static int read_seen(const struct keyrules *r, uint64_t *version, uint8_t digest
 	return 0;
 }
 
-static int write_seen(const struct keyrules *r, uint64_t version, const uint8_t digest[static 32], struct err *e)
+static int write_seen(const struct keyrules *r, uint64_t version, const uint8_t digest[static 32],
+		      struct err *e)
 {
 	char text[SEEN_MAX];
 
@@ -262,14 +263,15 @@ static int wait_for_older(struct keyrules *r, struct err *e)
 	until.tv_sec += WAIT_S;
 	while (r->before)
 		if (pthread_cond_timedwait(&r->left, &r->lock, &until))
-			return err_set(e, ERR_AGAIN,
-				       "the change holds, but %llu answers decided before it are still being made",
-				       (unsigned long long)r->before);
+			return err_set(
+				e, ERR_AGAIN,
+				"the change holds, but %llu answers decided before it are still being made",
+				(unsigned long long)r->before);
 	return 0;
 }
 
-int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void *arg, struct err *e), void *arg,
-		    const char *what, struct err *e)
+int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void *arg, struct err *e),
+		    void *arg, const char *what, struct err *e)
 {
 	struct keypolicy *p = NULL;
 

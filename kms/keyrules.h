@@ -1,5 +1,5 @@
-// keyrules - the keypolicy of a running KMS: read again when its file changes, applied to every release, never
-// taken back to an older version.
+// keyrules - the keypolicy of a running KMS: read again when its file changes, applied to every release,
+// never taken back to an older version.
 //
 // A change is recorded in the audit log before it holds. When keyrules_change returns, no answer that was
 // decided before the change is still being made. STATE/keypolicy.json, STATE/keypolicy.seen (version and hash
@@ -48,6 +48,6 @@ int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint6
 		   struct err *e);
 
 // `what` says in words what `change` does, for the record.
-int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void *arg, struct err *e), void *arg,
-		    const char *what, struct err *e);
+int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void *arg, struct err *e),
+		    void *arg, const char *what, struct err *e);
 int keyrules_document(struct keyrules *r, struct sb *out, uint64_t *version, uint64_t *seq, struct err *e);

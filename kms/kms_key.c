@@ -32,14 +32,16 @@ int service_kms_key(struct rpc_call *call, void *out, bool *recorded, struct err
 	struct keyproc_roots roots;
 	struct audit_entry x;
 
-	if (service_verdict(c, "KMS not allowed: ", e))
-		return -1;
 	service_entry(call, c, &x);
 	*recorded = true;
 	if (keyproc_export(s->keys, &x, &roots, e))
 		return -1;
-	int rc = fill(rpc_arena(call), &roots, m, e);
+	auto_sb rules = { 0 };
+	uint64_t version, seq;
+	int rc = keyrules_document(&s->rules, &rules, &version, &seq, e) ||
+		 fill(rpc_arena(call), &roots, m, e);
 	m->audit_seq = roots.seq;
+	m->key_policy = rules.p ? arena_str(rpc_arena(call), rules.p) : m->key_policy;
 	OPENSSL_cleanse(&roots, offsetof(struct keyproc_roots, seq));
 	if (!rc)
 		log_warn("kms",

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "base/version.h"
+#include "core/hash/sha2.h"
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
 #include "keyfiles.h"
@@ -78,7 +79,8 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 	s->policy = s->trust ? policy_from_config(c->file, e) : NULL;
 	self_init(&s->self, c, s->trust, s->policy);
 	if (!s->policy || read_public(s, e) ||
-	    kms_audit_start(&s->audit, c->state_dir, c->audit_unproven, keys, e)) {
+	    kms_audit_start(&s->audit, c->state_dir, c->audit_unproven, keys, e) ||
+	    keyrules_open(&s->rules, c->state_dir, &s->audit, e)) {
 		service_free(s);
 		return -1;
 	}
@@ -91,6 +93,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 void service_free(struct service *s)
 {
 	self_free(&s->self);
+	keyrules_close(&s->rules);
 	kms_audit_stop(&s->audit);
 	trust_free(s->trust);
 	policy_free(s->policy);
@@ -196,6 +199,24 @@ static void fill_app_key(struct arena *a, const struct app_keys *k, Kms__AppKeyR
 	out->k256_signature = pb_bytes(a, k->k256_sig, sizeof k->k256_sig);
 }
 
+static void fill_earlier(struct arena *a, const struct keyrules_case *c, const struct app_keys *k,
+			 Kms__AppKeyResponse *out)
+{
+	out->epochs = arena_array(a, c->n, sizeof *out->epochs);
+	for (uint32_t i = 1; out->epochs && i < c->n; i++, k++) {
+		Kms__EpochKeys *m = pb_new(&kms__epoch_keys__descriptor, a);
+		if (!m)
+			return;
+		m->epoch = c->epochs[i];
+		m->revoke_at = c->ends[i];
+		m->disk_crypt_key = pb_bytes(a, k->disk, sizeof k->disk);
+		m->env_crypt_key = pb_bytes(a, k->env, sizeof k->env);
+		m->k256_key = pb_bytes(a, k->k256, sizeof k->k256);
+		m->k256_signature = pb_bytes(a, k->k256_sig, sizeof k->k256_sig);
+		out->epochs[out->n_epochs++] = m;
+	}
+}
+
 // The third stage: the record is on the disk.
 static int released(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
@@ -207,6 +228,7 @@ static int released(struct rpc_call *call, const void *in, void *out, struct err
 	struct key_reply *r = &c->job.a;
 
 	(void)in;
+	keyrules_leave(&s->rules, &c->rules);
 	if (r->err.class != ERR_NONE) { // recorded already, or nothing can be
 		*e = r->err;
 		log_warn("kms", "no keys for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
@@ -215,6 +237,9 @@ static int released(struct rpc_call *call, const void *in, void *out, struct err
 	}
 	m->ca_cert = s->ca_pem;
 	fill_app_key(a, &r->app[0], m);
+	fill_earlier(a, &c->rules, r->app + 1, m);
+	m->epoch = c->rules.epochs[0];
+	m->current_epoch = c->rules.current;
 	m->gateway_app_id = m->tproxy_app_id = arena_str(a, c->answer.gateway);
 	m->os_image_hash = pb_bytes(a, b->os_image_hash, sizeof b->os_image_hash);
 	m->audit_seq = r->seq;
@@ -236,19 +261,40 @@ static void on_keys(struct key_job *j)
 	rpc_continue(c->call, released);
 }
 
+// Only a seed whose hash the guest has measured counts; any other is as none.
+static void take_seed(struct key_request *q, const struct boot_info *b, ProtobufCBinaryData seed)
+{
+	uint8_t hash[32];
+
+	if (!b->has_deployment_seed || !seed.len || seed.len > sizeof q->seed)
+		return;
+	sha256(seed.data, seed.len, hash);
+	if (memcmp(hash, b->deployment_seed, sizeof hash) != 0)
+		return;
+	memcpy(q->seed, seed.data, seed.len);
+	q->seed_n = (uint32_t)seed.len;
+}
+
 // The second stage: what policy said.
 static int release(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
 	struct service *s = rpc_arg(call);
 	struct service_case *c = rpc_state(call);
+	const Kms__GetAppKeyRequest *asked = in;
 	struct key_request *q = &c->job.q;
+	struct keyrules_ask rules = { .earlier = asked->want_previous };
 
-	(void)in, (void)out;
-	if (service_verdict(c, "App not allowed: ", e))
+	(void)out;
+	if (asked->opt_epoch_case == KMS__GET_APP_KEY_REQUEST__OPT_EPOCH_EPOCH)
+		rules.epoch = &asked->epoch;
+	if (service_verdict(c, "App not allowed: ", e) ||
+	    keyrules_enter(&s->rules, &c->rules, &c->r.boot, &rules, e))
 		return refuse_keys(call, c, e);
 	service_entry(call, c, &q->entry);
 	q->op = KEY_APP;
-	q->entry.n_epochs = 1;
+	q->entry.n_epochs = c->rules.n;
+	memcpy(q->entry.epochs, c->rules.epochs, sizeof q->entry.epochs);
+	take_seed(q, &c->r.boot, asked->deployment_seed);
 	c->job.done = on_keys;
 	c->job.arg = c;
 	keyproc_submit(s->keys, &c->job);
@@ -285,12 +331,16 @@ static int give_env_key(struct rpc_call *call, const void *in, void *out, struct
 	if (service_verdict(rpc_state(call), "", e))
 		return -1;
 	a->timestamp = time_now();
-	struct app_epoch at = { 0 };
-	if (keyproc_env(s->keys, &at, q->app_id.data, a->timestamp, &key, e))
+	struct app_epoch at = { .seed = span_of(q->deployment_seed.data, q->deployment_seed.len) };
+	bool named = q->opt_epoch_case == KMS__APP_ID__OPT_EPOCH_EPOCH;
+	if (keyrules_epoch(&s->rules, q->app_id.data, named ? &q->epoch : NULL, &at.epoch, e) ||
+	    keyproc_env(s->keys, &at, q->app_id.data, a->timestamp, &key, e))
 		return -1;
 	a->public_key = pb_bytes(rpc_arena(call), key.pub, sizeof key.pub);
 	a->signature = pb_bytes(rpc_arena(call), key.sig, sizeof key.sig);
 	a->signature_v1 = pb_bytes(rpc_arena(call), key.sig_v1, sizeof key.sig_v1);
+	a->epoch = at.epoch;
+	a->signature_v2 = pb_bytes(rpc_arena(call), key.sig_v2, sizeof key.sig_v2);
 	return arena_bad(rpc_arena(call)) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
 
@@ -379,12 +429,19 @@ static int refuse_roots(struct rpc_call *call, const struct service_case *c, str
 
 static int give_kms_key(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
+	struct service *s = rpc_arg(call);
+	struct service_case *c = rpc_state(call);
 	bool recorded = false;
-	int rc = service_kms_key(call, out, &recorded, e);
+	int rc = service_verdict(c, "KMS not allowed: ", e) ||
+				 keyrules_enter(&s->rules, &c->rules, &c->r.boot, NULL, e) ||
+				 service_kms_key(call, out, &recorded, e)
+			 ? -1
+			 : 0;
 
 	(void)in;
+	keyrules_leave(&s->rules, &c->rules);
 	if (rc && !recorded)
-		return refuse_roots(call, rpc_state(call), e);
+		return refuse_roots(call, c, e);
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 #include "audit.h"
 #include "config.h"
 #include "keyproc.h"
+#include "keyrules.h"
 #include "metrics.h"
 #include "policy/policy.h"
 #include "ratls/trust.h"
@@ -27,6 +28,7 @@ struct service {
 	X509 *temp_ca;
 	uint8_t k256_pub[33];
 	struct kms_audit audit;
+	struct keyrules rules;
 	struct metrics metrics;
 	atomic_int policy_state;   // enum policy_state
 	struct rpc_server *server; // the main listener's, for its counts
@@ -52,10 +54,11 @@ struct service_case {
 	struct policy_answer answer;
 	enum policy_kind kind;
 	uint64_t asked_us;
-	bool only_self, is_self; // asked about this KMS only; refused because of this KMS
-	bool proved;             // r is ok: what it says of the guest is true
-	void *more;              // the method's own
-	struct key_job job;      // what is asked of the key process
+	bool only_self, is_self;    // asked about this KMS only; refused because of this KMS
+	bool proved;                // r is ok: what it says of the guest is true
+	void *more;                 // the method's own
+	struct keyrules_case rules; // under which it is answered
+	struct key_job job;         // what is asked of the key process
 };
 
 struct service_case *service_case_new(struct rpc_call *call, struct err *e);
@@ -68,10 +71,12 @@ int service_verdict(const struct service_case *c, const char *who, struct err *e
 // Shared by the methods. The evidence in the client certificate, verified; then the policy's word on it.
 int service_check_cert(struct service *s, struct rpc_call *call, const char *vm_config,
 		       struct trust_result *r, struct err *e);
-// The second stage of GetKmsKey; *recorded: the key process has recorded the outcome.
+// The last stage of GetKmsKey, when all is allowed; *recorded: the key process has recorded the outcome.
 int service_kms_key(struct rpc_call *call, void *out, bool *recorded, struct err *e);
 // The record of this case so far, as the log will have it.
 void service_entry(struct rpc_call *call, const struct service_case *c, struct audit_entry *x);
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e);
 // Logs and, when refused, records what became of it. The record's event is an enum audit_event.
 int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct err *e);
+
+rpc_fn kms_admin_key_policy, kms_admin_rotate, kms_admin_revoke; // admin_keys.c

@@ -258,7 +258,7 @@ static int issue_chain(struct service *s, struct arena *a, const struct service_
 }
 
 // The second stage: what policy said, and the certificate.
-static int sign_request(struct rpc_call *call, const struct service_case *c, const Kms__SignCertRequest *in,
+static int sign_request(struct rpc_call *call, struct service_case *c, const Kms__SignCertRequest *in,
 			Kms__SignCertResponse *out, struct err *e)
 {
 	struct service *s = rpc_arg(call);
@@ -268,8 +268,10 @@ static int sign_request(struct rpc_call *call, const struct service_case *c, con
 
 	if (!full)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (service_verdict(c, "", e))
+	if (service_verdict(c, "", e) || keyrules_enter(&s->rules, &c->rules, &c->r.boot, NULL, e))
 		return -1;
+	if (c->rules.until < (uint64_t)r->spec.not_after) // never beyond an announced revocation
+		r->spec.not_after = (int64_t)c->rules.until;
 	if (r->csr.ext_app_info &&
 	    (check_evidence(s, r, in->vm_config, false, full, e) || add_app_info(a, r, full, e)))
 		return -1;
@@ -293,9 +295,12 @@ static int ended(struct rpc_call *call, const struct service_case *c, int rc, st
 
 static int sign_decided(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
-	const struct service_case *c = rpc_state(call);
+	struct service *s = rpc_arg(call);
+	struct service_case *c = rpc_state(call);
+	int rc = sign_request(call, c, in, out, e);
 
-	return ended(call, c, sign_request(call, c, in, out, e), e);
+	keyrules_leave(&s->rules, &c->rules);
+	return ended(call, c, rc, e);
 }
 
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e)

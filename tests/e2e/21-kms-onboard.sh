@@ -164,7 +164,7 @@ as() { echo --cert "$work/$1.crt" --key "$work/$1.key"; }
 		refused "ch_10 the temporary CA alone: $method" ratls.no_evidence ask a $method $(as bare) -d '{}'
 	done
 }
-check "km_17 each refusal is in the log" test "$(grep -c "refused: kms-handover" "$work/a/log")" -ge 5
+check "km_17 each refusal is in the log" test "$(grep -c '"event":"kms-handover","ok":false' "$work/a/certs.state/audit.log")" -ge 5
 openssl s_client -connect "127.0.0.1:$(port a yes)" -sess_out "$work/session" </dev/null >"$work/tls" 2>&1
 check "ch_12 nothing to resume" eval '! [ -s "$work/session" ] && ! grep -q "New Session Ticket arrived" "$work/tls"'
 

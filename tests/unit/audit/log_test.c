@@ -204,7 +204,7 @@ static void torn_end_is_cut(void **state)
 	char *text = read_log(&n);
 	for (last = n - 1; text[last - 1] != '\n'; last--)
 		;
-	for (size_t at = last; at < n; at++) {
+	for (size_t at = last; at<n; at += at> n - 20 || at < last + 20 ? 1 : 17) {
 		struct stat st;
 
 		write_log(text, at);

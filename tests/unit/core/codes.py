@@ -23,7 +23,7 @@ OTHER = {
     "network.forward", "policy.source", "vmm.exit",  # lists of tables, an event of `dstack ls`
 }
 FILES = {
-    "audit.heads", "audit.log",
+    "audit.heads", "audit.log", "keypolicy.json", "keypolicy.seen",
     "ca.crt", "config.toml", "hda.img", "launch.json", "metadata.json", "mkfs.ext4",
     "newest.json", "newest.lock", "rpc.crt", "runner.lock",
     "runner.log", "runtime_event.intent", "runtime_event.lock", "runtime_events.log", "serial.log", "serial.pty",

@@ -1,0 +1,117 @@
+// Admin methods over epochs and revocations. Each is recorded in the audit log before it holds, and answers
+// when nothing decided before it can leave any more.
+#include <string.h>
+
+#include "base/strings.h"
+#include "kms.pb-c.h"
+#include "service.h"
+
+static int answer(struct service *s, struct arena *a, Kms__KeyPolicy *out, struct err *e)
+{
+	auto_sb b = { 0 };
+
+	if (keyrules_document(&s->rules, &b, &out->version, &out->audit_seq, e))
+		return -1;
+	out->document = arena_str(a, b.p);
+	return out->document ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+int kms_admin_key_policy(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	(void)in;
+	return answer(rpc_arg(call), rpc_arena(call), out, e);
+}
+
+// The app of a request: NULL for all others.
+static int app_of(ProtobufCBinaryData b, const uint8_t **app, struct err *e)
+{
+	*app = b.len ? b.data : NULL;
+	return b.len && b.len != APP_ID ? err_code(e, ERR_INPUT, "kms.app_id", "app_id must be 20 bytes") : 0;
+}
+
+struct rotation {
+	const uint8_t *app;
+	uint64_t now, overlap_s;
+	bool move_legacy;
+};
+
+static int rotate(struct keypolicy *p, void *arg, struct err *e)
+{
+	const struct rotation *r = arg;
+
+	return keypolicy_rotate(p, r->app, r->now, r->overlap_s, r->move_legacy, e);
+}
+
+int kms_admin_rotate(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	const Kms__RotateEpochRequest *q = in;
+	struct rotation r = { .now = kms_audit_now(&s->audit),
+			      .overlap_s = q->overlap_s,
+			      .move_legacy = q->move_legacy };
+	char what[160];
+
+	if (app_of(q->app_id, &r.app, e))
+		return -1;
+	snprintf(what, sizeof what, "new epoch, app=%s overlap_s=%llu legacy=%s",
+		 r.app ? STR_HEX(r.app, APP_ID) : "all", (unsigned long long)r.overlap_s,
+		 r.move_legacy ? "moved" : "kept");
+	return keyrules_change(&s->rules, rotate, &r, what, e) || answer(s, rpc_arena(call), out, e) ? -1 : 0;
+}
+
+struct ending {
+	const uint8_t *app;
+	uint64_t epoch, at;
+	enum keypolicy_kind kind;
+	struct span value;
+	const char *reason;
+	bool lift;
+};
+
+static int end_epoch(struct keypolicy *p, void *arg, struct err *e)
+{
+	const struct ending *r = arg;
+
+	return keypolicy_end_epoch(p, r->app, r->epoch, r->at, e);
+}
+
+static int revoke(struct keypolicy *p, void *arg, struct err *e)
+{
+	const struct ending *r = arg;
+
+	return r->lift ? keypolicy_restore(p, r->kind, r->value, e)
+		       : keypolicy_revoke(p, r->kind, r->value, r->at, r->reason, e);
+}
+
+int kms_admin_revoke(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	struct service *s = rpc_arg(call);
+	const Kms__RevokeRequest *q = in;
+	struct ending r = { .epoch = q->epoch,
+			    .at = kms_audit_now(&s->audit),
+			    .value = span_of(q->value.data, q->value.len),
+			    .reason = q->reason,
+			    .lift = q->lift };
+	bool epoch = !strcmp(q->kind, "epoch");
+	char what[200];
+
+	if (q->opt_at_case == KMS__REVOKE_REQUEST__OPT_AT_AT && q->at > r.at)
+		r.at = q->at;
+	if (app_of(q->app_id, &r.app, e))
+		return -1;
+	if (!epoch && !keypolicy_kind_read(q->kind, &r.kind))
+		return err_code(e, ERR_INPUT, "keypolicy.value",
+				"kind %s is none of app, compose, device, image, epoch", STR_QZ(q->kind));
+	if (epoch && r.lift)
+		return err_code(e, ERR_INPUT, "keypolicy.value", "the end of an epoch is not taken back");
+	if (epoch)
+		snprintf(what, sizeof what, "end epoch %llu, app=%s at=%llu", (unsigned long long)r.epoch,
+			 r.app ? STR_HEX(r.app, APP_ID) : "all", (unsigned long long)r.at);
+	else
+		snprintf(what, sizeof what, "%s %s %s at=%llu", r.lift ? "restore" : "revoke", q->kind,
+			 r.value.n <= 32 ? STR_HEX(r.value.p, r.value.n) : "", (unsigned long long)r.at);
+	return keyrules_change(&s->rules, epoch ? end_epoch : revoke, &r, what, e) ||
+			       answer(s, rpc_arena(call), out, e)
+		       ? -1
+		       : 0;
+}

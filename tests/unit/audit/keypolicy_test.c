@@ -1,0 +1,261 @@
+// Epochs and revocations as a document: what is served when, what is refused with which code, what can and
+// cannot be changed, and that the file only reads back what was written.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/strings.h"
+#include "core/verify/bootinfo.h"
+#include "policy/keypolicy.h"
+
+static const uint8_t app[20] = { 1 }, other[20] = { 2 };
+enum { NOW = 1000 };
+
+static void picked(const struct keypolicy *p, const uint8_t *a, const uint64_t *asked, uint64_t now,
+		   uint64_t want)
+{
+	struct err e = { 0 };
+	uint64_t got = UINT64_MAX;
+
+	if (keypolicy_pick(p, a, asked, now, &got, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(got, want);
+}
+
+static void not_picked(const struct keypolicy *p, const uint8_t *a, const uint64_t *asked, uint64_t now,
+		       const char *code)
+{
+	struct err e = { 0 };
+	uint64_t got;
+
+	assert_int_equal(keypolicy_pick(p, a, asked, now, &got, &e), -1);
+	assert_string_equal(e.code, code);
+}
+
+static const uint64_t e0 = 0, e1 = 1, e2 = 2, e3 = 3;
+
+// An old guest, which names no epoch, sees no difference until legacy is moved.
+static void rotation_with_overlap(void **state)
+{
+	struct keypolicy *p = keypolicy_new();
+	struct err e;
+	uint64_t earlier[8];
+
+	(void)state;
+	picked(p, app, NULL, NOW, 0);
+	picked(p, app, &e0, NOW, 0);
+	not_picked(p, app, &e1, NOW, "epoch.not_served");
+	assert_int_equal(keypolicy_rotate(p, app, NOW, 100, false, &e), 0);
+	assert_int_equal(keypolicy_version(p), 1);
+	picked(p, app, NULL, NOW, 0);
+	picked(p, app, &e1, NOW, 1);
+	picked(p, app, &e0, NOW + 99, 0);
+	not_picked(p, app, &e0, NOW + 100, "epoch.revoked");
+	not_picked(p, app, NULL, NOW + 100, "epoch.revoked");
+	picked(p, other, &e0, NOW + 100, 0);
+	not_picked(p, other, &e1, NOW, "epoch.not_served");
+	assert_int_equal(keypolicy_end_of(p, app, 0), NOW + 100);
+	assert_int_equal(keypolicy_end_of(p, app, 1), 0);
+	assert_int_equal(keypolicy_rotate(p, app, NOW, 0, true, &e), 0);
+	picked(p, app, NULL, NOW + 100, 2);
+	assert_int_equal(keypolicy_earlier(p, app, 2, NOW, earlier, 8), 2);
+	assert_int_equal(earlier[0], 1);
+	assert_int_equal(earlier[1], 0);
+	assert_int_equal(keypolicy_earlier(p, app, 2, NOW + 100, earlier, 8), 1);
+	assert_int_equal(keypolicy_earlier(p, app, 2, NOW, earlier, 1), 1);
+	keypolicy_free(p);
+}
+
+static void ends_of_epochs(void **state)
+{
+	struct keypolicy *p = keypolicy_new();
+	struct err e;
+
+	(void)state;
+	assert_int_equal(keypolicy_end_epoch(p, NULL, 0, NOW, &e), -1);
+	assert_string_equal(e.code, "keypolicy.value");
+	assert_int_equal(keypolicy_rotate(p, NULL, NOW, 0, false, &e), 0);
+	assert_int_equal(keypolicy_end_epoch(p, NULL, 0, NOW + 5, &e), 0);
+	assert_int_equal(keypolicy_end_epoch(p, NULL, 0, NOW + 50, &e), 0);
+	assert_int_equal(keypolicy_end_of(p, other, 0), NOW + 5); // the earlier holds
+	assert_int_equal(keypolicy_end_epoch(p, NULL, 0, NOW + 2, &e), 0);
+	assert_int_equal(keypolicy_end_of(p, other, 0), NOW + 2);
+	not_picked(p, other, NULL, NOW + 2, "epoch.revoked");
+	assert_int_equal(keypolicy_end_epoch(p, NULL, 1, NOW, &e), -1); // the current one
+	assert_int_equal(keypolicy_end_epoch(p, NULL, 7, NOW, &e), -1);
+	// An app's own rule begins as a copy of the common one.
+	assert_int_equal(keypolicy_rotate(p, app, NOW, 0, false, &e), 0);
+	picked(p, app, &e2, NOW, 2);
+	not_picked(p, other, &e2, NOW, "epoch.not_served");
+	not_picked(p, app, &e0, NOW + 2, "epoch.revoked");
+	not_picked(p, app, &e3, NOW, "epoch.not_served");
+	keypolicy_free(p);
+}
+
+static struct boot_info guest(void)
+{
+	struct boot_info b = { .has_app_id = true, .has_compose_hash = true, .has_os_image_hash = true };
+
+	memcpy(b.app_id, app, 20);
+	memset(b.compose_hash, 3, 32);
+	memset(b.device_id, 4, 32);
+	memset(b.os_image_hash, 5, 32);
+	return b;
+}
+
+static void revocations(void **state)
+{
+	static const char *const code[] = { "revoked.app", "revoked.compose", "revoked.device",
+					    "revoked.image" };
+	struct boot_info b = guest();
+	const struct span part[] = { span_of(b.app_id, 20), span_of(b.compose_hash, 32),
+				     span_of(b.device_id, 32), span_of(b.os_image_hash, 32) };
+	struct err e;
+
+	(void)state;
+	for (size_t k = 0; k < KEYPOLICY_KINDS; k++) {
+		struct keypolicy *p = keypolicy_new();
+		enum keypolicy_kind kind = (enum keypolicy_kind)k;
+
+		assert_int_equal(keypolicy_until(p, &b), UINT64_MAX);
+		assert_int_equal(keypolicy_revoke(p, kind, part[k], NOW + 60, "stolen\n\"x\"", &e), 0);
+		assert_int_equal(keypolicy_check(p, &b, NOW + 59, &e), 0);
+		assert_int_equal(keypolicy_until(p, &b), NOW + 60);
+		assert_int_equal(keypolicy_check(p, &b, NOW + 60, &e), -1);
+		assert_string_equal(e.code, code[k]);
+		assert_int_equal(keypolicy_revoke(p, kind, part[k], NOW + 90, "", &e), 0);
+		assert_int_equal(keypolicy_until(p, &b), NOW + 60);
+		assert_int_equal(keypolicy_revoke(p, kind, part[k], NOW, "", &e), 0);
+		assert_int_equal(keypolicy_check(p, &b, NOW, &e), -1);
+		struct boot_info else_ = b;
+		*(k == 0   ? else_.app_id
+		  : k == 1 ? else_.compose_hash
+		  : k == 2 ? else_.device_id
+			   : else_.os_image_hash) ^= 1;
+		assert_int_equal(keypolicy_check(p, &else_, NOW, &e), 0);
+		assert_int_equal(keypolicy_restore(p, kind, part[k], &e), 0);
+		assert_int_equal(keypolicy_check(p, &b, NOW, &e), 0);
+		assert_int_equal(keypolicy_restore(p, kind, part[k], &e), -1);
+		assert_int_equal(keypolicy_revoke(p, kind, span_of(b.compose_hash, 19), NOW, "", &e), -1);
+		assert_string_equal(e.code, "keypolicy.value");
+		assert_int_equal(keypolicy_revoke(p, kind, part[k], 0, "", &e), -1);
+		keypolicy_free(p);
+	}
+}
+
+static void reads_what_it_wrote(void **state)
+{
+	struct keypolicy *p = keypolicy_new();
+	struct boot_info b = guest();
+	struct err e = { 0 };
+	auto_sb one = { 0 }, two = { 0 };
+
+	(void)state;
+	assert_int_equal(keypolicy_rotate(p, app, NOW, 10, true, &e), 0);
+	assert_int_equal(keypolicy_rotate(p, NULL, NOW, 0, false, &e), 0);
+	assert_int_equal(
+		keypolicy_revoke(p, KEYPOLICY_IMAGE, span_of(b.os_image_hash, 32), NOW, "a \"b\" \\", &e), 0);
+	keypolicy_write(&one, p);
+	struct keypolicy *again = keypolicy_parse(span_of(one.p, one.n), &e);
+	if (!again)
+		fail_msg("%s", e.text);
+	keypolicy_write(&two, again);
+	assert_string_equal(one.p, two.p);
+	assert_int_equal(keypolicy_version(again), 3);
+	keypolicy_free(p);
+	keypolicy_free(again);
+}
+
+#define HEAD                                                                                                 \
+	"{\"version\":1,\"default\":{\"current\":1,\"min\":0,\"legacy\":0,\"ends\":[]},\"apps\":[],"         \
+	"\"revoked\":["
+static void malformed_documents(void **state)
+{
+	static const char *const text[] = {
+		"",
+		"{}",
+		"{\"version\":1}",
+		HEAD "]}x",
+		HEAD "{\"kind\":\"app\",\"value\":\"00\",\"at\":1,\"reason\":\"\"}]}",
+		HEAD "{\"kind\":\"other\",\"value\":\"0101010101010101010101010101010101010101\",\"at\":1,"
+		     "\"reason\":\"\"}]}",
+		HEAD "{\"kind\":\"app\",\"value\":\"0101010101010101010101010101010101010101\",\"at\":0,"
+		     "\"reason\":\"\"}]}",
+		HEAD "{\"kind\":\"app\",\"value\":\"0101010101010101010101010101010101010101\",\"at\":1}]}",
+		HEAD "],\"more\":1}",
+		"{\"version\":1,\"default\":{\"current\":1,\"min\":2,\"legacy\":0,\"ends\":[]},\"apps\":[],"
+		"\"revoked\":[]}",
+		"{\"version\":1,\"default\":{\"current\":1,\"min\":0,\"legacy\":2,\"ends\":[]},\"apps\":[],"
+		"\"revoked\":[]}",
+		"{\"version\":-1,\"default\":{\"current\":1,\"min\":0,\"legacy\":0,\"ends\":[]},\"apps\":[],"
+		"\"revoked\":[]}",
+		"{\"version\":1,\"default\":{\"current\":1,\"min\":0,\"legacy\":0,\"ends\":[{\"epoch\":1,"
+		"\"at\":5}]},\"apps\":[],"
+		"\"revoked\":[]}",
+		"{\"version\":1,\"default\":{\"current\":1,\"min\":0,\"legacy\":0,\"ends\":[{\"epoch\":0,"
+		"\"at\":5},{\"epoch\":0,"
+		"\"at\":6}]},\"apps\":[],\"revoked\":[]}",
+	};
+	struct err e;
+	struct keypolicy *p = keypolicy_parse(span_str(HEAD "]}"), &e);
+
+	(void)state;
+	assert_non_null(p);
+	keypolicy_free(p);
+	for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+		if (keypolicy_parse(span_str(text[i]), &e))
+			fail_msg("was not refused: %s", text[i]);
+		assert_string_equal(e.code, "keypolicy.syntax");
+	}
+}
+
+static int add_one(struct keypolicy *p, void *arg, struct err *e)
+{
+	return keypolicy_rotate(p, arg, NOW, 0, false, e);
+}
+
+static int refuse(struct keypolicy *p, void *arg, struct err *e)
+{
+	(void)p, (void)arg;
+	return err_code(e, ERR_DENIED, "keypolicy.value", "no");
+}
+
+static void file_is_edited_whole(void **state)
+{
+	char dir[] = "/tmp/keypolicy-XXXXXX", path[64];
+	struct keypolicy *p = NULL;
+	struct err e;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/" KEYPOLICY_NAME, dir);
+	assert_int_equal(keypolicy_load(path, &p, &e), 0);
+	assert_int_equal(keypolicy_version(p), 0);
+	keypolicy_free(p);
+	assert_int_equal(keypolicy_edit(path, add_one, NULL, NULL, &e), 0);
+	assert_int_equal(keypolicy_edit(path, refuse, NULL, NULL, &e), -1);
+	assert_int_equal(keypolicy_edit(path, add_one, NULL, &p, &e), 0);
+	assert_int_equal(keypolicy_version(p), 2);
+	picked(p, other, &e2, NOW, 2);
+	keypolicy_free(p);
+	assert_int_equal(file_write_str(path, 0600, "{", &e), 0);
+	assert_int_equal(keypolicy_edit(path, add_one, NULL, NULL, &e), -1);
+	assert_string_equal(e.code, "keypolicy.syntax");
+	assert_int_equal(file_remove_tree(dir, &e), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rotation_with_overlap), cmocka_unit_test(ends_of_epochs),
+		cmocka_unit_test(revocations),           cmocka_unit_test(reads_what_it_wrote),
+		cmocka_unit_test(malformed_documents),   cmocka_unit_test(file_is_edited_whole),
+	};
+
+	return cmocka_run_group_tests_name("keypolicy", tests, NULL, NULL);
+}
