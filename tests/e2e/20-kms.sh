@@ -5,7 +5,7 @@ guest=build/tests/tools/fakeguest
 app=00112233445566778899aabbccddeeff00112233 compose=$(printf '5a%.0s' {1..32})
 inst=$(printf '01%.0s' {1..20}) inst2=$(printf '02%.0s' {1..20})
 pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+trap 'kill "${pids[@]}" 2>/dev/null; wait; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
 
 dstack-softtee pki --dir "$work/pki" && dstack-softtee pki --dir "$work/other"
 dstack-softtee serve --dir "$work/pki" --listen tcp:127.0.0.1:0 2>"$work/serve.log" &

@@ -7,7 +7,7 @@ app=00112233445566778899aabbccddeeff00112233 kms_app=$(printf 'ee%.0s' {1..20})
 compose=$(printf '5a%.0s' {1..32}) compose_a=$(printf 'a1%.0s' {1..32}) compose_b=$(printf 'b2%.0s' {1..32})
 compose_m=$(printf 'c3%.0s' {1..32})
 pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+trap 'kill "${pids[@]}" 2>/dev/null; wait; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
 
 dstack-softtee pki --dir "$work/pki"
 dstack-softtee serve --dir "$work/pki" --listen tcp:127.0.0.1:0 2>"$work/serve.log" &
