@@ -18,6 +18,7 @@
 #include "info.h"
 #include "jail.h"
 #include "lanes.h"
+#include "manager.h"
 #include "power.h"
 #include "rpc/client.h"
 #include "upkeep.h"
@@ -92,6 +93,8 @@ struct daemon {
 	struct broker *broker;
 	struct event *upkeep;
 	struct guest_side side;
+	unsigned given; // sockets of a service manager: dstack.sock, tappd.sock
+	struct manager manager;
 	unsigned running;  // of the servers and the external listener
 	const char *ended; // a process, by accident
 	bool stopping;
@@ -186,9 +189,9 @@ static int serve_containers(struct daemon *d, struct err *e)
 		struct rpc_server *server;
 		const char *address;
 	} sockets[] = {
-		{ d->internal, config_str(d->config, "internal.address") },
+		{ d->internal, d->given > 0 ? "fd:3" : config_str(d->config, "internal.address") },
 		{ d->internal, config_str(d->config, "internal.folder_address") },
-		{ d->tappd, config_str(d->config, "internal-v0.address") },
+		{ d->tappd, d->given > 1 ? "fd:4" : config_str(d->config, "internal-v0.address") },
 		{ d->tappd, config_str(d->config, "internal-v0.folder_address") },
 	};
 	for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
@@ -312,7 +315,9 @@ static int dispatch(struct daemon *d, struct err *e)
 	log_info("agent", "ready tee=%s app=%s", tee_name(d->agent->tee), STR_QZ(d->agent->app.name));
 	puts("ready");
 	fflush(stdout);
+	manager_ready(&d->manager, d->base);
 	event_base_dispatch(d->base);
+	manager_stop(&d->manager);
 	for (size_t i = 0; i < sizeof on / sizeof *on; i++)
 		event_free(on[i]);
 	if (d->upkeep)
@@ -348,6 +353,8 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	bool check;
 	int status;
+	d.given = manager_sockets();
+	argc = manager_args(argc, argv);
 	struct config *c =
 		config_start(argc, argv, "dstack-guest-agent",
 			     "Serves keys, certificates and quotes to the containers of this guest.",

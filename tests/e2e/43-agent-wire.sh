@@ -59,6 +59,44 @@ start()
 check "starts" start
 python3 tests/e2e/agent-wire.py "$work/dstack.sock" "$work/tappd.sock" "$work/guest.sock" "$port" || failures=$((failures + 1))
 
+# As a service manager starts it: sockets 3 and 4 opened by it, -w, readiness told, a watchdog fed.
+cat >"$work/manager.py" <<'PY'
+import json, os, signal, socket, sys, time
+config, folder = sys.argv[1:]
+def door(path):
+    s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen(16); return s
+doors = [door(f"{folder}/a.sock"), door(f"{folder}/b.sock")]
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); notify.bind("\0dstack-test-%d" % os.getpid()); notify.settimeout(10)
+pid = os.fork()
+if not pid:
+    high = [os.dup(d.fileno()) for d in doors]
+    high = [os.dup2(h, 100 + i) for i, h in enumerate(high)]
+    for i, h in enumerate(high): os.dup2(h, 3 + i, inheritable=True)
+    os.closerange(5, 200)
+    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", NOTIFY_SOCKET="@dstack-test-%d" % os.getppid(), WATCHDOG_USEC="500000")
+    os.execvp("dstack-guest-agent", ["dstack-guest-agent", "-w", "-c", config])
+def ask(path, request):
+    s = socket.socket(socket.AF_UNIX); s.connect(path); s.sendall(f"GET {request} HTTP/1.0\r\n\r\n".encode())
+    got = b""
+    while (b := s.recv(65536)): got += b
+    return json.loads(got.split(b"\r\n\r\n", 1)[1])
+told = [notify.recv(100)]
+assert told == [b"READY=1"], told
+assert ask(f"{folder}/a.sock", "/GetKey?path=/")["key"].startswith("f6c1ed94")
+assert ask(f"{folder}/b.sock", "/prpc/Tappd.DeriveK256Key?path=/")["k256_key"].startswith("f6c1ed94")
+began = time.time()
+told += [notify.recv(100), notify.recv(100)]
+assert told[1:] == [b"WATCHDOG=1"] * 2 and 1 <= time.time() - began < 8, (told, time.time() - began)
+os.kill(pid, signal.SIGTERM)
+assert notify.recv(100) in (b"STOPPING=1", b"WATCHDOG=1") and os.waitpid(pid, 0)[1] == 0
+print("all told:", told)
+PY
+mkdir "$work/activated"
+jq --arg w "$work/activated" '.internal.address = "unix:\($w)/not-this.sock" | .["internal-v0"].address = "unix:\($w)/nor-this.sock"
+	| .["guest-api"].address = ""' "$work/agent.json" >"$work/activated.json"
+check "sockets and watchdog of a service manager" python3 "$work/manager.py" "$work/activated.json" "$work/activated"
+check "given sockets stand for the configured ones" test ! -e "$work/activated/not-this.sock" -a ! -e "$work/activated/nor-this.sock"
+
 # HB-20. The secrets of the key file and of answers; then everything the agent writes or says to others than who asked.
 get() { curl -sS --max-time 20 --unix-socket "$work/$1" "http://x/$2"; }
 secrets()
