@@ -19,22 +19,55 @@ static struct policy_webhook_opts channel_of(const struct config *c, size_t i)
 	};
 }
 
+static struct policy *chain(const struct config *c, size_t i, const struct policy_webhook_opts *node,
+			    struct err *e)
+{
+	struct policy_ethereum_opts o = {
+		.node = *node,
+		.chain_id = (uint64_t)config_int(c, "policy.source[%zu].chain_id", i),
+		.contract = config_str(c, "policy.source[%zu].contract", i),
+		.confirmations = (uint64_t)config_int(c, "policy.source[%zu].confirmations", i),
+		.head_max_age = (uint64_t)config_int(c, "policy.source[%zu].head_max_age", i),
+	};
+
+	return policy_ethereum_new(&o, e);
+}
+
 static struct policy *source(const struct config *c, size_t i, struct err *e)
 {
 	const char *type = config_str(c, "policy.source[%zu].type", i);
 	const char *file = config_str(c, "policy.source[%zu].file", i);
 	struct policy_webhook_opts o = channel_of(c, i);
+	bool is_file = !strcmp(type, "file");
 
-	if (!strcmp(type, "file") && *file)
+	if (is_file && *file)
 		return policy_file_new(file, e);
 	if (!strcmp(type, "webhook") && *o.url)
 		return policy_webhook_new(&o, e);
-	err_code(e, ERR_INPUT, "config.policy",
-		 !strcmp(type, "file")      ? "policy.source %zu: a file source needs `file`"
-		 : !strcmp(type, "webhook") ? "policy.source %zu: a webhook source needs `url`"
-					    : "policy.source %zu: type is none of file, webhook, ethereum",
-		 i + 1);
+	if (!strcmp(type, "ethereum") && *o.url)
+		return chain(c, i, &o, e);
+	if (is_file || !strcmp(type, "webhook") || !strcmp(type, "ethereum"))
+		err_code(e, ERR_INPUT, "config.policy", "source %zu: type %s needs `%s`", i + 1, type,
+			 is_file ? "file" : "url");
+	else
+		err_code(e, ERR_INPUT, "config.policy", "source %zu: type is none of file, webhook, ethereum",
+			 i + 1);
 	return NULL;
+}
+
+static struct policy *sources(const struct config *c, size_t n, size_t need, struct err *e)
+{
+	struct policy *all[SOURCES_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		all[i] = source(c, i, e);
+		if (all[i])
+			continue;
+		while (i)
+			policy_free(all[--i]);
+		return NULL;
+	}
+	return n == 1 && need <= 1 ? all[0] : policy_quorum_new(all, n, need ? need : n, e);
 }
 
 struct policy *policy_from_config(const struct config *c, struct err *e)
@@ -49,8 +82,8 @@ struct policy *policy_from_config(const struct config *c, struct err *e)
 		return NULL;
 	}
 	if (n > SOURCES_MAX) {
-		err_code(e, ERR_INPUT, "config.policy", "more than %d policy.source", SOURCES_MAX);
+		err_code(e, ERR_INPUT, "config.policy", "more than %d sources", SOURCES_MAX);
 		return NULL;
 	}
-	return *file ? policy_file_new(file, e) : source(c, 0, e);
+	return *file ? policy_file_new(file, e) : sources(c, n, (size_t)config_int(c, "policy.need"), e);
 }

@@ -87,6 +87,22 @@ struct policy_webhook_opts {
 };
 struct policy *policy_webhook_new(const struct policy_webhook_opts *o, struct err *e);
 
+// Back end `ethereum`: upstream's contracts (spec 20 section 3.3), asked over a node's JSON-RPC. It trusts
+// the node's word and the contract's owners. Allowed is what the contract allows both in the block with
+// `confirmations` on top and at the head: approvals wait, revocations do not. Denies: another chain id, no
+// code at the address, a head older than `head_max_age`, a chain reorganised below what was confirmed.
+struct policy_ethereum_opts {
+	struct policy_webhook_opts node; // a public node asks for no certificate: https is enough here
+	uint64_t chain_id;
+	const char *contract; // DstackKms, 40 hex digits, 0x allowed
+	uint64_t confirmations, head_max_age;
+};
+struct policy *policy_ethereum_new(const struct policy_ethereum_opts *o, struct err *e);
+
+// Back end `quorum`: all `n` others are asked at once; `need` of them must allow, and name the same gateway.
+// Takes the others, also when it fails.
+struct policy *policy_quorum_new(struct policy **p, size_t n, size_t need, struct err *e);
+
 // For `dstack deploy`: write an app's compose hash, or an image hash (hex), into a policy file unless it is
 // there; a new app's entry gets allow_any_device = true, spelled out. The file is made if absent. Under
 // flock, by temp + fsync + rename; comments and layout stay.
