@@ -52,6 +52,11 @@ who=(--image "$work/images/one" --app "$app" --compose "$compose" --key "$work/g
 dstack-softtee quote --dir "$work/pki" --out "$work/quote" $($guest quote-args "${who[@]}")
 $guest cert "${who[@]}" --quote "$work/quote" --ca "$work/kms/tmp-ca.crt" --ca-key "$work/kms/tmp-ca.key" \
 	--out "$work/guest.crt"
+$guest csr "${who[@]}" --quote "$work/quote" --subject app --san app.example >"$work/csr.json"
 kms=${pids[-1]}
+keys=$(pgrep -P "$kms" | head -n 1)
 "$build/bench/bench-kms" "https://127.0.0.1:$port/prpc" "$work/kms/root-ca.crt" "$work/guest.crt" "$work/guest.key" \
-	"$kms" "$(pgrep -P "$kms")"
+	"$work/csr.json" "$kms" "$keys"
+ulimit -n 4096
+"$build/bench/bench-kms-load" "127.0.0.1:$port" "$work/kms/root-ca.crt" "$work/kms/tmp-ca.crt" "$work/kms/tmp-ca.key" \
+	"$work/pki" "$work/images/one" "$app" "$compose" "$kms" "$keys" "${GUESTS:-1000}"

@@ -20,6 +20,7 @@
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "guest.pb-c.h"
+#include "guestlike.h"
 #include "prpc.pb-c.h"
 #include "quote.h"
 #include "ratls/issue.h"
@@ -39,20 +40,12 @@ static const char usage[] =
 	"killed\n"
 	"WHO: --image DIR --app HEX --compose HEX [--instance HEX]\n";
 
-enum { EVENTS = 32, EVIDENCE_MAX = 64 * 1024 };
+enum { EVIDENCE_MAX = GUESTLIKE_MAX };
 
 struct options {
-	const char *image, *key, *ca, *ca_key, *quote, *out, *subject, *san, *pki;
-	uint8_t app[20], compose[32], instance[20], hash[32];
-	bool has_instance;
+	struct guestlike_who who;
+	const char *key, *ca, *ca_key, *quote, *out, *subject, *san, *pki;
 	uint64_t days;
-};
-
-struct guest {
-	char config[512];
-	uint8_t acpi[4][48];
-	struct event log_events[EVENTS], runtime_events[EVENTS];
-	struct eventlog log, runtime;
 };
 
 static int put_file(const char *dir, const char *name, const void *p, size_t n, struct wr *sums,
@@ -92,82 +85,13 @@ static int make_image(const struct options *o, struct err *e)
 	measure_cmdline(m.cmdline, span_str("quiet"));
 	if (measurement_tdx_write(&w, &m) || w.bad)
 		return err_set(e, ERR_BUG, "write measurement");
-	if (file_mkdirs(o->image, 0755, e) || put_file(o->image, "initrd", "initrd", 6, &s, e) ||
-	    put_file(o->image, "measurement.tdx.cbor", cbor, w.n, &s, e) ||
-	    put_file(o->image, "metadata.json", meta, sizeof meta - 1, &s, e) ||
-	    put_file(o->image, "sha256sum.txt", sums, s.n, &none, e))
+	if (file_mkdirs(o->who.image, 0755, e) || put_file(o->who.image, "initrd", "initrd", 6, &s, e) ||
+	    put_file(o->who.image, "measurement.tdx.cbor", cbor, w.n, &s, e) ||
+	    put_file(o->who.image, "metadata.json", meta, sizeof meta - 1, &s, e) ||
+	    put_file(o->who.image, "sha256sum.txt", sums, s.n, &none, e))
 		return -1;
 	SHA256((const uint8_t *)sums, s.n, h);
 	printf("%s\n", STR_HEX(h, 32));
-	return 0;
-}
-
-static int read_image_hash(struct options *o, struct err *e)
-{
-	auto_free char *path = str_format("%s/sha256sum.txt", o->image), *text = NULL;
-	size_t n = 0;
-
-	if (!path || file_read(path, 4096, &text, &n, e))
-		return -1;
-	SHA256((const uint8_t *)text, n, o->hash);
-	return 0;
-}
-
-static void add_runtime(struct guest *g, const char *name, const void *p, size_t n)
-{
-	struct event ev = event_runtime(span_str(name), span_of(p, n), 1);
-
-	g->runtime_events[g->runtime.n++] = ev;
-	g->log_events[g->log.n++] = ev;
-}
-
-static void make_guest(struct guest *g, struct options *o)
-{
-	static const uint8_t zeros[65536];
-
-	*g = (struct guest){ .log = { g->log_events, 0, EVENTS },
-			     .runtime = { g->runtime_events, 0, EVENTS } };
-	snprintf(g->config, sizeof g->config,
-		 "{\"os_image_hash\":\"%s\",\"cpu_count\":1,\"memory_size\":%u,\"qemu_version\":\"7.2.0\","
-		 "\"num_nics\":1,"
-		 "\"swtpm\":true,\"tee\":\"soft\"}",
-		 STR_HEX(o->hash, 32), 1u << 31);
-	for (int i = 0; i < 4; i++) {
-		memset(g->acpi[i], 0x40 + i, 48);
-		if (i == 2)
-			sha384(zeros, sizeof zeros, g->acpi[i]);
-		g->log_events[g->log.n++] = (struct event){ .imr = 0,
-							    .type = 10,
-							    .version = 1,
-							    .payload = span_str("ACPI DATA"),
-							    .digest = span_of(g->acpi[i], 48) };
-	}
-	eventlog_name_acpi(&g->log, true);
-	add_runtime(g, "system-preparing", "", 0);
-	add_runtime(g, "app-id", o->app, sizeof o->app);
-	add_runtime(g, "compose-hash", o->compose, sizeof o->compose);
-	add_runtime(g, "instance-id", o->instance, o->has_instance ? sizeof o->instance : 0);
-	add_runtime(g, "boot-mr-done", "", 0);
-}
-
-static int registers(const struct guest *g, const struct options *o, struct measured *out, uint8_t rtmr3[48],
-		     struct err *e)
-{
-	auto_free char *path = str_format("%s/measurement.tdx.cbor", o->image), *cbor = NULL;
-	static uint8_t room[65536];
-	struct wr scratch = wr_to(room, sizeof room);
-	struct measurement_tdx m;
-	struct vm_config c;
-	struct fault f = { 0 };
-	size_t n = 0;
-
-	if (!path || file_read(path, 4096, &cbor, &n, e))
-		return -1;
-	if (measurement_tdx_read(&m, span_of(cbor, n), &f) ||
-	    vm_config_read(&c, &scratch, span_str(g->config), &f) ||
-	    measure_expect(out, &m, m.kernel, &c, &g->log, &f) ||
-	    eventlog_replay_runtime(rtmr3, &g->runtime, false, &f))
-		return err_set(e, ERR_INPUT, "registers: %s", f.text);
 	return 0;
 }
 
@@ -187,47 +111,35 @@ static EVP_PKEY *key_of(const struct options *o, struct err *e)
 
 static int quote_args(struct options *o, struct err *e)
 {
-	static struct guest g;
-	static struct measured m;
-	uint8_t rtmr3[48], spki[P256_SPKI], rd[64], config_id[48];
+	static struct guestlike g;
+	static struct quote_body b;
+	uint8_t spki[P256_SPKI], rd[64];
 	auto_pkey EVP_PKEY *k = key_of(o, e);
 
-	make_guest(&g, o);
-	if (!k || p256_spki(k, spki, e) || registers(&g, o, &m, rtmr3, e))
+	guestlike_make(&g, &o->who);
+	if (!k || p256_spki(k, spki, e))
 		return -1;
 	ratls_report_data(span_of(spki, sizeof spki), rd);
-	mr_config_id_v1(config_id, o->compose);
-	printf("--mrtd %s", STR_HEX(m.mrtd, 48));
-	for (int i = 0; i < 3; i++)
-		printf(" --rtmr%d %s", i, STR_HEX(m.rtmr[i].value, 48));
-	printf(" --rtmr3 %s --mrconfigid %s", STR_HEX(rtmr3, 48), STR_HEX(config_id, 48));
-	printf(" --report-data %s\n", STR_HEX(rd, 64));
+	if (guestlike_body(&g, &o->who, rd, &b, e))
+		return -1;
+	printf("--mrtd %s", STR_HEX(b.mr_td, 48));
+	for (int i = 0; i < 4; i++)
+		printf(" --rtmr%d %s", i, STR_HEX(b.rtmr[i], 48));
+	printf(" --mrconfigid %s --report-data %s\n", STR_HEX(b.mr_config_id, 48), STR_HEX(rd, 64));
 	return 0;
 }
 
-// The envelope says the report data that the quote has, whatever key stands beside it.
 static int evidence(struct options *o, uint8_t out[static EVIDENCE_MAX], size_t *n, struct err *e)
 {
-	static struct guest g;
+	static struct guestlike g;
 	auto_free char *quote = NULL;
 	struct wr w = wr_to(out, EVIDENCE_MAX);
-	struct fault f = { 0 };
 	size_t quote_n = 0;
 
-	make_guest(&g, o);
-	if (file_read(o->quote, 65536, &quote, &quote_n, e))
+	guestlike_make(&g, &o->who);
+	if (file_read(o->quote, 65536, &quote, &quote_n, e) ||
+	    guestlike_envelope(&g, span_of(quote, quote_n), true, &w, e))
 		return -1;
-	struct envelope env = { .kind = ENVELOPE_TDX,
-				.quote = span_of(quote, quote_n),
-				.log = g.log,
-				.runtime = g.runtime,
-				.config = span_str(g.config) };
-	if (quote_n < 48 + 584)
-		return err_set(e, ERR_INPUT, "no quote in %s", o->quote);
-	memcpy(env.report_data, quote + 48 + 520, 64);
-	envelope_strip(&env);
-	if (envelope_write(&w, &env, &f) || w.bad)
-		return err_set(e, ERR_INPUT, "envelope: %s", w.bad ? "too large" : f.text);
 	*n = w.n;
 	return 0;
 }
@@ -242,48 +154,34 @@ struct agent {
 
 static int attest(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
-	static struct guest g;
-	static struct measured m;
+	static struct guestlike g;
 	struct agent *a = rpc_arg(call);
 	const Guest__RawQuoteArgs *q = in;
 	struct arena *mem = rpc_arena(call);
 	uint8_t *quote = arena_alloc(mem, QUOTE_CAP), *room = arena_alloc(mem, EVIDENCE_MAX);
 	struct wr w = wr_to(room, EVIDENCE_MAX);
 	struct quote_body body;
-	struct fault f = { 0 };
 	size_t n = 0;
 
-	quote_body_init(&body);
-	make_guest(&g, a->o);
-	if (q->report_data.len != 64 || !room || registers(&g, a->o, &m, body.rtmr[3], e))
+	guestlike_make(&g, &a->o->who);
+	if (q->report_data.len != 64 || !room)
 		return err_set(e, ERR_INPUT, "no report data");
-	memcpy(body.mr_td, m.mrtd, sizeof body.mr_td);
-	for (int i = 0; i < 3; i++)
-		memcpy(body.rtmr[i], m.rtmr[i].value, sizeof body.rtmr[i]);
-	mr_config_id_v1(body.mr_config_id, a->o->compose);
-	memcpy(body.report_data, q->report_data.data, 64);
-	if (quote_sign(&a->signer, &body, quote, &n, e))
+	if (guestlike_body(&g, &a->o->who, q->report_data.data, &body, e) ||
+	    quote_sign(&a->signer, &body, quote, &n, e) ||
+	    guestlike_envelope(&g, span_of(quote, n), false, &w, e))
 		return -1;
-	struct envelope env = { .kind = ENVELOPE_TDX,
-				.quote = span_of(quote, n),
-				.log = g.log,
-				.runtime = g.runtime,
-				.config = span_str(g.config) };
-	memcpy(env.report_data, body.report_data, 64);
-	if (envelope_write(&w, &env, &f) || w.bad)
-		return err_set(e, ERR_BUG, "envelope");
 	((Guest__AttestResponse *)out)->attestation = pb_bytes(mem, room, w.n);
 	return 0;
 }
 
 static int info(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
-	static struct guest g;
+	static struct guestlike g;
 	struct agent *a = rpc_arg(call);
 	Guest__AppInfo *r = out;
 
 	(void)in;
-	make_guest(&g, a->o);
+	guestlike_make(&g, &a->o->who);
 	r->vm_config = arena_str(rpc_arena(call), g.config);
 	return r->vm_config ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
@@ -372,17 +270,17 @@ static int make_csr(struct options *o, struct err *e)
 
 static bool set_option(struct options *o, int which, const char *v)
 {
-	const char **const texts[] = { &o->image, &o->key,     &o->ca,  &o->ca_key, &o->quote,
-				       &o->out,   &o->subject, &o->san, &o->pki };
+	const char **const texts[] = { &o->who.image, &o->key,     &o->ca,  &o->ca_key, &o->quote,
+				       &o->out,       &o->subject, &o->san, &o->pki };
 
 	if (which < 9) {
 		*texts[which] = v;
 		return true;
 	}
-	o->has_instance |= which == 11;
-	return which == 9    ? hex_exact(o->app, 20, v)
-	       : which == 10 ? hex_exact(o->compose, 32, v)
-	       : which == 11 ? hex_exact(o->instance, 20, v)
+	o->who.has_instance |= which == 11;
+	return which == 9    ? hex_exact(o->who.app, 20, v)
+	       : which == 10 ? hex_exact(o->who.compose, 32, v)
+	       : which == 11 ? hex_exact(o->who.instance, 20, v)
 			     : str_u64(v, &o->days);
 }
 
@@ -401,13 +299,13 @@ int main(int argc, char **argv)
 		if (c < 256 || !set_option(&o, c - 256, optarg))
 			return fprintf(stderr, "%s", usage), 2;
 	const char *command = optind < argc ? argv[optind] : "";
-	if (!o.image)
+	if (!o.who.image)
 		return fprintf(stderr, "%s", usage), 2;
 	if (!strcmp(command, "image"))
 		rc = make_image(&o, &e);
 	else if (!strcmp(command, "agent") && o.pki && o.out)
-		rc = read_image_hash(&o, &e) || run_agent(&o, &e) ? -1 : 0;
-	else if (!o.key || read_image_hash(&o, &e))
+		rc = guestlike_image(&o.who, &e) || run_agent(&o, &e) ? -1 : 0;
+	else if (!o.key || guestlike_image(&o.who, &e))
 		rc = o.key ? -1 : err_set(&e, ERR_INPUT, "--key is needed");
 	else if (!strcmp(command, "quote-args"))
 		rc = quote_args(&o, &e);
