@@ -13,7 +13,7 @@ TOML; unknown keys and wrong types are refused with the line's number, and `--ch
 together is on each program's page. dstack-setup, dstack-init and dstack-softtee have no configuration file; that of the `dstack` command is in
 [cli.md](cli.md).
 END
-for program in kms gateway vmm guest-agent simulator verifier; do
+for program in kms auth gateway vmm guest-agent simulator verifier; do
 	printf '\n## [dstack-%s](%s.md)\n\n```\n' "$program" "$program"
 	"$build/bin/dstack-$program" --help-config
 	printf '```\n'

@@ -89,6 +89,11 @@ static const struct reason_text table[] = {
 		"Look at the service's log for the request.",
 	},
 	{
+		"auth.request", "The policy server was asked with a malformed boot info",
+		"A member is missing or has another size than it must have.",
+		"See the text for the member. Check that a KMS asks, in JSON, at /bootAuth/app or /bootAuth/kms.",
+	},
+	{
 		"policy.reply", "The policy service's answer is malformed",
 		"Only a whole, well-formed answer can allow something.",
 		"Update the service, or see docs/policy.md for what it must answer.",
