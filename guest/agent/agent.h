@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "crypto/issue.h"
 #include "demo.h"
+#include "custody.h"
 #include "files.h"
 #include "gate.h"
 #include "rpc/server.h"
@@ -36,7 +37,8 @@ enum legacy_form { LEGACY_PLAIN, LEGACY_PACKED, LEGACY_NONE };
 
 struct agent {
 	struct app_files app;
-	struct key_file keys;
+	struct custody *custody; // holds the keys
+	struct app_public keys;  // what of them is no secret
 	struct tee *tee;
 	const struct evidence_source *source; // instead of the TEE, which then is NULL
 	const char *gpu_file;                 // NULL: no GPU

@@ -77,9 +77,8 @@ int app_quote_fill(struct agent *g, const char *algorithm, struct arena *a, Gues
 {
 	struct derived_key d;
 
-	if (app_signing_key(&g->keys, algorithm, &d, e))
+	if (custody_signing_key(g->custody, algorithm, &d, e))
 		return -1;
-	secret_wipe(d.key, sizeof d.key);
 	pthread_mutex_lock(&g->lock);
 	const struct app_quote *q = current(g, span_of(d.public, d.public_n), e);
 	if (q) {

@@ -4,7 +4,6 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "crypto/issue.h"
-#include "crypto/kdf.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "evidence.h"
@@ -111,12 +110,9 @@ int cert_open(struct agent *g, struct err *e)
 		return g->kms ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 	}
 	auto_x509 X509 *ca = cert_from_pem(span_str(g->keys.ca_cert), e);
-	auto_pkey EVP_PKEY *key = ca ? p256_from_pem(span_of(g->keys.ca_key->b, g->keys.ca_key->n), e) : NULL;
-	if (!key)
+	if (!ca)
 		return err_wrap(e, "the app's CA");
-	if (X509_check_private_key(ca, key) != 1)
-		return err_ssl(e, ERR_SYSTEM, "the app's CA certificate is not that of its key");
-	g->ca = (struct cert_issuer){ .cert = TAKE_SSL(ca), .key = TAKE_SSL(key) };
+	g->ca = (struct cert_issuer){ .cert = TAKE_SSL(ca), .sign = custody_sign_cert, .arg = g->custody };
 	return 0;
 }
 
@@ -125,7 +121,6 @@ void cert_close(struct agent *g)
 	kms_link_free(g->kms);
 	g->kms = NULL;
 	X509_free(g->ca.cert);
-	EVP_PKEY_free(g->ca.key);
 	g->ca = (struct cert_issuer){ 0 };
 }
 
@@ -248,15 +243,7 @@ static EVP_PKEY *key_of(const struct agent *g, const struct tls_request *r, stru
 
 	if (!r->path)
 		return p256_new(e);
-	struct span part = span_str(r->path);
-	if (part.n > KDF_INFO_MAX) {
-		err_code(e, ERR_INPUT, "agent.path", "path is longer than %d bytes", KDF_INFO_MAX);
-		return NULL;
-	}
-	EVP_PKEY *key =
-		kdf_derive(span_of(g->keys.k256->b, g->keys.k256->n), &part, 1, scalar, sizeof scalar, e)
-			? NULL
-			: p256_from_scalar(scalar, e);
+	EVP_PKEY *key = custody_secret(g->custody, r->path, scalar, e) ? NULL : p256_from_scalar(scalar, e);
 	secret_wipe(scalar, sizeof scalar);
 	return key;
 }

@@ -22,19 +22,27 @@ static int sign_statement(const struct key_file *k, const char *purpose, struct 
 	return k256_sign_digest(k->k256->b, digest, d->signature, e);
 }
 
+int derive_secret(const struct secret *root, const char *path, uint8_t out[static 32], struct err *e)
+{
+	struct span part = span_str(path);
+
+	if (part.n > KDF_INFO_MAX)
+		return err_code(e, ERR_INPUT, "agent.path", "path is longer than %d bytes", KDF_INFO_MAX);
+	if (kdf_derive(span_of(root->b, root->n), &part, 1, out, 32, e))
+		return err_wrap(e, "derive a key");
+	return 0;
+}
+
 int derive_key(const struct key_file *k, const char *path, const char *purpose, const char *algorithm,
 	       struct derived_key *out, struct err *e)
 {
 	bool ed = !strcmp(algorithm, "ed25519");
-	struct span part = span_str(path);
 
 	*out = (struct derived_key){ 0 };
-	if (part.n > KDF_INFO_MAX)
-		return err_code(e, ERR_INPUT, "agent.path", "path is longer than %d bytes", KDF_INFO_MAX);
 	if (!ed && *algorithm && strcmp(algorithm, "secp256k1") && strcmp(algorithm, "k256"))
 		return err_code(e, ERR_INPUT, "agent.algorithm", "Unsupported algorithm");
-	if (kdf_derive(span_of(k->k256->b, k->k256->n), &part, 1, out->key, sizeof out->key, e))
-		return err_wrap(e, "derive a key");
+	if (derive_secret(k->k256, path, out->key, e))
+		return -1;
 	if (key_cache_get(k->cache, ed, path, purpose, out))
 		return 0;
 	if (ed) {

@@ -110,7 +110,7 @@ struct kms_link *kms_link_new(struct agent *g)
 	l->g = g;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->made, NULL);
-	if (g->keys.tmp_ca_cert && *g->keys.tmp_ca_cert && g->keys.tmp_ca_key && *g->keys.tmp_ca_key) {
+	if (*g->keys.tmp_ca_cert && *g->keys.tmp_ca_key) {
 		l->tmp_cert = strdup(g->keys.tmp_ca_cert);
 		l->tmp_key = strdup(g->keys.tmp_ca_key);
 	}

@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "broker.h"
 #include "cert.h"
+#include "custody.h"
 #include "engine.h"
 #include "external.h"
 #include "guestapi.h"
@@ -29,6 +30,9 @@ enum { SOCKET_MODE = 0777, STOP_S = 5, HOST_CONNS = 32, RUNNING = 4 };
 const struct config_key agent_config_keys[] = {
 	{ "default.core.keys_file", CONFIG_STRING, .def = "/dstack/.host-shared/.appkeys.json",
 	  .doc = "the app's keys (0600)" },
+	{ "default.core.custody_user", CONFIG_INT, .def = "991", .min = 0, .max = 65533,
+	  .doc = "user and group id of the process that holds the keys, and from then on of that file; 0: as "
+		 "started" },
 	{ "default.core.compose_file", CONFIG_STRING, .def = "/dstack/.host-shared/app-compose.json",
 	  .doc = "the app's compose document" },
 	{ "default.core.sys_config_file", CONFIG_STRING, .def = "/dstack/.host-shared/.sys-config.json",
@@ -86,6 +90,7 @@ const size_t agent_config_n = sizeof agent_config_keys / sizeof *agent_config_ke
 struct daemon {
 	struct agent *agent;
 	const struct config *config;
+	struct custody custody;
 	struct process external, power;
 	struct event_base *base;
 	struct rpc_server *internal, *tappd, *guest;
@@ -229,10 +234,11 @@ static void on_child(evutil_socket_t sig, short what, void *arg)
 	struct daemon *d = arg;
 
 	(void)sig, (void)what;
-	bool external = process_ended(&d->external), power = process_ended(&d->power);
-	if (d->stopping || !(external || power))
+	bool custody = process_ended(&d->custody.process), external = process_ended(&d->external),
+	     power = process_ended(&d->power);
+	if (d->stopping || !(custody || external || power))
 		return;
-	d->ended = external ? "external" : "poweroff";
+	d->ended = custody ? "custody" : external ? "external" : "poweroff";
 	event_base_loopbreak(d->base);
 }
 
@@ -260,9 +266,8 @@ static int load(struct daemon *d, struct err *e)
 		return err_set(e, ERR_SYSTEM, "start the agent: out of memory");
 	g->emit_event = config_bool(c, "default.core.emit_event");
 	g->gpu_file = config_str(c, "default.core.gpu_attestation_file");
-	return key_file_read(config_str(c, "default.core.keys_file"), &g->keys, e) ||
-			       legacy_form(config_str(c, "default.core.legacy_extensions"), &g->legacy, e) ||
-			       cert_open(g, e)
+	g->custody = &d->custody;
+	return legacy_form(config_str(c, "default.core.legacy_extensions"), &g->legacy, e) || cert_open(g, e)
 		       ? -1
 		       : 0;
 }
@@ -273,7 +278,9 @@ static int start_parts(struct daemon *d, struct err *e)
 	const struct config *c = d->config;
 	struct agent *g = d->agent;
 
-	if (app_files_read(config_str(c, "default.core.compose_file"),
+	if (custody_start(&d->custody, config_str(c, "default.core.keys_file"),
+			  (uid_t)config_int(c, "default.core.custody_user"), &g->keys, e) ||
+	    app_files_read(config_str(c, "default.core.compose_file"),
 			   config_str(c, "default.core.sys_config_file"), &g->app, e))
 		return -1;
 	g->tee = tee_open(config_str(c, "default.core.tee"), e);
@@ -378,7 +385,7 @@ int main(int argc, char **argv)
 	if (idle) {
 		demo_free(&g);
 		cert_close(&g);
-		key_file_free(&g.keys);
+		custody_stop(&d.custody);
 		app_files_free(&g.app);
 		tee_close(g.tee);
 	}

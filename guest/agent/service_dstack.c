@@ -48,7 +48,7 @@ int service_key(struct rpc_call *c, const Guest__GetKeyArgs *q, ProtobufCBinaryD
 	struct arena *a = rpc_arena(c);
 	struct derived_key d;
 
-	int rc = derive_key(&g->keys, q->path, q->purpose, q->algorithm, &d, e);
+	int rc = custody_key(g->custody, q->path, q->purpose, q->algorithm, &d, e);
 	if (!rc) {
 		*key = pb_bytes(a, d.key, sizeof d.key);
 		*chain = arena_array(a, 2, sizeof **chain);
@@ -150,7 +150,7 @@ static int sign(struct rpc_call *c, const void *in, void *out, struct err *e)
 	struct arena *a = rpc_arena(c);
 	struct app_signature s;
 
-	if (app_sign(&g->keys, q->algorithm, bytes_of(q->data), &s, e))
+	if (custody_sign(g->custody, q->algorithm, bytes_of(q->data), &s, e))
 		return -1;
 	r->signature_chain = arena_array(a, 3, sizeof *r->signature_chain);
 	if (!r->signature_chain)

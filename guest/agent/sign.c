@@ -23,7 +23,8 @@ static int kind_of(const char *algorithm, enum kind *out, struct err *e)
 
 static int signing_key(const struct key_file *k, enum kind kind, struct derived_key *out, struct err *e)
 {
-	return derive_key(k, "vms", "signing", kind == ED25519 ? "ed25519" : "secp256k1", out, e);
+	return derive_key(k, APP_SIGNING_PATH, APP_SIGNING_PURPOSE, kind == ED25519 ? "ed25519" : "secp256k1",
+			  out, e);
 }
 
 int app_signing_key(const struct key_file *k, const char *algorithm, struct derived_key *out, struct err *e)
@@ -54,10 +55,8 @@ static int sign_with(const struct derived_key *d, enum kind kind, struct span da
 	return 0;
 }
 
-int app_sign(const struct key_file *k, const char *algorithm, struct span data, struct app_signature *out,
-	     struct err *e)
+int app_sign_check(const char *algorithm, struct span data, struct err *e)
 {
-	struct derived_key d;
 	enum kind kind;
 
 	if (kind_of(algorithm, &kind, e))
@@ -66,12 +65,31 @@ int app_sign(const struct key_file *k, const char *algorithm, struct span data, 
 		return err_code(e, ERR_INPUT, "agent.digest",
 				"Pre-hashed signing requires a 32-byte digest, but received %zu bytes",
 				data.n);
-	int rc = signing_key(k, kind, &d, e) || sign_with(&d, kind, data, out->bytes, e) ? -1 : 0;
-	if (!rc) {
-		memcpy(out->public, d.public, sizeof out->public);
-		out->public_n = d.public_n;
-		memcpy(out->key_signature, d.signature, sizeof out->key_signature);
-	}
+	return 0;
+}
+
+int app_sign_with(const struct derived_key *d, const char *algorithm, struct span data,
+		  struct app_signature *out, struct err *e)
+{
+	enum kind kind;
+
+	if (kind_of(algorithm, &kind, e) || sign_with(d, kind, data, out->bytes, e))
+		return -1;
+	memcpy(out->public, d->public, sizeof out->public);
+	out->public_n = d->public_n;
+	memcpy(out->key_signature, d->signature, sizeof out->key_signature);
+	return 0;
+}
+
+int app_sign(const struct key_file *k, const char *algorithm, struct span data, struct app_signature *out,
+	     struct err *e)
+{
+	struct derived_key d;
+	enum kind kind;
+
+	if (app_sign_check(algorithm, data, e) || kind_of(algorithm, &kind, e))
+		return -1;
+	int rc = signing_key(k, kind, &d, e) || app_sign_with(&d, algorithm, data, out, e) ? -1 : 0;
 	secret_wipe(&d, sizeof d);
 	return rc;
 }

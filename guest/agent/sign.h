@@ -3,11 +3,12 @@
 // Spec 10 sections 3.7 and 3.8. The keys are GetKey's at path "vms" for purpose "signing", so whoever reads
 // the chain finds the app's root key and the KMS behind it. ECDSA is RFC 6979 with s in the low half.
 #pragma once
-#include "agent.h"
 #include "core/codec/buf.h"
 #include "keys.h"
 
 enum { APP_SIGNATURE = 64 };
+#define APP_SIGNING_PATH    "vms"
+#define APP_SIGNING_PURPOSE "signing"
 
 struct app_signature {
 	uint8_t bytes[APP_SIGNATURE];
@@ -16,9 +17,15 @@ struct app_signature {
 	uint8_t key_signature[K256_SIG]; // the app's root key over "signing:" and the public key
 };
 
-// `algorithm`: "secp256k1", "k256", "secp256k1_prehashed", "ed25519". Codes: agent.algorithm, agent.digest.
+// May `algorithm` sign this? Codes: agent.algorithm, agent.digest.
+int app_sign_check(const char *algorithm, struct span data, struct err *e);
+// Where the root key is (custody.h). `algorithm`: "secp256k1", "k256", "secp256k1_prehashed", "ed25519".
+// Codes: agent.algorithm, agent.digest.
 int app_sign(const struct key_file *k, const char *algorithm, struct span data, struct app_signature *out,
 	     struct err *e);
+// With a key that was derived at APP_SIGNING_PATH. `algorithm` is one of the above.
+int app_sign_with(const struct derived_key *d, const char *algorithm, struct span data,
+		  struct app_signature *out, struct err *e);
 // Malformed keys and signatures are errors: agent.algorithm, key.public, key.signature.
 int app_verify(const char *algorithm, struct span data, struct span sig, struct span pub, bool *valid,
 	       struct err *e);

@@ -73,6 +73,8 @@ static const struct config_key keys[] = {
 
 struct simulator {
 	struct agent agent;
+	struct keyring keys; // in the open
+	struct custody custody;
 	struct fixture fixture;
 	struct resign *resign; // NULL without a seed
 	struct guest_side side;
@@ -133,12 +135,15 @@ static int load(struct simulator *s, const struct config *c, struct err *e)
 	struct agent *g = &s->agent;
 	const char *path = config_str(c, "default.core.keys_file");
 	auto_free char *text = NULL; // no secret: it lies in the open
+	struct key_file file;
 	size_t n;
+
+	g->custody = &s->custody;
 
 	if (app_files_read(config_str(c, "default.core.compose_file"),
 			   config_str(c, "default.core.sys_config_file"), &g->app, e) ||
-	    file_read(path, KEYS_MAX, &text, &n, e) || key_file_parse(path, text, n, &g->keys, e) ||
-	    cert_open(g, e) ||
+	    file_read(path, KEYS_MAX, &text, &n, e) || key_file_parse(path, text, n, &file, e) ||
+	    custody_here(&s->custody, &s->keys, &file, &g->keys, e) || cert_open(g, e) ||
 	    fixture_read(&s->fixture, config_str(c, "default.core.simulator.attestation_file"),
 			 config_bool(c, "default.core.simulator.patch_report_data"), e) ||
 	    set_seed(s, c, e))
@@ -272,7 +277,7 @@ int main(int argc, char **argv)
 	if (idle) {
 		demo_free(&s.agent);
 		cert_close(&s.agent);
-		key_file_free(&s.agent.keys);
+		custody_stop(&s.custody);
 		app_files_free(&s.agent.app);
 		fixture_free(&s.fixture);
 		resign_free(s.resign);

@@ -67,6 +67,82 @@ check "starts" start
 check "the socket is for everybody" is "$(stat -c %a "$work/dstack.sock")" 777
 check "it keeps no capability and can gain none" eval 'grep -q "^CapEff:[[:space:]]*0*$" /proc/$agent/status && grep -q "^NoNewPrivs:[[:space:]]*1$" /proc/$agent/status'
 
+# Its processes: no capability, no way to one, a list of system calls; custody and the listener as users of their own.
+sons() { cat /proc/"$1"/task/*/children; }
+status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
+part() # part NAME: its process; custody is forked first, then the listener's keeper, then the helper that powers off
+{
+	local all=($(sons "$agent"))
+	case $1 in
+	custody) echo "${all[0]}" ;;
+	keeper) echo "${all[1]}" ;;
+	external) sons "${all[1]}" | tr -d ' ' ;;
+	power) echo "${all[2]}" ;;
+	esac
+}
+confined()
+{
+	local name pid
+	for name in custody keeper external power; do
+		pid=$(part $name)
+		is "$name $(status_of $pid CapPrm) $(status_of $pid CapBnd) $(status_of $pid NoNewPrivs) $(status_of $pid Seccomp)" \
+			"$name 0000000000000000 0000000000000000 1 2" || return 1
+	done
+	is "$(status_of "$agent" CapBnd) $(status_of "$agent" Seccomp)" "0000000000000000 2"
+}
+own_users()
+{
+	[ "$(id -u)" = 0 ] || { grep -q "not started as root.*part=custody" "$work/agent.log" && grep -q "not started as root.*part=external" "$work/agent.log"; return; }
+	is "$(status_of "$(part custody)" Uid) $(status_of "$(part external)" Gid)" "991	991	991	991 990	990	990	990" &&
+		is "$(stat -c '%u %a' "$work/appkeys.json")" "991 600" && ! setpriv --reuid 990 --regid 990 --clear-groups cat "$work/appkeys.json" &&
+		! setpriv --bounding-set -all --inh-caps -all cat "$work/appkeys.json" # what the main process is: root without capabilities
+}
+sockets_of() { find "/proc/$1/fd" -lname 'socket:*' -printf '%l\n' 2>/dev/null | sort; }
+check "each of its processes is confined" confined
+check "custody and the external listener are users of their own, and the key file is custody's" own_users
+apart()
+{
+	[ "$(sockets_of "$(part external)" | wc -l)" -ge 2 ] &&
+		is "$(sockets_of "$(part external)" | comm -12 - <({ sockets_of "$agent" && sockets_of "$(part custody)"; } | sort))" ""
+}
+check "the external listener has no socket of custody's or of the main process" apart
+holds() # holds PID: are the app's root key or its CA's in the memory of the process, as bytes, hex or PEM?
+{
+	python3 - "$1" "$k256" "$(openssl pkey -in "$work/ca.key" -outform DER | xxd -s 36 -l 32 -p -c 99)" \
+		"$(sed -n 2p "$work/ca.key")" <<-'EOF'
+		import re, sys
+		k, ca, pem = bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3]), sys.argv[4].encode()
+		assert len(k) == len(ca) == 32 and len(pem) == 64
+		memory, found = open(f"/proc/{sys.argv[1]}/mem", "rb", 0), False
+		for line in open(f"/proc/{sys.argv[1]}/maps"):
+		    m = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
+		    if not m or "[v" in line:
+		        continue
+		    start, end = (int(x, 16) for x in m.groups())
+		    try:
+		        memory.seek(start)
+		        data = memory.read(end - start)
+		    except OSError:
+		        continue
+		    found = found or any(x in data for x in (k, k.hex().encode(), ca, ca[::-1], pem))
+		sys.exit(not found)
+	EOF
+}
+root_keys()
+{
+	[ "$(id -u)" = 0 ] || return 0 # memory of others is root's to read
+	holds "$(part custody)" && ! holds "$agent" && ! holds "$(part external)" && ! holds "$(part keeper)" && ! holds "$(part power)"
+}
+post GetTlsKey '{}' >/dev/null && post Sign '{"algorithm":"ed25519","data":"00"}' >/dev/null
+check "after keys, signatures and certificates the root keys are in custody's memory and in no other" root_keys
+again() { local pid=$(part external) && [ -n "$pid" ] && [ "$pid" != "$1" ] && curl -sS "http://127.0.0.1:$port/prpc/Version" | grep -q version; }
+falls() # The listener is killed: containers do not notice, and it is back
+{
+	local pid=$(part external)
+	kill -SEGV "$pid" && has "$(post GetKey '{}')" '.key | length == 64' && until_true 5 again "$pid"
+}
+check "a fault in the external listener costs strangers a second" falls
+
 # GetKey: upstream's known answers.
 key=$(post GetKey '{"path":"/","purpose":"test"}')
 check "GetKey gives the known key" is "$(jq -r .key <<<"$key")" f6c1ed94488394d78e0a4e5ab75d62e9f085d73b0b555d0614fb90ca13d9464d
@@ -318,6 +394,11 @@ check "public_sysinfo = true shows the machine in numbers" eval \
 mv "$work/agent.json" "$work/off.json" && jq '.default.core.emit_event = true' "$work/off.json" >"$work/agent.json"
 check "but not inside" has "$(post Info)" '.tcb_info != ""'
 kill "$agent" && wait "$agent"
+
+# Keys are served with custody or not at all.
+check "starts to lose custody" start
+kill -KILL "$(part custody)"
+check "without custody the agent ends, for its supervisor to see" eval '! wait "$agent" && grep -q "code=agent.part_ended" "$work/agent.log"'
 
 # EmitEvent, where it is on.
 check "starts with emit_event" start

@@ -219,6 +219,11 @@ static const struct reason_text table[] = {
 		"Take the name from the list of containers.",
 	},
 	{
+		"agent.custody", "The process that holds the keys does not answer",
+		"It ended, or was asked what it does not know; the agent ends with it.",
+		"The supervisor starts the agent again; if it stays, see its log in the guest.",
+	},
+	{
 		"agent.digest", "What is to be signed is no digest",
 		"secp256k1_prehashed signs 32 bytes as they are.",
 		"Pass a 32-byte digest, or sign the data itself with secp256k1.",
@@ -297,6 +302,11 @@ static const struct reason_text table[] = {
 		"agent.poweroff", "The machine could not be powered off from inside",
 		"The program that asks the init to is missing or failed.",
 		"End the VM from outside (StopVm).",
+	},
+	{
+		"agent.purpose", "The key's purpose is too long",
+		"A purpose is signed with the key and has 60 KiB at most.",
+		"Use a shorter purpose, for example a hash of it.",
 	},
 	{
 		"agent.report_data", "The report data has the wrong length",

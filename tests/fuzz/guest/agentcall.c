@@ -24,6 +24,8 @@ enum { METHODS_MAX = 32, SECRETS_MAX = 8, KEY = 32, PKCS8_AT = 36, BASE64_KEY = 
 
 static const uint64_t BASE = 0x100000001b3; // of the rolling hash
 
+static struct keyring keyring;
+static struct custody custody;
 static struct agent agent = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static struct fixture fixture;
 static struct guest_side side;
@@ -64,12 +66,15 @@ static void read_files(void)
 {
 	struct err e = { 0 };
 	auto_free char *keys = NULL;
+	struct key_file file;
 	size_t n = 0;
 
+	agent.custody = &custody;
 	must(!app_files_read(SIMULATOR_FILES "/app-compose.json", SIMULATOR_FILES "/sys-config.json",
 			     &agent.app, &e) &&
 		     !file_read(SIMULATOR_FILES "/appkeys.json", KEYS_MAX, &keys, &n, &e) &&
-		     !key_file_parse("keys", keys, n, &agent.keys, &e) && !cert_open(&agent, &e) &&
+		     !key_file_parse("keys", keys, n, &file, &e) &&
+		     !custody_here(&custody, &keyring, &file, &agent.keys, &e) && !cert_open(&agent, &e) &&
 		     !fixture_read(&fixture, SIMULATOR_FILES "/attestation.bin", true, &e),
 	     e.text);
 	agent.source = &fixture.source;

@@ -171,6 +171,9 @@ static void scalar_of(const char *pem, char hex[static 65])
 static void local_ca(struct agent *g)
 {
 	static char cert[CERT_PEM_MAX], cert_json[2048], key_json[1024];
+	static struct keyring keyring;
+	static struct custody custody;
+	struct key_file file;
 	char key[P256_PEM_MAX];
 	struct err e = { 0 };
 	auto_pkey EVP_PKEY *k = p256_new(&e);
@@ -187,7 +190,9 @@ static void local_ca(struct agent *g)
 	assert_int_equal(p256_to_pem(k, key, &e), 0);
 	escaped(cert, cert_json);
 	escaped(key, key_json);
-	open_keys(&g->keys, ROOT, cert_json, key_json);
+	open_keys(&file, ROOT, cert_json, key_json);
+	g->custody = &custody;
+	assert_int_equal(custody_here(&custody, &keyring, &file, &g->keys, &e), 0);
 	assert_int_equal(cert_open(g, &e), 0);
 }
 
@@ -256,7 +261,7 @@ static void certificates_of_a_local_ca(void **state)
 	assert_int_equal(cert_make(&g, &r, a, &out, &e), -1);
 	assert_string_equal(e.code, "agent.path");
 	cert_close(&g);
-	key_file_free(&g.keys);
+	custody_stop(g.custody);
 }
 
 // Refused before anything is extended: this agent has no TEE to extend.
