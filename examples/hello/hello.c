@@ -206,6 +206,7 @@ int main(void)
 	}
 	SSL_CTX *tls = tls_from(key, leaf, ca);
 	printf("hello: app %s on :%d and :%d (TLS)\n", app.id, PLAIN_PORT, TLS_PORT);
+	fflush(stdout); // before the fork, and so that the container's log has it now
 	if (fork() == 0)
 		serve(TLS_PORT, tls, &app);
 	serve(PLAIN_PORT, NULL, &app);

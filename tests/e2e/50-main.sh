@@ -21,6 +21,26 @@ visits() { ask 8080 | sed -n 's/^visits: //p'; }
 check "the app knows its id" grep -q "app_id: $app" <(ask 8080)
 before=$(visits)
 
+# What the agent tells anybody, through the gateway, of real containers; and the host, through the VMM.
+agent() # agent PATH [CURL-ARGUMENT…]
+{
+	curl -sS --max-time 20 "${@:2}" --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$app-8090.$domain:$port:127.0.0.1" "https://$app-8090.$domain:$port$1"
+}
+check "the dashboard is served" eval 'agent / -f -o "$work/dashboard.html" -D "$work/dashboard.head"'
+log=$(sed -n 's/.*class="dot up".*href="\(\/logs\/[^?]*hello[^?]*\)?.*/\1/p' "$work/dashboard.html")
+told() { for w in '<bdi>hello</bdi>' "$app" 'aria-label="Memory in use' '"dot up"></span><bdi>Up ' rtmr3 '<strong>Development.</strong>'; do grep -qF -- "$w" "$work/dashboard.html" || { echo "no $w" && return 1; }; done; }
+check "it shows the app, its machine, that no hardware protects it, and the running container ${log##*/}" told
+check "which carries its policy through the gateway" grep -qi "^content-security-policy: default-src 'none'" "$work/dashboard.head"
+check "the container's log" grep -q "^hello: app $app on :8080" <(agent "$log?text&bare&tail=all")
+check "with the engine's times, as JSON lines" jq -es 'length >= 1 and all(.channel == "stdout" or .channel == "stderr") and (.[0].message | test("^20[0-9][0-9]-"))' <(agent "$log?text&timestamps&tail=5")
+check "nothing since a second ago" test -z "$(agent "$log?text&bare&since=1s")"
+followed() { agent "$log?text&bare&follow&tail=1" -N --max-time 4 >"$work/followed" 2>&1; test $? = 28 && grep -q '^hello: app' "$work/followed"; }
+check "followed, it comes at once and the end does not" followed
+check "another container's log is not there" jq -e '.code == "agent.no_container"' <(agent /logs/nobody)
+check "the machine in numbers" grep -q '^system_num_cpus [1-9]' <(agent /metrics)
+listed() { curl -sS --max-time 20 --unix-socket "$DSTACK_HOME/vmm/vmm.sock" -d "{\"id\":\"$id\"}" 'http://vmm/guest/ListContainers?json'; }
+check "the host sees the same container" jq -e --arg n "/${log##*/}" '.containers | any(.names == [$n] and .state == "running" and (.image | test("hello")) and (.status | startswith("Up ")) and .created > 1700000000)' <(listed)
+
 check "verify as JSON says ok" sh -c "dstack verify https://$app-8443s.$domain:$port/ --compose '$DSTACK_HOME/apps/hello.json' --json | jq -e '.ok and .anchor == \"development\"'"
 check "verify tells what the compose file lets the app do" grep -qF '[lint.' <(dstack verify "https://$app-8443s.$domain:$port/" --compose "$DSTACK_HOME/apps/hello.json")
 sed 's/hello/other/' "$DSTACK_HOME/apps/hello.json" >"$work/other.json"
