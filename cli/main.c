@@ -118,6 +118,23 @@ static const char help_doctor[] =
 	"missing\n"
 	"Exit 0 when VMs can run here, 1 when something they need is missing.";
 
+static const char help_kms[] =
+	"  log verify FILE|DIR|URL  check an audit log, or ask a KMS for its signed head\n"
+	"    --head FILE            a head seen earlier: the log must go on from it\n"
+	"    --save FILE            keep the head that a KMS signed now\n"
+	"    --record FILE          a record in hand (audit_record of GetAppKey): it must be in the log\n"
+	"    --k256-pubkey HEX      the root key that must sign\n"
+	"    --json                 {ok, size, root, log_id, time, heads, ..}\n"
+	"  derive --cert-dir DIR --app-id HEX [--instance-id HEX] [--epoch N] [--seed HEX] [--json]\n"
+	"                           an app's keys from the root keys, for recovery\n"
+	"  rotate [--app-id HEX] [--overlap 30d] [--move-legacy]\n"
+	"                           a new epoch, for one app or by default; the one before ends after the\n"
+	"                           overlap; --move-legacy: also for guests that name no epoch\n"
+	"  revoke app|compose|device|image HEX [--at UNIX] [--reason TEXT] [--lift]\n"
+	"  revoke epoch N [--app-id HEX] [--at UNIX]\n"
+	"  policy                   print epochs and revocations\n"
+	"The last three: --admin URL --token-file FILE (a running KMS), or --state DIR (its files).";
+
 static const struct command commands[] = {
 	{ "up", "[--dir DIR] [--image DIR]", "start the local development stack", help_up, cmd_up },
 	{ "down", "[--dir DIR]", "stop what `up` started, VMs included", help_down, cmd_down },
@@ -143,6 +160,8 @@ static const struct command commands[] = {
 	{ "image", "measure|pack|serve DIR", "compute what an image measures to; pack or serve its archive",
 	  help_image, cmd_image },
 	{ "lint", "COMPOSE|app-compose.json", "what a compose file lets its app do", help_lint, cmd_lint },
+	{ "kms", "log|derive|rotate|revoke|policy ...", "audit log, recovery, epochs, revocations", help_kms,
+	  cmd_kms },
 	{ "explain", "[CODE] | --expected PATH --log FILE",
 	  "what a reason code means, why a boot log differs", help_explain, cmd_explain },
 	{ "doctor", "", "what this host lacks, and what is used instead", help_doctor, cmd_doctor },

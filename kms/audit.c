@@ -74,6 +74,15 @@ static bool let_in(struct kms_audit *a, struct audit_entry *x)
 	return ok;
 }
 
+uint64_t kms_audit_skipped(struct kms_audit *a)
+{
+	pthread_mutex_lock(&a->lock);
+	uint64_t n = a->skipped;
+	a->skipped = 0;
+	pthread_mutex_unlock(&a->lock);
+	return n;
+}
+
 int kms_audit_refuse(struct kms_audit *a, struct audit_entry *x, struct err *e)
 {
 	struct err why;

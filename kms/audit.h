@@ -38,6 +38,8 @@ uint64_t kms_audit_now(struct kms_audit *a); // Unix seconds; not less than ever
 void kms_audit_who(struct audit_entry *x, const struct boot_info *proved, X509 *cert);
 void kms_audit_who_csr(struct audit_entry *x, const struct boot_info *proved, struct span spki,
 		       struct span evidence);
+// Refusals that were not recorded (beyond the limit) since this was last asked: for the next record.
+uint64_t kms_audit_skipped(struct kms_audit *a);
 // Records that the answer is the error in `e`, durably; then it may be given. Always -1: when no record can
 // be made, with the error that says so (audit.unavailable, audit.rate).
 int kms_audit_refuse(struct kms_audit *a, struct audit_entry *x, struct err *e);

@@ -292,6 +292,7 @@ static int release(struct rpc_call *call, const void *in, void *out, struct err 
 		return refuse_keys(call, c, e);
 	service_entry(call, c, &q->entry);
 	q->op = KEY_APP;
+	q->entry.skipped = kms_audit_skipped(&s->audit);
 	q->entry.n_epochs = c->rules.n;
 	memcpy(q->entry.epochs, c->rules.epochs, sizeof q->entry.epochs);
 	take_seed(q, &c->r.boot, asked->deployment_seed);

@@ -1,0 +1,39 @@
+// kms - what the operator of a KMS and those who rely on it do: audit log, recovery, epochs, revocations.
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "kms.h"
+
+static const struct kms_command parts[] = {
+	{ "log",
+	  "verify FILE|DIR|URL [--head FILE] [--save FILE] [--record FILE] [--k256-pubkey HEX] [--json]",
+	  kms_log },
+	{ "derive", "--cert-dir DIR --app-id HEX [--instance-id HEX] [--epoch N] [--seed HEX] [--json]",
+	  kms_derive },
+	{ "rotate",
+	  "--admin URL --token-file FILE | --state DIR [--app-id HEX] [--overlap TIME] [--move-legacy]",
+	  kms_rotate },
+	{ "revoke",
+	  "app|compose|device|image HEX | epoch N [--app-id HEX] [--at UNIX] [--reason TEXT] [--lift] "
+	  "(--admin URL --token-file FILE | --state DIR)",
+	  kms_revoke },
+	{ "policy", "--admin URL --token-file FILE | --state DIR", kms_policy },
+};
+enum { N = sizeof parts / sizeof *parts };
+
+int kms_usage(const char *name)
+{
+	for (size_t i = 0; i < N; i++)
+		if (!name || !strcmp(parts[i].name, name))
+			fprintf(stderr, "usage: dstack kms %s %s\n", parts[i].name, parts[i].args);
+	return 2;
+}
+
+int cmd_kms(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < N; i++)
+		if (!strcmp(parts[i].name, argv[1]))
+			return parts[i].run(argc - 1, argv + 1);
+	return kms_usage(NULL);
+}

@@ -1,0 +1,201 @@
+#!/bin/bash
+# The KMS's audit log, epochs and revocations on the real programs: what is recorded, what the log proves to whom,
+# what a rotation changes, how soon a revocation holds, what is restored from a backup of the roots alone.
+. "$(dirname "$0")/lib.sh"
+guest=build/tests/tools/fakeguest
+app=00112233445566778899aabbccddeeff00112233 compose=$(printf '5a%.0s' {1..32}) inst=$(printf '01%.0s' {1..20})
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null; wait; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+
+dstack-softtee pki --dir "$work/pki"
+dstack-softtee serve --dir "$work/pki" --listen tcp:127.0.0.1:0 2>"$work/serve.log" &
+pids+=($!)
+until_true 5 grep -q port= "$work/serve.log"
+image=$($guest image --image "$work/images/one")
+echo secret-token >"$work/token" && chmod 600 "$work/token"
+cat >"$work/kms.toml" <<-EOF
+	insecure_development = true
+	[core]
+	cert_dir = "$work/certs"
+	state_dir = "$work/state"
+	[core.admin]
+	address = "unix:$work/admin.sock"
+	token_file = "$work/token"
+	[rpc]
+	address = "tcp:127.0.0.1:0"
+	sans = ["127.0.0.1"]
+	[image]
+	dir = "$work/images"
+	[attestation]
+	pccs_url = "http://127.0.0.1:$(sed -n 's/.*port=//p' "$work/serve.log")"
+	cache_dir = "$work/cache"
+	development_root = "$work/pki/root.der"
+	[audit]
+	unproven_per_minute = 4
+	[policy]
+	file = "$work/policy.toml"
+EOF
+printf 'development = true\nos_images = ["%s"]\n[[app]]\nid = "%s"\ncompose_hashes = ["%s"]\nallow_any_device = true\n' \
+	"$image" "$app" "$compose" >"$work/policy.toml"
+start()
+{
+	: >"$work/kms.log"
+	dstack-kms -c "$work/kms.toml" 2>"$work/kms.log" &
+	kms=$!
+	pids+=("$kms")
+	until_true 10 grep -q 'listening.*address=tcp.*port=' "$work/kms.log" || { cat "$work/kms.log" && return 1; }
+	url=https://127.0.0.1:$(sed -n 's/.*listening.*address=tcp.* port=\([0-9]*\).*/\1/p' "$work/kms.log")
+}
+stop() { kill "$kms" && wait "$kms"; }
+ask() # ask METHOD [CURL OPTIONS]
+{
+	local method=$1
+	shift
+	curl -sS --fail-with-body --cacert "$work/certs/root-ca.crt" "$@" "$url/prpc/$method?json"
+}
+keys() { ask GetAppKey --cert "$work/good.crt" --key "$work/good.key" -d "${1-'{}'}"; } # keys [REQUEST]
+admin=(--admin "unix:$work/admin.sock:" --token-file "$work/token")
+last() { tail -n 1 "$work/state/audit.log"; }
+verify() { dstack kms log verify "$@"; }
+
+check "starts" start
+ask GetTempCaCert >"$work/temp.json"
+jq -r .temp_ca_cert "$work/temp.json" >"$work/tmp.crt" && jq -r .temp_ca_key "$work/temp.json" >"$work/tmp.key"
+who=(--image "$work/images/one" --app "$app" --compose "$compose" --instance "$inst" --key "$work/good.key")
+# shellcheck disable=SC2046 # options, one word each
+dstack-softtee quote --dir "$work/pki" --out "$work/quote" $($guest quote-args "${who[@]}")
+$guest cert "${who[@]}" --quote "$work/quote" --ca "$work/tmp.crt" --ca-key "$work/tmp.key" --out "$work/good.crt"
+k256=$(ask GetMeta | jq -r .k256_pubkey)
+
+# What is recorded.
+check "the log begins with its birth and the start" test "$(jq -r .event "$work/state/audit.log" | tr '\n' ' ')" = "log-created start "
+keys '{}' >"$work/keys0.json"
+check "a release is recorded before its answer" test "$(last | jq -r '[.event, .ok, .boot.appId, .boot.instanceId, .epochs[0]] | @csv')" = \
+	"\"key-release\",true,\"$app\",\"$inst\",0"
+check "the guest gets its record" test "$(jq -r .audit_record "$work/keys0.json")" = "$(last)"
+jq -r .audit_record "$work/keys0.json" >"$work/record"
+check "no secret is in it" eval '! grep -qiE "$(jq -r ".disk_crypt_key, .env_crypt_key, .k256_key" "$work/keys0.json" | paste -sd"|")" "$work/state/audit.log"'
+$guest csr --image "$work/images/one" --app "$app" --compose "$compose" --instance "$inst" --key "$work/good.key" --quote "$work/quote" \
+	--subject web --san app.example >"$work/csr.json"
+check "a certificate" ask SignCert -d "@$work/csr.json"
+check "is recorded with the digest that was signed" eval 'last | jq -e "(.event == \"sign-cert\") and .ok and (.digest | length == 64)"'
+mv "$work/policy.toml" "$work/kept"
+refused "a denial of the policy" policy. keys '{}'
+check "is recorded with its code and who asked" eval 'last | jq -e "(.ok | not) and (.code | startswith(\"policy.\")) and .boot.appId == \"$app\""'
+mv "$work/kept" "$work/policy.toml"
+refused "a peer without evidence" ratls.no_evidence ask GetAppKey -d '{}'
+check "is recorded, too" eval 'last | jq -e ".boot == null and .code == \"ratls.no_evidence\""'
+for _ in 1 2 3; do ask GetAppKey -d '{}' >/dev/null 2>&1; done
+lines=$(wc -l <"$work/state/audit.log")
+refused "peers without evidence cannot fill the disk" audit.rate ask GetAppKey -d '{}'
+check "what they asked beyond the limit left nothing" test "$(wc -l <"$work/state/audit.log")" = "$lines"
+keys '{}' >"$work/keys1.json"
+check "the next record counts them" eval 'last | jq -e ".skipped == 1"'
+
+# What the log proves to whom.
+check "km_18 a head signed by the pinned root key" verify "$url" --k256-pubkey "$k256" --save "$work/head" --json
+refused "km_18 a head of another key" audit.signer verify "$url" --k256-pubkey "02${k256:2:62}00"
+check "km_18 the record that the guest got is in the tree" verify "$url" --k256-pubkey "$k256" --record "$work/record"
+sed 's/"epochs":\[0\]/"epochs":[1]/' "$work/record" >"$work/forged"
+refused "km_18 another record in its place" audit.proof verify "$url" --record "$work/forged"
+keys '{}' >/dev/null
+check "km_18 the log goes on from an earlier head" verify "$url" --head "$work/head"
+check "km_18 offline as well" verify "$work/state" --head "$work/head" --record "$work/record" --k256-pubkey "$k256"
+size=$(jq .size "$work/head")
+ask GetAuditProof -d "{\"seq\":0,\"size\":$size}" >"$work/proof.json"
+check "a proof names the size it was asked for" jq -e ".size == $size and (.inclusion | length > 0)" "$work/proof.json"
+refused "a proof about records that are not there" audit.range ask GetAuditProof -d '{"seq":100000}'
+records=$(curl -sS --unix-socket "$work/admin.sock" -H 'X-Admin-Token: secret-token' http://x/prpc/Admin.GetAuditLog?json -d '{"from":2,"max":1}')
+check "an admin reads records" test "$(jq -r '.records[0]' <<<"$records")" = "$(sed -n 3p "$work/state/audit.log")"
+refused "nobody else does" rpc.unknown_method ask GetAuditLog -d '{}'
+check "stops" stop
+check "a head is kept at the end" test "$(tail -n 1 "$work/state/audit.heads" | jq .size)" = "$(wc -l <"$work/state/audit.log")"
+
+# A log that was touched.
+damage() # damage TEXT CODE SED-EXPRESSION
+{
+	cp "$work/state/audit.log" "$work/whole"
+	sed -i "$3" "$work/state/audit.log"
+	refused "$1: dstack kms log verify" "$2" verify "$work/state"
+	refused "$1: the KMS does not start" "$2" timeout 20 dstack-kms -c "$work/kms.toml"
+	mv "$work/whole" "$work/state/audit.log"
+}
+damage "a changed record" audit.chain '3s/"ok":true/"ok":false/'
+damage "a missing record" audit.chain 3d
+damage "a record in another writing" audit.record '3s/,"ok"/, "ok"/'
+damage "a log cut at the end" audit.truncated '$d'
+cp "$work/state/audit.log" "$work/whole"
+head -c -20 "$work/whole" >"$work/state/audit.log"
+refused "a signed record that lost its end is not taken for unfinished" audit.truncated timeout 20 dstack-kms -c "$work/kms.toml"
+{ cat "$work/whole" && head -c 100 "$work/record"; } >"$work/state/audit.log"
+check "an unfinished record is cut" start
+check "and said to be" grep -q 'unfinished record was cut bytes=100' "$work/kms.log"
+check "nothing else is" eval 'head -n "$(wc -l <"$work/whole")" "$work/state/audit.log" | cmp - "$work/whole"'
+refused "two KMSs on one log" audit.locked timeout 20 dstack-kms -c "$work/kms.toml"
+
+# Epochs.
+derive() { dstack kms derive --cert-dir "$work/certs" --app-id "$app" --instance-id "$inst" --json "$@"; }
+fields='[.disk_crypt_key, .env_crypt_key, .k256_key, .k256_signature]'
+check "the roots alone give the same keys (derive)" test "$(derive | jq -c "$fields")" = "$(jq -c "$fields" "$work/keys0.json")"
+refused "an epoch that is not there yet" epoch.not_served keys '{"epoch":1}'
+check "rotate" dstack kms rotate "${admin[@]}" --app-id "$app" --overlap 3
+keys '{}' >"$work/old.json"
+keys '{"epoch":1,"want_previous":true}' >"$work/new.json"
+check "a guest that names no epoch sees no difference" test "$(jq -c "$fields" "$work/old.json")" = "$(jq -c "$fields" "$work/keys0.json")"
+check "the new epoch has other keys" test "$(jq -c "[$fields, .epoch, .current_epoch]" "$work/new.json")" = "[$(derive --epoch 1 | jq -c "$fields"),1,1]"
+check "and brings the one before, with its end" eval 'jq -e ".epochs[0].epoch == 0 and .epochs[0].revoke_at > 0" "$work/new.json" &&
+	test "$(jq -c ".epochs[0] | $fields" "$work/new.json")" = "$(jq -c "$fields" "$work/keys0.json")"'
+env() { ask GetAppEnvEncryptPubKey -d "{\"app_id\":\"$app\"$1}"; }
+check "the environment key of an epoch is that of its secret" test "$(env ',"epoch":1' | jq -r .public_key)" = "$(derive --epoch 1 | jq -r .env_public_key)"
+check "a seed that the guest has not measured is none" test "$(keys '{"epoch":1,"deployment_seed":"0102"}' | jq .disk_crypt_key)" = "$(jq .disk_crypt_key "$work/new.json")"
+sleep 3
+refused "after the overlap the old epoch is over" epoch.revoked keys '{"epoch":0}'
+refused "also for guests that name none, until legacy is moved" epoch.revoked keys '{}'
+refused "and for its environment key" epoch.revoked env ''
+check "rotate for them" dstack kms rotate "${admin[@]}" --app-id "$app" --move-legacy
+check "and they are at the new one" test "$(keys '{}' | jq .epoch)" = 2
+
+# Revocations.
+revoke() # revoke CODE KIND VALUE: refused at once, also after a restart, until it is taken back
+{
+	check "revoke $2" dstack kms revoke "$2" "$3" "${admin[@]}" --reason "a test"
+	refused "$2 revoked: keys" "$1" keys '{}'
+	refused "$2 revoked: certificate" "$1" ask SignCert -d "@$work/csr.json"
+	check "the denial is recorded" eval "last | jq -e '.code == \"$1\"'"
+	check "take it back" dstack kms revoke "$2" "$3" "${admin[@]}" --lift
+	check "and keys are given again" keys '{}'
+}
+device=$(jq -r 'select(.boot) | .boot.deviceId' "$work/state/audit.log" | tail -n 1)
+revoke revoked.app app "$app"
+revoke revoked.compose compose "$compose"
+revoke revoked.device device "$device"
+revoke revoked.image image "$image"
+check "changes are recorded with the document's hash" eval 'jq -es "map(select(.event == \"policy-change\")) | length > 8 and all(.digest | length == 64)" "$work/state/audit.log"'
+began=$SECONDS
+check "revoke by the file" dstack kms revoke image "$image" --state "$work/state"
+refused "holds at once" revoked.image keys '{}'
+check "in less than 60 s" test $((SECONDS - began)) -lt 60
+check "restarts" eval 'stop && start'
+refused "and holds after a restart" revoked.image keys '{}'
+cp "$work/state/keypolicy.json" "$work/later.json"
+check "take it back by the file" dstack kms revoke image "$image" --state "$work/state" --lift
+check "keys again" keys '{}'
+cp "$work/state/keypolicy.json" "$work/newest.json"
+cp "$work/later.json" "$work/state/keypolicy.json"
+refused "km_19 an older document" keypolicy.rollback keys '{}'
+check "stops" stop
+refused "km_19 nor at a start" keypolicy.rollback timeout 20 dstack-kms -c "$work/kms.toml"
+rm "$work/state/keypolicy.json"
+refused "km_19 nor none at all" keypolicy.rollback timeout 20 dstack-kms -c "$work/kms.toml"
+echo '{' >"$work/state/keypolicy.json"
+refused "nor a broken one" keypolicy.syntax timeout 20 dstack-kms -c "$work/kms.toml"
+cp "$work/newest.json" "$work/state/keypolicy.json"
+check "starts with the newest" start
+check "the whole log holds, and its heads" verify "$work/state" --head "$work/head" --k256-pubkey "$k256"
+
+# Time does not run backwards over a restart.
+stop
+echo $(($(date +%s) + 1000)) >"$work/state/high-water"
+check "starts with a later time seen" start
+check "end an epoch in its past" dstack kms revoke epoch 1 --app-id "$app" --at $(($(date +%s) + 500)) "${admin[@]}"
+refused "it is over although the clock says it is not" epoch.revoked keys '{"epoch":1}'
