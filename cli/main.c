@@ -100,7 +100,7 @@ static const char help_image[] =
 static const char help_lint[] =
 	"Tells in plain words what the text lets the app do beyond its images: privileges, folders and\n"
 	"sockets of the guest, its network and processes, images and code that its hash does not fix.\n"
-	"deploy shows the same, and verify --compose beside the verdict.\n"
+	"deploy shows the same, and verify of a compose file beside the verdict.\n"
 	"  --json           {findings: [{code, where, text}]}\n"
 	"Exit 0 when nothing was found, 3 when something was, 2 unreadable.";
 static const char help_explain[] =

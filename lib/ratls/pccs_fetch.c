@@ -12,6 +12,7 @@
 #include "core/codec/hex.h"
 #include "core/codec/pem.h"
 #include "core/codec/x509.h"
+#include "ratls/extension.h"
 
 enum { CRL_MAX = 32 << 10, TCB_MAX = 64 << 10, IDENTITY_MAX = 16 << 10, URL_CAP = 600, DER_CAP = 8192 };
 #define INTEL_HOSTS ".trustedservices.intel.com"
@@ -94,36 +95,12 @@ static int get_pck_crl(struct job *j, struct collateral *c, bool processor, stru
 
 // ---- where the root CRL is
 
-// Extension `oid` of a certificate; RFC 5280 section 4.1: the extensions are the last field of the TBS part.
-static bool extension(struct span der, struct span oid, struct rd *value)
-{
-	struct rd r = rd_span(der), cert = der_enter(&r, DER_SEQUENCE), tbs = der_enter(&cert, DER_SEQUENCE);
-	struct der last = { 0 };
-
-	while (!tbs.bad && rd_left(&tbs))
-		last = der_any(&tbs);
-	if (tbs.bad || last.tag != 0xa3)
-		return false;
-	struct rd outer = rd_span(last.body), list = der_enter(&outer, DER_SEQUENCE);
-
-	while (!list.bad && rd_left(&list)) {
-		struct rd one = der_enter(&list, DER_SEQUENCE);
-		bool found = span_eq(der_take(&one, DER_OID), oid);
-
-		(void)der_true(&one);
-		*value = der_enter(&one, DER_OCTET_STRING);
-		if (found)
-			return !value->bad;
-	}
-	return false;
-}
-
 bool pccs_crl_point(struct span der, char *out, size_t cap)
 {
 	static const uint8_t oid[] = { 0x55, 0x1d, 0x1f }; // RFC 5280 section 4.2.1.13
-	struct rd value;
+	struct rd r = rd_span(der), cert = der_enter(&r, DER_SEQUENCE), value;
 
-	if (!extension(der, span_of(oid, sizeof oid), &value))
+	if (!extension_find(der_any(&cert).whole, EXTENSIONS_CERT, span_of(oid, sizeof oid), &value))
 		return false;
 	struct rd points = der_enter(&value, DER_SEQUENCE), point = der_enter(&points, DER_SEQUENCE);
 	struct rd name = der_enter(&point, 0xa0), full = der_enter(&name, 0xa0);

@@ -17,6 +17,7 @@
 #include "core/codec/der.h"
 #include "core/codec/utc.h"
 #include "core/codec/x509.h"
+#include "ratls/extension.h"
 
 enum { RECORDS = 1000, FILE_CAP = 256 << 10, KEY_ID = 8 };
 
@@ -29,37 +30,13 @@ struct pccs_seen {
 
 // ---- what collateral says of its age
 
-// An extension of a CRL: RFC 5280 section 5.1, the last field of the TBS part.
-static bool crl_extension(struct span tbs, struct span oid, struct rd *value)
-{
-	struct rd r = rd_span(tbs), in = der_enter(&r, DER_SEQUENCE);
-	struct der last = { 0 };
-
-	while (!in.bad && rd_left(&in))
-		last = der_any(&in);
-	if (in.bad || last.tag != 0xa0)
-		return false;
-	struct rd outer = rd_span(last.body), list = der_enter(&outer, DER_SEQUENCE);
-
-	while (!list.bad && rd_left(&list)) {
-		struct rd one = der_enter(&list, DER_SEQUENCE);
-		bool found = span_eq(der_take(&one, DER_OID), oid);
-
-		(void)der_true(&one);
-		*value = der_enter(&one, DER_OCTET_STRING);
-		if (found)
-			return !value->bad;
-	}
-	return false;
-}
-
 static uint64_t crl_number(struct span tbs)
 {
 	static const uint8_t oid[] = { 0x55, 0x1d, 0x14 }; // RFC 5280 section 5.2.3
 	struct rd value;
 	uint64_t n = 0;
 
-	if (!crl_extension(tbs, span_of(oid, sizeof oid), &value))
+	if (!extension_find(tbs, EXTENSIONS_CRL, span_of(oid, sizeof oid), &value))
 		return 0;
 	struct span s = der_unsigned(&value, 20);
 
@@ -77,7 +54,7 @@ static void root_id(char out[static 2 * KEY_ID + 1], struct span tbs)
 	struct rd value;
 	struct span id = { 0 };
 
-	if (crl_extension(tbs, span_of(oid, sizeof oid), &value)) {
+	if (extension_find(tbs, EXTENSIONS_CRL, span_of(oid, sizeof oid), &value)) {
 		struct rd in = der_enter(&value, DER_SEQUENCE);
 
 		id = der_take(&in, 0x80);

@@ -175,7 +175,8 @@ void agent_call_setup(enum agent_service service)
 	mounts_n = all[service].n;
 	struct event_base *base = event_base_new();
 	server = rpc_server_new(base);
-	must(server != NULL, "out of memory");
+	side.containers = containers_new(base, "", 1);
+	must(server && side.containers, "out of memory");
 	outside = outside_here(base, &side);
 	rpc_server_gate(server, service == AGENT_GUEST ? guest_gate : NULL, NULL);
 	switch (service) {
