@@ -11,6 +11,7 @@ const { encryptEnvVars } = require('@phala/dstack-sdk/encrypt-env-vars');
 const { secp256k1 } = require('@noble/curves/secp256k1');
 const { keccak_256 } = require('@noble/hashes/sha3');
 
+globalThis.crypto ||= crypto.webcrypto; // node 18 has it on demand only
 let failed = 0;
 async function check(text, run) {
 	let fault = '';

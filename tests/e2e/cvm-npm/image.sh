@@ -14,6 +14,10 @@ ldd "$node" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^\s*\(\/[^ ]*ld-linux[^ ]*\).
 	mkdir -p "$root$(dirname "$library")"
 	cp -L "$library" "$root$library"
 done
+# Debian's node keeps some of its own modules outside of itself.
+find "$root" -name 'node' -o -name 'libnode.so*' | xargs grep -hao '/usr/share/nodejs/[A-Za-z0-9_./-]*\.js' | sort -u | while read -r module; do
+	[ ! -f "$module" ] || { mkdir -p "$root$(dirname "$module")" && cp -L "$module" "$root$module"; }
+done || true
 cp "$here/app.js" "$root/app/"
 modules=$(realpath "$1")
 (cd "$modules/.." && node -e '
