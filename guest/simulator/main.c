@@ -17,6 +17,7 @@
 #include "fixture.h"
 #include "guestapi.h"
 #include "info.h"
+#include "manager.h"
 #include "core/attest/quote.h"
 #include "resign.h"
 #include "rpc/client.h"
@@ -25,6 +26,18 @@
 enum { STOP_S = 2, SOCKET_MODE = 0777, LISTENERS = 4 };
 
 #define IGNORED "taken from upstream's files, without effect"
+#define PROFILE(name)                                                                                        \
+	{ name ".workers", CONFIG_INT, .doc = IGNORED },                                                     \
+		{ name ".max_blocking", CONFIG_INT, .doc = IGNORED },                                        \
+		{ name ".ident", CONFIG_STRING, .doc = IGNORED },                                            \
+		{ name ".temp_dir", CONFIG_STRING, .doc = IGNORED },                                         \
+		{ name ".keep_alive", CONFIG_INT, .doc = IGNORED },                                          \
+		{ name ".log_level", CONFIG_STRING, .doc = IGNORED },                                        \
+	{                                                                                                    \
+		name ".limits.*", CONFIG_SIZE, .def = "10485760",                                            \
+					       .doc = "of the body of method NAME, 10 MiB at most; names "   \
+						      "of no method have no effect"                          \
+	}
 #define LISTENER(name, def_)                                                                                 \
 	{ name ".address", CONFIG_STRING, .def = def_,                                                       \
 	  .doc = "unix:PATH, tcp:HOST:PORT, or HOST with port" },                                            \
@@ -35,12 +48,7 @@ enum { STOP_S = 2, SOCKET_MODE = 0777, LISTENERS = 4 };
 
 // Names as in upstream's dstack.toml.
 static const struct config_key keys[] = {
-	{ "default.workers", CONFIG_INT, .doc = IGNORED },
-	{ "default.max_blocking", CONFIG_INT, .doc = IGNORED },
-	{ "default.ident", CONFIG_STRING, .doc = IGNORED },
-	{ "default.temp_dir", CONFIG_STRING, .doc = IGNORED },
-	{ "default.keep_alive", CONFIG_INT, .doc = IGNORED },
-	{ "default.log_level", CONFIG_STRING, .doc = IGNORED },
+	PROFILE("default"),
 	{ "default.core.keys_file", CONFIG_STRING, .def = "./appkeys.json", .doc = "the app's keys" },
 	{ "default.core.compose_file", CONFIG_STRING, .def = "./app-compose.json",
 	  .doc = "the app's compose document" },
@@ -66,9 +74,13 @@ static const struct config_key keys[] = {
 	{ "default.core.simulator.mock_collateral_file", CONFIG_STRING, .def = "./mock-collateral.json",
 	  .doc = "where to write its collateral, made at the start and good for 20 days" },
 	LISTENER("internal", "unix:./dstack.sock"),
+	PROFILE("internal"),
 	LISTENER("internal-v0", "unix:./tappd.sock"),
+	PROFILE("internal-v0"),
 	LISTENER("external", "unix:./external.sock"),
+	PROFILE("external"),
 	LISTENER("guest-api", "unix:./guest.sock"),
+	PROFILE("guest-api"),
 };
 
 struct simulator {
@@ -173,6 +185,23 @@ static int mount(struct simulator *s, struct err *e)
 	return 0;
 }
 
+// Those of `default`, then the listener's own.
+static int set_limits(struct rpc_server *server, const struct config *c, const char *profile, struct err *e)
+{
+	const char *const of[] = { "default", profile };
+	const char *name;
+
+	for (size_t k = 0; k < 2; k++) {
+		auto_free char *table = str_format("%s.limits", of[k]);
+		for (size_t i = 0; table && (name = config_name(c, table, &i));)
+			if (rpc_server_body_max(server, name, config_size(c, "%s.%s", table, name)))
+				return err_code(e, ERR_INPUT, "config.range", "%s has too many names", table);
+		if (!table)
+			return err_set(e, ERR_SYSTEM, "out of memory");
+	}
+	return 0;
+}
+
 static int serve(struct simulator *s, const struct config *c, struct err *e)
 {
 	static const char *const names[LISTENERS] = { "internal", "internal-v0", "external", "guest-api" };
@@ -187,7 +216,8 @@ static int serve(struct simulator *s, const struct config *c, struct err *e)
 			      : str_format("tcp:%s:%d", a, (int)config_int(c, "%s.port", names[i]));
 		if (!address)
 			return err_set(e, ERR_SYSTEM, "out of memory");
-		if (rpc_server_listen(s->servers[i], address, NULL, SOCKET_MODE, e))
+		if (set_limits(s->servers[i], c, names[i], e) ||
+		    rpc_server_listen(s->servers[i], address, NULL, SOCKET_MODE, e))
 			return err_wrap(e, "listener %s", names[i]);
 	}
 	return 0;
@@ -249,6 +279,8 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	bool check;
 	int status;
+
+	argc = manager_args(argc, argv);
 	struct config *c =
 		config_start_at("./dstack.toml", argc, argv, "dstack-simulator",
 				"Answers as a guest agent would, from the files of this folder: for "

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "base/cleanup.h"
 #include "base/config_json.h"
 #include "base/file.h"
@@ -39,10 +40,17 @@ static const struct config_key *key_of(const struct config *c, const char *path)
 	char want[TOML_PATH_MAX + 1];
 
 	pattern_of(want, path);
-	for (size_t i = 0; i < c->n_keys; i++)
-		if (!strcmp(c->keys[i].key, want))
+	const char *dot = strrchr(want, '.');
+	size_t head = dot ? (size_t)(dot + 1 - want) : 0;
+	const struct config_key *any = NULL;
+	for (size_t i = 0; i < c->n_keys; i++) {
+		const char *key = c->keys[i].key;
+		if (!strcmp(key, want))
 			return &c->keys[i];
-	return NULL;
+		if (head && !strncmp(key, want, head) && !strcmp(key + head, "*"))
+			any = &c->keys[i];
+	}
+	return any;
 }
 
 // Whether `path` is a table that some key lies in. "network.forward" and "network.forward[0]" differ.
@@ -66,13 +74,47 @@ static const struct toml_value *find(const struct config *c, const char *path)
 	return NULL;
 }
 
-static const char *const type_names[] = { "a string", "an integer", "true or false", "an array of strings" };
+static const char *const type_names[] = { "a string", "an integer", "true or false", "an array of strings",
+					  "a size such as \"10MiB\"" };
+
+static bool read_size(const char *text, uint64_t *out)
+{
+	static const struct {
+		const char *unit;
+		uint64_t bytes;
+	} units[] = { { "", 1 },
+		      { "B", 1 },
+		      { "KB", 1000 },
+		      { "MB", 1000000 },
+		      { "GB", 1000000000 },
+		      { "KiB", 1ull << 10 },
+		      { "MiB", 1ull << 20 },
+		      { "GiB", 1ull << 30 } };
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text + digits + strspn(text + digits, " ");
+	uint64_t n;
+
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if (!strcasecmp(unit, units[i].unit))
+			return str_u64_n(text, digits, &n) && !__builtin_mul_overflow(n, units[i].bytes, out);
+	return false;
+}
+
+static bool size_of(const struct toml_value *v, uint64_t *out)
+{
+	if (v->kind == TOML_INT && v->i >= 0) {
+		*out = (uint64_t)v->i;
+		return true;
+	}
+	return v->kind == TOML_STRING && read_size(v->s, out);
+}
 
 static int check_type(const struct config *c, const struct config_key *k, const struct toml_value *v,
 		      struct err *e)
 {
 	static const enum toml_kind want[] = { TOML_STRING, TOML_INT, TOML_BOOL, TOML_ARRAY };
-	bool right = v->kind == want[k->type];
+	uint64_t size;
+	bool right = k->type == CONFIG_SIZE ? size_of(v, &size) : v->kind == want[k->type];
 
 	if (k->type == CONFIG_STRINGS && right && v->n)
 		right = v->items[0].kind == TOML_STRING;
@@ -199,9 +241,10 @@ static bool read_value(struct toml_value *v, const struct config_key *k, const c
 
 	switch (k->type) {
 	case CONFIG_STRING:
+	case CONFIG_SIZE:
 		v->kind = TOML_STRING;
 		v->s = text;
-		return str_is_utf8(text, strlen(text));
+		return k->type == CONFIG_SIZE ? read_size(text, &n) : str_is_utf8(text, strlen(text));
 	case CONFIG_INT:
 		v->kind = TOML_INT;
 		if (!str_u64(text + minus, &n) || n > INT64_MAX)
@@ -279,6 +322,28 @@ int64_t config_int(const struct config *c, const char *path, ...)
 {
 	LOOK(CONFIG_INT);
 	return v ? v->i : k->def ? strtoll(k->def, NULL, 10) : 0;
+}
+
+uint64_t config_size(const struct config *c, const char *path, ...)
+{
+	uint64_t n = 0;
+
+	LOOK(CONFIG_SIZE);
+	bool good = v ? size_of(v, &n) : !k->def || read_size(k->def, &n);
+	return good ? n : 0;
+}
+
+const char *config_name(const struct config *c, const char *table, size_t *i)
+{
+	size_t n = strlen(table);
+
+	while (*i < c->n) {
+		const struct toml_value *v = &c->entries[(*i)++];
+		if (v->kind != TOML_TABLE && !strncmp(v->path, table, n) && v->path[n] == '.' &&
+		    !strchr(v->path + n + 1, '.'))
+			return v->path + n + 1;
+	}
+	return NULL;
 }
 
 bool config_bool(const struct config *c, const char *path, ...)

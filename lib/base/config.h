@@ -1,7 +1,7 @@
 // config - configuration files: a TOML subset against a table of keys.
 //
-// The subset: [table], [[array of tables]], dotted keys, basic and literal strings, integers, booleans,
-// arrays of strings or integers over several lines, comments. Anything else, an unknown key, a wrong type, a
+// The subset: [table], [[array of tables]], inline tables, dotted keys, basic and literal strings, integers,
+// booleans, arrays of strings or integers over several lines, comments. Anything else, an unknown key, a wrong type, a
 // second definition: refused with file and line. The same table prints --help-config.
 //
 //     static const struct config_key keys[] = {
@@ -17,10 +17,12 @@
 #include <stdio.h>
 #include "base/err.h"
 
-enum config_type { CONFIG_STRING, CONFIG_INT, CONFIG_BOOL, CONFIG_STRINGS };
+// A size is an integer, bytes, or text with a unit: "512", "64KB", "10 MiB" (B, KB to GB, KiB to GiB).
+enum config_type { CONFIG_STRING, CONFIG_INT, CONFIG_BOOL, CONFIG_STRINGS, CONFIG_SIZE };
 
 struct config_key {
-	const char *key; // dotted path; `[]` after the name of an array of tables
+	const char *
+		key; // dotted path; `[]` after the name of an array of tables; `*` at the end: any name there
 	enum config_type type;
 	const char *def; // as text: "8080", "true"; NULL: "", 0, false, no items
 	const char *doc;
@@ -43,6 +45,9 @@ int config_override(struct config *c, const char *name, const char *path, const 
 // What the file says, else the default. The path must be in the table (asserted).
 const char *config_str(const struct config *c, const char *path, ...) __attribute__((format(printf, 2, 3)));
 int64_t config_int(const struct config *c, const char *path, ...) __attribute__((format(printf, 2, 3)));
+uint64_t config_size(const struct config *c, const char *path, ...) __attribute__((format(printf, 2, 3)));
+// The names that the file gives under `*`, one after the other: NULL after the last. *i starts at 0.
+const char *config_name(const struct config *c, const char *table, size_t *i);
 bool config_bool(const struct config *c, const char *path, ...) __attribute__((format(printf, 2, 3)));
 bool config_has(const struct config *c, const char *path, ...)
 	__attribute__((format(printf, 2, 3))); // in the file

@@ -27,6 +27,9 @@ static void help_value(FILE *to, const struct config_key *k, const char *name)
 	case CONFIG_STRINGS:
 		fprintf(to, "# %s = []\n", name);
 		break;
+	case CONFIG_SIZE:
+		fprintf(to, "# %s = %s\n", strcmp(name, "*") ? name : "NAME", *def ? def : "0");
+		break;
 	}
 }
 

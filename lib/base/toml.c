@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/strings.h"
 
-enum { ARRAYS_MAX = 64 };
+enum { ARRAYS_MAX = 64, INLINE_MAX = 8 };
 
 struct toml {
 	const char *p, *end, *name;
@@ -298,7 +298,7 @@ static int scalar(struct toml *t, struct toml_value *v)
 		return 0;
 	}
 	if (peek(t) == '{')
-		return bad(t, "inline tables are not supported: write a [table]");
+		return bad(t, "inline tables in arrays are not supported: write [[tables]]");
 	return integer(t, v);
 }
 
@@ -342,17 +342,47 @@ static int array(struct toml *t, struct toml_value *v)
 	return 0;
 }
 
-static int pair(struct toml *t)
+static int entry(struct toml *t, const char *base, unsigned depth);
+
+// { key = value, ... } on one line: the table, then what is in it.
+static int inline_table(struct toml *t, const char *path, unsigned depth)
+{
+	const struct toml_value v = { .kind = TOML_TABLE, .line = t->line, .path = arena_str(t->a, path) };
+
+	if (depth == INLINE_MAX)
+		return bad(t, "more than %d inline tables in each other", INLINE_MAX);
+	if (!v.path)
+		return bad(t, "out of memory");
+	t->p++;
+	if (t->fn(t->arg, &v, t->e))
+		return -1;
+	blanks(t);
+	if (accept(t, '}'))
+		return 0;
+	for (;;) {
+		if (entry(t, path, depth + 1))
+			return -1;
+		blanks(t);
+		if (accept(t, '}'))
+			return 0;
+		if (!accept(t, ','))
+			return bad(t, "expected , or } in an inline table");
+	}
+}
+
+static int entry(struct toml *t, const char *base, unsigned depth)
 {
 	char path[TOML_PATH_MAX + 1];
 	struct toml_value v = { 0 };
 
-	memcpy(path, t->table, sizeof path);
+	snprintf(path, sizeof path, "%s", base);
 	if (key(t, path, false))
 		return -1;
 	if (!accept(t, '='))
 		return bad(t, "expected = after the key");
 	blanks(t);
+	if (peek(t) == '{')
+		return inline_table(t, path, depth);
 	unsigned line = t->line;
 	if (peek(t) == '[' ? array(t, &v) : scalar(t, &v))
 		return -1;
@@ -360,7 +390,12 @@ static int pair(struct toml *t)
 	v.path = arena_str(t->a, path);
 	if (!v.path)
 		return bad(t, "out of memory");
-	return t->fn(t->arg, &v, t->e) || line_end(t) ? -1 : 0;
+	return t->fn(t->arg, &v, t->e);
+}
+
+static int pair(struct toml *t)
+{
+	return entry(t, t->table, 0) || line_end(t) ? -1 : 0;
 }
 
 int toml_parse(const char *text, size_t n, const char *name, struct arena *a, toml_fn *fn, void *arg,

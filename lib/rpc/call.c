@@ -93,6 +93,14 @@ static struct target find(const struct rpc_server *s, struct span path)
 	return t;
 }
 
+static size_t body_max(const struct rpc_server *s, const struct rpc_method *m)
+{
+	for (size_t i = 0; i < s->n_limits; i++)
+		if (!strcmp(s->limits[i].method, m->name))
+			return s->limits[i].max;
+	return m->body_max ? m->body_max : RPC_BODY_MAX;
+}
+
 size_t rpc_route(struct http_conn *conn, const struct http_head *h, void *server)
 {
 	struct rpc_server *s = server;
@@ -106,7 +114,7 @@ size_t rpc_route(struct http_conn *conn, const struct http_head *h, void *server
 			return HTTP_TOO_MANY;
 		}
 	}
-	return t.method && t.method->body_max ? t.method->body_max : t.mount ? RPC_BODY_MAX : 65536;
+	return t.method ? body_max(s, t.method) : t.mount ? RPC_BODY_MAX : 65536;
 }
 
 // `?json`, `?json=1`, `?json=true`.

@@ -121,6 +121,20 @@ int rpc_server_rate(struct rpc_server *s, const struct rate_limits *l)
 	return s->rate ? 0 : -1;
 }
 
+int rpc_server_body_max(struct rpc_server *s, const char *method, uint64_t max)
+{
+	size_t i = 0;
+
+	while (i < s->n_limits && strcmp(s->limits[i].method, method) != 0)
+		i++;
+	if (i == RPC_LIMITS_MAX)
+		return -1;
+	s->limits[i].method = method;
+	s->limits[i].max = max < RPC_BODY_MAX ? (size_t)max : RPC_BODY_MAX;
+	s->n_limits += i == s->n_limits;
+	return 0;
+}
+
 int rpc_server_header(struct rpc_server *s, const char *text)
 {
 	size_t n = strlen(s->headers);

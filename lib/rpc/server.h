@@ -64,6 +64,9 @@ void rpc_server_door(struct rpc_server *s, int (*door)(struct http_conn *, void 
 // Texts of all errors go to the peer, not only those about its request: for listeners only administrators
 // reach.
 void rpc_server_show_errors(struct rpc_server *s);
+// Another limit of a method's body, at most RPC_BODY_MAX; before the method is mounted, too. `method` must
+// live as long as the server. -1: too many.
+int rpc_server_body_max(struct rpc_server *s, const char *method, uint64_t max);
 // "Name: value" added to every reply.
 int rpc_server_header(struct rpc_server *s, const char *line);
 // The threads of methods marked `worker`, shared with other servers; the caller ends it before them. Without:

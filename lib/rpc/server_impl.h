@@ -3,7 +3,7 @@
 #include "rpc/pool.h"
 #include "rpc/server.h"
 
-enum { RPC_MOUNTS_MAX = 16, RPC_LISTENERS_MAX = 8, RPC_THREADS = 4 };
+enum { RPC_MOUNTS_MAX = 16, RPC_LISTENERS_MAX = 8, RPC_LIMITS_MAX = 32, RPC_THREADS = 4 };
 
 struct rpc_mount {
 	const char *path, *prefix;
@@ -31,7 +31,11 @@ struct rpc_server {
 	struct rpc_mount mounts[RPC_MOUNTS_MAX];
 	struct rpc_raw raws[RPC_MOUNTS_MAX];
 	struct rpc_listener listeners[RPC_LISTENERS_MAX];
-	size_t n_mounts, n_raws, n_listeners;
+	struct {
+		const char *method;
+		size_t max;
+	} limits[RPC_LIMITS_MAX];
+	size_t n_mounts, n_raws, n_listeners, n_limits;
 	uint16_t port;
 	char headers[512];
 	int (*gate)(struct rpc_call *, void *, struct err *);

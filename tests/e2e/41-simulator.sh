@@ -102,6 +102,10 @@ temp_dir = "/tmp"
 keep_alive = 10
 log_level = "debug"
 
+[default.limits]
+GetKey = "1KiB"
+json = "1MiB"
+
 [default.core]
 keys_file = "appkeys.json"
 compose_file = "app-compose.json"
@@ -119,6 +123,8 @@ reuse = true
 [internal]
 address = "unix:./dstack.sock"
 reuse = true
+workers = 2
+limits = { Sign = 100 }
 
 [external]
 address = "127.0.0.1"
@@ -128,11 +134,15 @@ port = 0
 address = "unix:./guest.sock"
 reuse = true
 END
-check "starts with a dstack.toml as upstream's, over its stale sockets" start
+check "starts with a dstack.toml as upstream's and its flags, over its stale sockets" start -w
 check "which moves a socket" test -S "$work/app/old.sock"
 check "and an address of host and port is one" grep -q 'address=tcp:127.0.0.1:0 port=[1-9]' "$work/log"
 check "without patching the quote is the file's, and so is the report data told" has "$(post GetQuote '{"report_data":"abcd"}')" \
 	".report_data == \"$data\" and .quote[1136:1264] == \"$data\""
+blanks() { printf "{%$(($1 - 2))s}" ''; }
+check "limits.<method>: a body just as large" has "$(post GetKey "$(blanks 1024)")" '.key'
+check "and one byte more" has "$(post GetKey "$(blanks 1025)")" '.error == "payload too large" and .code == "rpc.too_large"'
+check "another method's limit is its own, and a listener's goes before the default" has "$(post GetQuote "$(blanks 2000)") $(post Sign "$(blanks 101)")" 'has("quote") or .code == "rpc.too_large"'
 check "stops again" stop
 
 no() # no TEXT CODE

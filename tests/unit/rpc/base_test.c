@@ -228,6 +228,74 @@ static void test_config(void **state)
 	config_free(c);
 }
 
+static const struct config_key size_keys[] = {
+	{ "a.limits.*", CONFIG_SIZE, .def = "10MiB", .doc = "any name" },
+	{ "a.limits.fixed", CONFIG_INT, .doc = "but this one is an integer" },
+	{ "b.size", CONFIG_SIZE },
+};
+
+static struct config *sizes(const char *text, struct err *e)
+{
+	return config_parse(text, strlen(text), "x.toml", size_keys, sizeof size_keys / sizeof *size_keys, e);
+}
+
+// Names that the file chooses, and sizes.
+static void test_config_names_and_sizes(void **state)
+{
+	static const char *const bad[] = { "x = -1\n",      "x = \"\"\n",
+					   "x = \"1 M\"\n", "x = \"MiB\"\n",
+					   "x = true\n",    "x = \"18446744073709551615KB\"\n",
+					   "x.y = 1\n",     "[a.limits.z]\n" };
+	struct err e = { 0 };
+	struct config *c =
+		sizes("[a.limits]\nGetKey = \"64KiB\"\ns-t = 7\nu = \"2 mb\"\n[b]\nsize=\"0\"\n", &e);
+	size_t i = 0, n = 0;
+
+	(void)state;
+	if (!c)
+		fail_msg("%s", e.text);
+	static const struct {
+		const char *name;
+		uint64_t size;
+	} want[] = { { "GetKey", 65536 }, { "s-t", 7 }, { "u", 2000000 } };
+	for (const char *name; (name = config_name(c, "a.limits", &i)); n++) {
+		assert_string_equal(name, want[n].name);
+		assert_int_equal(config_size(c, "a.limits.%s", name), want[n].size);
+	}
+	assert_int_equal(n, 3);
+	assert_int_equal(config_size(c, "a.limits.other"), 10 << 20);
+	assert_int_equal(config_size(c, "b.size"), 0);
+	config_free(c);
+	c = sizes("[a]\nlimits = { x = 1, fixed=2 } # both\nb.size = 3 # no: a.b\n", &e);
+	assert_null(c);
+	assert_string_equal(e.code, "config.unknown_key");
+	c = sizes("a = {limits={ x = \"1KB\" , fixed = 2}}\nb = {}", &e);
+	if (!c)
+		fail_msg("%s", e.text);
+	assert_int_equal(config_size(c, "a.limits.x"), 1000);
+	assert_int_equal(config_int(c, "a.limits.fixed"), 2);
+	config_free(c);
+	static const char *const broken[] = { "a = { limits = { x = 1 }",
+					      "a = { , }",
+					      "a = { limits = {}, }",
+					      "a = {\nlimits = {} }",
+					      "a = { limits = {} } 1",
+					      "a = { limits = {} limits = {} }",
+					      "a = { limits = {}, limits = {} }",
+					      "[a]\nlimits = {}\n[a.limits]\n",
+					      "a={a={a={a={a={a={a={a={a={a={}}}}}}}}}}" };
+	for (size_t k = 0; k < sizeof broken / sizeof *broken; k++)
+		assert_null(sizes(broken[k], &e));
+	for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+		char text[80];
+		snprintf(text, sizeof text, "%s%s", *bad[k] == '[' ? "" : "[a.limits]\n", bad[k]);
+		assert_null(sizes(text, &e));
+		assert_true(!strcmp(e.code, "config.type") || !strcmp(e.code, "config.unknown_key"));
+	}
+	assert_null(sizes("[c.limits]\nx = 1\n", &e));
+	assert_string_equal(e.code, "config.unknown_key");
+}
+
 static void test_config_refused(void **state)
 {
 	static const struct {
@@ -252,7 +320,8 @@ static void test_config_refused(void **state)
 		{ "listen = \"\\ud800\"\n", "config.syntax", "no character" },
 		{ "listen = \"\xff\"\n", "config.syntax", "UTF-8" },
 		{ "listen = \"\"\"a\"\"\"\n", "config.syntax", "multi-line" },
-		{ "listen = { a = 1 }\n", "config.syntax", "inline tables" },
+		{ "listen = { a = 1 }\n", "config.unknown_key", "unknown table [listen]" },
+		{ "listen = [{ a = 1 }]\n", "config.syntax", "inline tables in arrays" },
 		{ "core.workers = 1.5\n", "config.syntax", "expected" },
 		{ "core.workers = 0x10\n", "config.syntax", "expected" },
 		{ "core.workers = 01\n", "config.syntax", "expected" },
@@ -318,6 +387,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files, files_setup, files_teardown),
 		cmocka_unit_test(test_config),
 		cmocka_unit_test(test_config_refused),
+		cmocka_unit_test(test_config_names_and_sizes),
 		cmocka_unit_test(test_config_json),
 		cmocka_unit_test(test_times),
 	};
