@@ -249,9 +249,9 @@ static double cost(const struct server *s, const struct load *l)
 	uint64_t rounds = (l->rounds + l->connections - 1) / l->connections * l->connections;
 
 	calls(s, l->make, WARM_UP, l->connections, l->fresh);
-	double before = proc_cpu_ns(s->pid);
+	double before = proc_tree_cpu_ns(s->pid);
 	calls(s, l->make, rounds, l->connections, l->fresh);
-	return (proc_cpu_ns(s->pid) - before) / (double)rounds / 1e3;
+	return (proc_tree_cpu_ns(s->pid) - before) / (double)rounds / 1e3;
 }
 
 static int by_value(const void *a, const void *b)
@@ -319,7 +319,7 @@ static void measure_tls_key(const struct server *s)
 
 static void memory(const char *name, const char *pid)
 {
-	double mib = (double)proc_pss_kib(pid) / 1024;
+	double mib = (double)proc_tree_pss_kib(pid) / 1024;
 
 	printf("agent.%s\t%.1f\tMiB\t12\t%.2f\t1.0\n", name, mib, mib / 12);
 	fflush(stdout);

@@ -53,6 +53,36 @@ long proc_pss_kib(const char *pid)
 	return number(path, "Pss");
 }
 
+// Adds up `one` over the process and its children, theirs included.
+static double tree(const char *pid, double (*one)(const char *pid))
+{
+	char path[64], child[16];
+	double sum = one(pid);
+
+	snprintf(path, sizeof path, "/proc/%s/task/%s/children", pid, pid);
+	FILE *f = fopen(path, "r");
+	while (f && fscanf(f, "%15s", child) == 1)
+		sum += tree(child, one);
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+static double pss(const char *pid)
+{
+	return (double)proc_pss_kib(pid);
+}
+
+double proc_tree_cpu_ns(const char *pid)
+{
+	return tree(pid, proc_cpu_ns);
+}
+
+long proc_tree_pss_kib(const char *pid)
+{
+	return (long)tree(pid, pss);
+}
+
 long proc_resident_kib(void)
 {
 	return number("/proc/self/smaps_rollup", "Rss");

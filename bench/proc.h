@@ -10,6 +10,10 @@ double proc_cpu_ns(const char *pid);
 // counts twice.
 long proc_pss_kib(const char *pid);
 
+// Both, of the process and everything it has forked, and those their own.
+double proc_tree_cpu_ns(const char *pid);
+long proc_tree_pss_kib(const char *pid);
+
 // Of this very process, in KiB: resident now; the most since proc_peak_reset.
 long proc_resident_kib(void);
 long proc_peak_kib(void);
