@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/cleanup.h"
 #include "base/sb.h"
+#include "core/attest/reportdata.h"
 #include "core/hash/keccak.h"
 #include "core/hash/sha2.h"
 #include "crypto/ed25519.h"
@@ -16,6 +17,16 @@ static const struct {
 	{ "keccak256", keccak256 }, { "keccak384", keccak384 }, { "keccak512", keccak512 },
 };
 
+int report_data_of_app(struct span data, struct err *e)
+{
+	const size_t n = strlen(REPORT_SYSTEM);
+
+	if (data.n < n || memcmp(data.p, REPORT_SYSTEM, n) != 0)
+		return 0;
+	return err_code(e, ERR_DENIED, "agent.reserved", "report data that begins with %s is not an app's",
+			REPORT_SYSTEM);
+}
+
 int report_data_of(const char *hash, const char *tag, struct span content,
 		   uint8_t out[static TEE_REPORT_DATA], struct err *e)
 {
@@ -28,7 +39,7 @@ int report_data_of(const char *hash, const char *tag, struct span content,
 					"invalid content length: raw takes %d bytes, got %zu",
 					TEE_REPORT_DATA, content.n);
 		memcpy(out, content.p, TEE_REPORT_DATA);
-		return 0;
+		return report_data_of_app(content, e);
 	}
 	for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
 		if (strcmp(hash, hashes[i].name))

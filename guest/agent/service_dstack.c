@@ -9,6 +9,7 @@
 #include "info.h"
 #include "keys.h"
 #include "lanes.h"
+#include "report_data.h"
 #include "service.h"
 #include "sign.h"
 
@@ -81,6 +82,8 @@ struct evidence *service_quote(struct rpc_call *c, ProtobufCBinaryData data, str
 	}
 	if (data.len)
 		memcpy(report_data, data.data, data.len);
+	if (report_data_of_app(span_of(report_data, sizeof report_data), e))
+		return NULL;
 	return evidence_get(rpc_arg(c), report_data, rpc_arena(c), e);
 }
 

@@ -191,6 +191,22 @@ ga_05_report_data() # Spec 10: up to 64 bytes, zeros behind them; more is an err
 	done
 }
 check "GA-05: report data of 0, 63, 64, 65 and 1000000 bytes" ga_05_report_data
+ch_02_raw_quotes() # Bytes of a system domain are refused wherever raw bytes are taken; the hash that binds an RA-TLS key is not, and
+{ # what it yields is this app's identity: the same RTMR3, the same app-id, whatever the bytes were meant to say
+	local system own got
+	system=$(printf 'dstack-system-1:' | xxd -p)$(printf '%096d' 5)
+	for at in dstack.sock/GetQuote dstack.sock/Attest dstack.sock/prpc/DstackGuest.GetQuote tappd.sock/prpc/Tappd.RawQuote tappd.sock/GetQuote; do
+		has "$(curl -sS --unix-socket "$work/${at%%/*}" -d "{\"report_data\":\"$system\"}" "http://x/${at#*/}?json")" \
+			'.code == "agent.reserved" and (has("quote") or has("attestation") | not)' || return 1
+	done
+	has "$(curl -sS --unix-socket "$work/tappd.sock" -d "{\"report_data\":\"$system\",\"hash_algorithm\":\"raw\"}" 'http://x/prpc/Tappd.TdxQuote?json')" '.code == "agent.reserved"' || return 1
+	has "$(post GetQuote "{\"report_data\":\"${system:0:32}\"}")" '.code == "agent.reserved"' || return 1
+	own=$( (printf 'ratls-cert:' && openssl pkey -in "$work/ca.key" -pubout -outform DER) | sha512sum | cut -c-128)
+	got=$(post GetQuote "{\"report_data\":\"$own\"}")
+	is "$(jq -r .quote <<<"$got" | cut -c1137-1264)" "$own" && is "$(jq -r .quote <<<"$got" | cut -c1041-1136)" "$(xxd -p -c 999 "$work/tsm/rtmr3:sha384")" &&
+		has "$got" ".event_log | fromjson | map(select(.event == \"app-id\")) | .[0].event_payload == \"$app\""
+}
+check "CH-02: raw quotes speak for the app and never for the system" ch_02_raw_quotes
 attestation=$(post Attest '{"report_data":"cd"}' | jq -r .attestation)
 check "Attest gives a V0 envelope" is "${attestation:0:4}" 0000
 check "which holds the report data" grep -q "cd$(printf '%0126d' 0)" <<<"$attestation"

@@ -314,6 +314,11 @@ static const struct reason_text table[] = {
 		"Hash the data and pass the hash.",
 	},
 	{
+		"agent.reserved", "The report data is the system's",
+		"Report data that begins with dstack-system-1: would speak for the OS image, not for an app.",
+		"Use other bytes, for example a hash of yours.",
+	},
+	{
 		"agent.sys_config", "The agent cannot read the machine's description",
 		".sys-config.json is damaged or lacks vm_config.",
 		"Start the VM again; check the VMM's version.",

@@ -13,6 +13,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "cert.h"
+#include "core/attest/reportdata.h"
 #include "core/hash/keccak.h"
 #include "crypto/issue.h"
 #include "crypto/p256.h"
@@ -108,6 +109,26 @@ static void report_data_raw_and_refused(void **state)
 		assert_string_equal(e.code, "agent.hash");
 		assert_string_equal(e.text, "invalid hash algorithm");
 	}
+}
+
+// CH-02: what speaks for the system is not minted for a container; what only looks like it is.
+static void ch_02_system_domain(void **state)
+{
+	uint8_t raw[64] = REPORT_SYSTEM, data[64];
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(strlen(REPORT_SYSTEM), 16);
+	assert_int_equal(report_data_of("raw", "", span_of(raw, 64), data, &e), -1);
+	assert_string_equal(e.code, "agent.reserved");
+	assert_int_equal(report_data_of_app(span_of(raw, 16), &e), -1);
+	assert_string_equal(e.code, "agent.reserved");
+	assert_int_equal(report_data_of_app(span_of(raw, 15), &e), 0);
+	raw[15] ^= 1;
+	assert_int_equal(report_data_of("raw", "", span_of(raw, 64), data, &e), 0);
+	memmove(raw + 1, REPORT_SYSTEM, 16);
+	assert_int_equal(report_data_of("raw", "", span_of(raw, 64), data, &e), 0);
+	assert_int_equal(report_data_of("sha512", "dstack-system-1", span_of(raw, 64), data, &e), 0);
 }
 
 static void open_keys(struct key_file *k, const char *root, const char *ca, const char *ca_key)
@@ -325,7 +346,7 @@ int main(void)
 		cmocka_unit_test(report_data_known),
 		cmocka_unit_test(report_data_keccak),
 		cmocka_unit_test(report_data_raw_and_refused),
-		cmocka_unit_test(report_data_of_app_keys),
+		cmocka_unit_test(ch_02_system_domain), cmocka_unit_test(report_data_of_app_keys),
 		cmocka_unit_test(certificates_of_a_local_ca),
 		cmocka_unit_test(events_of_the_system_are_refused),
 		cmocka_unit_test(events_the_log_cannot_carry),
