@@ -59,6 +59,34 @@ start()
 check "starts" start
 python3 tests/e2e/agent-wire.py "$work/dstack.sock" "$work/tappd.sock" "$work/guest.sock" "$port" || failures=$((failures + 1))
 
+# An app whose events are of version 2: attestations then are of the form V1, and the log shows what was hashed.
+second()
+{
+	export DCAP_TDX_QUOTE_CONFIGFS_PATH=$work/tsm2 DCAP_TDX_RTMR_SYSFS_PATH=$work/tsm2 DSTACK_RUNTIME_LOG_DIR=$work/run2
+	mkdir "$work/run2"
+	"$tool" --tree "$work/tsm2" --pki "$work/pki" --ccel "$DSTACK_CCEL_FILE" serve >"$work/tsm2.log" 2>&1 &
+	pids+=($!)
+	until_true 5 grep -q ready "$work/tsm2.log" || return 1
+	"$tool" --version 2 emit system-preparing= app-id=5bb4ff9a3837357f19dc176407a5709c62eb6c56 boot-mr-done= system-ready= || return 1
+	jq --arg w "$work" '.internal.address = "unix:\($w)/v2.sock" | .["internal-v0"].address = "" | .["guest-api"].address = ""' "$work/agent.json" >"$work/v2.json"
+	dstack-guest-agent -c "$work/v2.json" >"$work/v2.out" 2>"$work/v2.log" &
+	v2=$!
+	until_true 10 grep -q ready "$work/v2.out"
+}
+v2() { curl -sS --max-time 20 --unix-socket "$work/v2.sock" "http://x/$1"; }
+preimage() { v2 GetQuote | jq -e '.event_log | fromjson | map(select(.imr == 3)) | length == 4 and all(.version == 2 and (.digest | length == 96) and (.preimage | length > 50))'; }
+v1_form() { v2 "Attest?report_data=cd" | jq -r .attestation | cut -c1-18 | grep -qx 83a776657273696f6e; }
+holds() { v2 "Attest?report_data=cd" | jq -r .attestation | xxd -r -p >"$work/v2.bin"; dstack events replay "$work/v2.bin" | grep -c 'as in the quote' | grep -qx 4; }
+cert_form() { v2 "GetTlsKey?usage_ra_tls=true" | jq -r '.certificate_chain[0]' | openssl x509 -outform DER | xxd -p -c 99999 | grep -q 83a776657273696f6e; }
+saved=$(declare -p DCAP_TDX_QUOTE_CONFIGFS_PATH DCAP_TDX_RTMR_SYSFS_PATH DSTACK_RUNTIME_LOG_DIR)
+check "an agent with events of version 2" second
+check "GetQuote: each with its version and what was hashed" preimage
+check "Attest: the form V1" v1_form
+check "which replays to all four registers" holds
+check "so does the certificate carry it" cert_form
+kill "$v2" && wait "$v2"
+eval "${saved//declare -x/export}"
+
 # As a service manager starts it: sockets 3 and 4 opened by it, -w, readiness told, a watchdog fed.
 cat >"$work/manager.py" <<'PY'
 import json, os, signal, socket, sys, time

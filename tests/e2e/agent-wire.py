@@ -5,6 +5,7 @@ agent specification, sections 1.2 and 2), on its four listeners.
     agent-wire.py DSTACK_SOCK TAPPD_SOCK GUEST_SOCK EXTERNAL_PORT
 Prints `ok - text` or `not ok - text` a check.
 """
+import hashlib
 import json
 import socket
 import sys
@@ -296,6 +297,47 @@ def _():
         assert status == 200 and set(json.loads(body)) == members, (path, body[:200])
         assert max(body) < 0x80, path
     assert "\u00e9" in json.loads(ask(DSTACK, get("/Info"))[2])["app_name"]
+
+
+# ---- what methods refuse, to the code
+
+@check("GA-06: what no certificate may be made of, each with its code, by both methods that make them")
+def _():
+    bad = [({"not_before": 2000000000, "not_after": 1900000000}, "agent.validity"), ({"not_before": 5, "not_after": 5}, "agent.validity"),
+           ({"not_after": (1 << 63) - 1}, "agent.validity"), ({"not_before": (1 << 64) - 1}, "agent.validity"),
+           ({"alt_names": [f"n{i}.test" for i in range(129)]}, "agent.name"), ({"alt_names": [f"n{i}.test" for i in range(20000)]}, "agent.name"),
+           ({"alt_names": ["a\0b.test"]}, "rpc.json"), ({"subject": "s" * 254}, "agent.name")]
+    bad += [({"alt_names": [n]}, "agent.name") for n in ("", "x" * 254, "a\nb.test", "caf\u00e9.test", "*", "*.", "*.*.test", "a.*.test", "a*.test")]
+    for args, code in bad:
+        refused("/GetTlsKey", args, code)
+        if "alt_names" in args or "subject" in args:
+            refused("/prpc/Tappd.DeriveKey", args, code, TAPPD)
+    for names in (["*.x.test"], [f"n{i}.test" for i in range(128)], ["10.0.0.1", "2001:db8::1"]):
+        assert len(call("/GetTlsKey", {"alt_names": names})[1]["certificate_chain"]) == 2, names[:1]
+
+
+@check("GA-05: report data of 0 to 65 bytes and more; every hash over its tag and content")
+def _():
+    for n in (0, 1, 63, 64):
+        for method in ("/GetQuote", "/Attest"):
+            status, answer = call(method, {"report_data": "ab" * n})
+            assert status == 200 and ("ab" * n).ljust(128, "0") in (answer.get("quote") or answer["attestation"]), (method, n)
+    for n in (65, 128, 500000):
+        for method in ("/GetQuote", "/Attest"):
+            refused(method, {"report_data": "ab" * n}, "agent.report_data")
+    for n in (0, 63, 65):
+        refused("/prpc/Tappd.RawQuote", {"report_data": "ab" * n}, "agent.report_data", TAPPD)
+        refused("/prpc/Tappd.TdxQuote", {"report_data": "ab" * n, "hash_algorithm": "raw"}, "agent.report_data", TAPPD)
+    hashes = {"": "sha512", "sha256": "sha256", "sha384": "sha384", "sha512": "sha512", "sha3-256": "sha3_256", "sha3-384": "sha3_384", "sha3-512": "sha3_512"}
+    for name, of in hashes.items():
+        for prefix in ("", "mine"):
+            answer = call("/prpc/Tappd.TdxQuote", {"report_data": "c0de", "hash_algorithm": name, "prefix": prefix}, TAPPD)[1]
+            want = hashlib.new(of, (prefix or "app-data").encode() + b":\xc0\xde").hexdigest().ljust(128, "0")
+            assert answer["quote"][1136:1264] == want and (answer["hash_algorithm"], answer["prefix"]) == (name or "sha512", prefix or "app-data"), name
+    seen = {call("/prpc/Tappd.TdxQuote", {"hash_algorithm": f"keccak{n}"}, TAPPD)[1]["quote"][1136:1264] for n in (256, 384, 512)}
+    assert len(seen) == 3
+    for name in ("md5", "SHA256", "sha-256", "keccak224", " sha256"):
+        refused("/prpc/Tappd.TdxQuote", {"hash_algorithm": name}, "agent.hash", TAPPD)
 
 
 # ---- 2.3: errors
