@@ -6,8 +6,9 @@
 #pragma once
 #include <event2/event.h>
 #include "ask.h"
+#include "logs.h"
 
-enum { BROKER_THREADS = 2, BROKER_WAITING = 64, BROKER_LOGS = 16 };
+enum { BROKER_THREADS = 2, BROKER_WAITING = 64, BROKER_LOGS = LOGS_READERS + 8 }; // some that end
 
 struct broker;
 

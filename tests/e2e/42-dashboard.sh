@@ -147,17 +147,24 @@ followers() { echo $(($(asked '^GET .*follow=true') - $(asked '^end .*follow=tru
 none() { [ "$(followers)" = 0 ]; }
 some() { [ "$(followers)" = "$1" ]; }
 many=()
-for _ in 1 2 3 4 5 6 7 8; do
-	curl -sS -N "$on/logs/web?follow" >/dev/null 2>&1 &
-	many+=($!)
-done
-disown "${many[@]}"
+follow_from() # follow_from ADDRESS: eight of them
+{
+	for _ in 1 2 3 4 5 6 7 8; do
+		curl -sS -N --interface "$1" "$on/logs/web?follow" >/dev/null 2>&1 &
+		many+=($!)
+		disown $!
+	done
+}
+refused_to() { curl -sS --interface "$1" "$on/logs/web" | jq -e --arg t "$2" '.code == "agent.logs_busy" and .error == $t'; }
+follow_from 127.0.0.1
 check "eight follow from one address" until_true 5 some 8
-refused_there() { curl -sS "$on/logs/web" | jq -e '.code == "agent.logs_busy" and (.error | test("your address"))'; }
-check "a ninth is refused" refused_there
+check "a ninth is refused" refused_to 127.0.0.1 'too many readers of logs from your address'
 check "not one from another address" eval 'curl -sS --interface 127.0.0.2 "$on/logs/web?text&bare" | grep -q alert'
+for a in 127.0.0.2 127.0.0.3 127.0.0.4; do follow_from $a; done
+check "thirty-two follow from four addresses" until_true 10 some 32
+check "nobody else is served" refused_to 127.0.0.5 'too many readers of logs'
 kill -9 "${many[@]}"
-check "they are killed, the log stays silent: their places are free at once" until_true 6 none
+check "they are killed, the log stays silent: their places are free at once" until_true 10 none
 half() { printf 'GET /logs/web?follow&text&bare HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 5 socat -t 5 - "TCP:127.0.0.1:$on_port" >"$work/half" && grep -q 'alert(4)' "$work/half"; }
 check "who closes only the sending side gets the log, and the end" half
 net=10.$((128 + $$ % 100)).$(($$ / 100 % 256))

@@ -34,6 +34,8 @@ static void on(struct http_conn *c, void *arg)
 	if (http_body(c).n > 4096)
 		abort();
 	parts = 3;
+	if (h->path.n > 2 && h->path.p[1] == 's' && h->path.p[2] == 'w')
+		http_watch(c, 20);
 	if (h->path.n > 1 && h->path.p[1] == 's')
 		http_stream(c, 200, "x/y", more, NULL, NULL);
 	else

@@ -357,7 +357,8 @@ static void abi_vectors(void **state)
 	(void)state;
 	assert_int_equal(file_read(vectors_file, 8 << 20, &text, &n, &e), 0);
 	assert_int_equal(json_parse(&doc, span_of(text, n), NULL), 0);
-	assert_true(json_get(doc, "abi_calldata", &abi) && json_get(abi, "cases", &cases));
+	assert_true(json_get(doc, "abi_calldata", &abi));
+	assert_true(json_get(abi, "cases", &cases));
 	for (struct json_iter it = json_iter(cases); json_next(&it, &key, &v);) {
 		static uint8_t want[ABI_CALL_MAX], got[ABI_CALL_MAX];
 		struct boot_info b = { .has_app_id = true,
