@@ -31,7 +31,9 @@ static int clear_folder(const char *dir, const char *key, struct err *e)
 	if (!*dir)
 		return 0;
 	auto_free char *path = all ? strdup(dir) : str_format("%s/%s", dir, key);
-	return path ? file_remove_tree(path, e) : err_set(e, ERR_SYSTEM, "out of memory");
+	if (!path)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	return file_remove_tree(path, e) || (all && file_mkdirs(dir, 0755, e)) ? -1 : 0;
 }
 
 // Measurements are kept in memory with their image: either key drops them.

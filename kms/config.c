@@ -79,7 +79,19 @@ const struct config_key kms_config_keys[] = {
 	POLICY_KEYS,
 	{ "image.dir", CONFIG_STRING, .def = "/usr/share/dstack/images",
 	  .doc = "OS images to measure guests against" },
-	{ "image.cache_dir", CONFIG_STRING, .doc = "keeps downloaded OS images; empty: none" },
+	{ "image.cache_dir", CONFIG_STRING,
+	  .doc = "folder of downloaded OS images and of nothing else; empty: none are downloaded" },
+	{ "image.download_url", CONFIG_STRING, .def = "http://localhost:8000/{OS_IMAGE_HASH}.tar.gz",
+	  .doc = "where an image's archive is, with cache_dir; what comes is checked" },
+	{ "image.download_timeout_s", CONFIG_INT, .def = "120", .min = 1, .max = 3600,
+	  .doc = "of one download as a whole" },
+	{ "image.download_max_mib", CONFIG_INT, .def = "1024", .min = 1, .max = 65536,
+	  .doc = "size of an archive" },
+	{ "image.verify", CONFIG_BOOL, .def = "true",
+	  .doc = "measure guests against their image; false needs insecure_skip_verify" },
+	{ "image.insecure_skip_verify", CONFIG_BOOL,
+	  .doc = "with verify = false: policy is given an empty image hash, for what a guest says of its "
+		 "image is not proved" },
 	{ "attestation.pccs_url", CONFIG_STRING, .doc = "collateral service; empty: Intel's" },
 	{ "attestation.cache_dir", CONFIG_STRING,
 	  .doc = "keeps collateral between starts; empty: memory only" },
@@ -226,6 +238,22 @@ static int load_state_dir(struct kms_config *c, struct err *e)
 	return c->state_dir ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
+static int check_image(const struct kms_config *c, struct err *e)
+{
+	bool url = str_starts(c->image_url, "https://") || str_starts(c->image_url, "http://");
+
+	if (*c->image_cache && (!url || !strstr(c->image_url, "{OS_IMAGE_HASH}")))
+		return err_code(e, ERR_INPUT, "config.image",
+				"image.download_url must be an http or https URL that contains "
+				"{OS_IMAGE_HASH}");
+	if (c->image_verify == config_bool(c->file, "image.insecure_skip_verify"))
+		return err_code(
+			e, ERR_INPUT, "config.image",
+			"image.verify = false and image.insecure_skip_verify = true go together: without "
+			"the check a guest may say of its image what it likes");
+	return 0;
+}
+
 static void load_limits(struct kms_config *c)
 {
 	const struct config *f = c->file;
@@ -260,6 +288,10 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		.rpc_cert_s = config_int(file, "core.rpc_cert_s"),
 		.image_dir = config_str(file, "image.dir"),
 		.image_cache = config_str(file, "image.cache_dir"),
+		.image_url = config_str(file, "image.download_url"),
+		.image_seconds = config_int(file, "image.download_timeout_s"),
+		.image_bytes = config_int(file, "image.download_max_mib") << 20,
+		.image_verify = config_bool(file, "image.verify"),
 		.admin_address = config_str(file, "core.admin.address"),
 		.admin_token_file = config_str(file, "core.admin.token_file"),
 		.admin_htpasswd_file = config_str(file, "core.admin.htpasswd_file"),
@@ -283,7 +315,7 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		return -1;
 	}
 	if ((*c->bootstrap_domain && kms_domain_check(c->bootstrap_domain, e)) || kms_config_names(c, e) ||
-	    load_self(c, e) || load_state_dir(c, e)) {
+	    check_image(c, e) || load_self(c, e) || load_state_dir(c, e)) {
 		kms_config_free(c);
 		return -1;
 	}

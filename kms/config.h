@@ -14,7 +14,9 @@ struct kms_config {
 	struct keystore_config keys;
 	char *state_dir;
 	const char *image_dir;
-	const char *image_cache; // of downloaded images; "" when not set
+	const char *image_cache, *image_url; // of downloaded images; "" when not set
+	int64_t image_seconds, image_bytes;
+	bool image_verify;
 	const char *admin_address, *admin_token_file, *admin_htpasswd_file; // "" when not set
 	const char *pccs_url, *cache_dir, *development_root;                // "" when not set
 	const char *agent, *site_name; // the guest agent's address; "": none
@@ -33,7 +35,8 @@ struct kms_config {
 extern const struct config_key kms_config_keys[];
 extern const size_t kms_config_n_keys;
 
-// Takes `file`. Codes: config.development_root, config.names, config.attestation_off.
+// Takes `file`. Codes: config.development_root, config.names, config.attestation_off,
+// config.image.
 int kms_config_load(struct kms_config *c, struct config *file, struct err *e);
 int kms_config_read(struct kms_config *c, const char *path, struct err *e);
 void kms_config_free(struct kms_config *c);

@@ -82,7 +82,8 @@ int service_ask_self(struct service *s, struct service_case *c, rpc_fn *next)
 
 struct service_case *service_case_new(struct rpc_call *call, struct err *e)
 {
-	struct service_case *c = arena_alloc(rpc_arena(call), sizeof *c);
+	struct service_case *was = rpc_state(call); // the same stage again
+	struct service_case *c = was ? was : arena_alloc(rpc_arena(call), sizeof *c);
 
 	if (c)
 		c->call = call;

@@ -16,7 +16,15 @@
 #include "setup.h"
 #include "upkeep.h"
 
-enum { IDLE_S = 10, REQUEST_S = 30, HANDLER_S = 60, WAIT_MS = 55000, STOP_S = 10, PUBLIC_THREADS = 2 };
+enum {
+	IDLE_S = 10,
+	REQUEST_S = 30,
+	HANDLER_S = 60,
+	WAIT_MS = 55000,
+	STOP_S = 10,
+	PUBLIC_THREADS = 2,
+	IMAGE_THREADS = 4
+};
 
 struct daemon {
 	struct event_base *base;
@@ -63,6 +71,7 @@ static int set_limits(struct daemon *d, const struct kms_config *c, struct err *
 	const size_t waiting = (size_t)c->waiting;
 	const struct pool_lane lanes[SERVICE_LANES] = {
 		[LANE_KEYS] = { (unsigned)c->workers, waiting, waiting, WAIT_MS },
+		[LANE_IMAGES] = { IMAGE_THREADS, waiting, waiting, 0 },
 		[LANE_PUBLIC] = { PUBLIC_THREADS, waiting, waiting, WAIT_MS },
 	};
 
@@ -71,6 +80,7 @@ static int set_limits(struct daemon *d, const struct kms_config *c, struct err *
 	    rpc_server_rate(d->server, &c->request_rate))
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	rpc_server_pool(d->server, d->pool);
+	d->service.pool = d->pool;
 	rpc_server_limits(d->server, (size_t)c->connections, IDLE_S, REQUEST_S, HANDLER_S);
 	return 0;
 }
@@ -110,6 +120,8 @@ static int run_loop(struct daemon *d, const struct kms_config *c, struct err *e)
 		rc = serve(d, c, e);
 		policy_stop(
 			d->service.policy); // calls that wait for it are answered before their server goes
+		if (d->service.downloads)
+			downloads_stop(d->service.downloads);
 		pool_free(d->pool);
 		rpc_server_free(d->server);
 		admin_free(&d->admin);

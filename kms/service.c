@@ -13,6 +13,7 @@
 #include "core/hash/sha2.h"
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
+#include "evidence.h"
 #include "keyfiles.h"
 #include "kms.pb-c.h"
 #include "policy/config.h"
@@ -56,6 +57,7 @@ struct trust *service_trust(const struct kms_config *c, struct err *e)
 		.collateral_compat = c->allow_older_collateral,
 		.intel_components = c->intel_components,
 		.image_dir = c->image_dir,
+		.image_cache = or_null(c->image_cache),
 		.development_root = or_null(c->development_root),
 		.insecure_development = c->insecure_development,
 	};
@@ -75,7 +77,13 @@ static void read_bootstrap_info(struct service *s)
 int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e)
 {
 	*s = (struct service){ .config = c, .keys = keys };
-	s->trust = service_trust(c, e);
+	const struct downloads_config from = { .dir = c->image_cache,
+					       .url = c->image_url,
+					       .seconds = (int)c->image_seconds,
+					       .bytes_max = c->image_bytes };
+
+	s->downloads = *c->image_cache ? downloads_new(&from, e) : NULL;
+	s->trust = s->downloads || !*c->image_cache ? service_trust(c, e) : NULL;
 	s->policy = s->trust ? policy_from_config(c->file, e) : NULL;
 	self_init(&s->self, c, s->trust, s->policy);
 	if (!s->policy || read_public(s, e) ||
@@ -96,6 +104,7 @@ void service_free(struct service *s)
 	keyrules_close(&s->rules);
 	kms_audit_stop(&s->audit);
 	trust_free(s->trust);
+	downloads_free(s->downloads);
 	policy_free(s->policy);
 	free(s->bootstrap_info);
 	free(s->ca_pem);
@@ -142,7 +151,7 @@ int service_check_cert(struct service *s, struct rpc_call *call, const char *vm_
 	if (!cert || !has_evidence(cert))
 		return err_code(e, ERR_UNTRUSTED, "ratls.no_evidence",
 				"No attestation provided: the client certificate carries no evidence");
-	if (!trust_check_cert(s->trust, r, cert, &x, e))
+	if (!service_check_evidence(s, &(struct evidence_of){ .cert = cert }, &x, r, e))
 		return 0;
 	// The evidence may be good; it is not this client's.
 	if (!strcmp(e->code, "report_data.mismatch"))
@@ -241,7 +250,7 @@ static int released(struct rpc_call *call, const void *in, void *out, struct err
 	m->epoch = c->rules.epochs[0];
 	m->current_epoch = c->rules.current;
 	m->gateway_app_id = m->tproxy_app_id = arena_str(a, c->answer.gateway);
-	m->os_image_hash = pb_bytes(a, b->os_image_hash, sizeof b->os_image_hash);
+	m->os_image_hash = pb_bytes(a, b->os_image_hash, b->has_os_image_hash ? sizeof b->os_image_hash : 0);
 	m->audit_seq = r->seq;
 	m->audit_record = arena_dup(a, r->line, r->line_n);
 	OPENSSL_cleanse(r->app, sizeof r->app);
@@ -315,6 +324,9 @@ static int get_app_key(struct rpc_call *call, const void *in, void *out, struct 
 	if (!c)
 		return -1;
 	if (service_check_cert(s, call, q->vm_config, &c->r, e)) {
+		if (evidence_lacks_image(s, c) && service_fetch_image(s, c, get_app_key, e) == RPC_LATER)
+			return RPC_LATER;
+		evidence_fetch_failed(c, e);
 		err_wrap(e, "App not allowed");
 		return refuse_keys(call, c, e);
 	}
@@ -456,6 +468,9 @@ static int get_kms_key(struct rpc_call *call, const void *in, void *out, struct 
 	if (!c)
 		return -1;
 	if (service_check_cert(s, call, q->vm_config, &c->r, e)) {
+		if (evidence_lacks_image(s, c) && service_fetch_image(s, c, get_kms_key, e) == RPC_LATER)
+			return RPC_LATER;
+		evidence_fetch_failed(c, e);
 		err_wrap(e, "KMS not allowed");
 		return refuse_roots(call, c, e);
 	}

@@ -12,6 +12,7 @@
 #include "keyrules.h"
 #include "metrics.h"
 #include "policy/policy.h"
+#include "ratls/download.h"
 #include "ratls/trust.h"
 #include "rpc/server.h"
 #include "self.h"
@@ -30,13 +31,16 @@ struct service {
 	struct kms_audit audit;
 	struct keyrules rules;
 	struct metrics metrics;
-	atomic_int policy_state;   // enum policy_state
+	atomic_int policy_state;     // enum policy_state
+	struct downloads *downloads; // NULL: none configured
+	atomic_ulong images_fetched, images_failed;
+	struct pool *pool;
 	struct rpc_server *server; // the main listener's, for its counts
 };
 
 // How policy answered last: what /ready goes by.
 enum policy_state { POLICY_STATE_UNKNOWN, POLICY_STATE_ANSWERS, POLICY_STATE_UNAVAILABLE };
-enum { LANE_KEYS, LANE_PUBLIC, SERVICE_LANES }; // of the pool
+enum { LANE_KEYS, LANE_PUBLIC, LANE_IMAGES, SERVICE_LANES }; // of the pool
 
 struct trust *service_trust(const struct kms_config *c, struct err *e);
 int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e);
@@ -54,7 +58,9 @@ struct service_case {
 	struct policy_answer answer;
 	enum policy_kind kind;
 	uint64_t asked_us;
-	bool only_self, is_self;    // asked about this KMS only; refused because of this KMS
+	bool only_self, is_self; // asked about this KMS only; refused because of this KMS
+	bool fetched;            // a download of the image was tried
+	struct err fetch_error;
 	bool proved;                // r is ok: what it says of the guest is true
 	void *more;                 // the method's own
 	struct keyrules_case rules; // under which it is answered

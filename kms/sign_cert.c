@@ -11,6 +11,7 @@
 #include "crypto/issue.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
+#include "evidence.h"
 #include "kms.pb-c.h"
 #include "ratls/images.h"
 #include "ratls/issue.h"
@@ -123,8 +124,10 @@ static int check_evidence(struct service *s, const struct request *r, const char
 				  .boottime = boottime };
 
 	ratls_report_data(r->csr.pubkey, report_data);
-	int rc = r->csr.version == 1 ? trust_check_quote(s->trust, out, r->csr.quote, r->csr.event_log, &x, e)
-				     : trust_check_envelope(s->trust, out, r->csr.attestation, &x, e);
+	struct evidence_of w = { .envelope = r->csr.attestation };
+	if (r->csr.version == 1)
+		w = (struct evidence_of){ .quote = r->csr.quote, .event_log = r->csr.event_log };
+	int rc = service_check_evidence(s, &w, &x, out, e);
 	return rc ? err_wrap(e, "Quote verification failed") : 0;
 }
 
@@ -314,8 +317,15 @@ int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct e
 	if (!r)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	c->more = r;
-	if (read_request(s, rpc_arena(call), q, r, e) || check_evidence(s, r, q->vm_config, true, &c->r, e))
+	if (read_request(s, rpc_arena(call), q, r, e))
 		return ended(call, c, -1, e);
+	if (check_evidence(s, r, q->vm_config, true, &c->r, e)) {
+		if (evidence_lacks_image(s, c) &&
+		    service_fetch_image(s, c, service_sign_cert, e) == RPC_LATER)
+			return RPC_LATER;
+		evidence_fetch_failed(c, e);
+		return ended(call, c, -1, e);
+	}
 	c->proved = true;
 	return service_ask(s, c, POLICY_APP, sign_decided);
 }

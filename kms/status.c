@@ -52,8 +52,10 @@ static void metrics(struct http_conn *c, void *arg)
 	metrics_value(&b, "counter", "dstack_kms_evidence_cached_total", (double)t.cached);
 	metrics_value(&b, "counter", "dstack_kms_signatures_verified_total", (double)t.signatures);
 	metrics_value(&b, "counter", "dstack_kms_signatures_cached_total", (double)t.signatures_cached);
-	metrics_value(&b, "counter", "dstack_kms_images_fetched_total", (double)t.images_fetched);
-	metrics_value(&b, "counter", "dstack_kms_images_fetch_failures_total", (double)t.images_failed);
+	metrics_value(&b, "counter", "dstack_kms_images_fetched_total",
+		      (double)atomic_load(&s->images_fetched));
+	metrics_value(&b, "counter", "dstack_kms_images_fetch_failures_total",
+		      (double)atomic_load(&s->images_failed));
 	if (b.bad)
 		http_reply(c, 500, "text/plain", "", 0);
 	else

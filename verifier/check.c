@@ -25,7 +25,11 @@ int checker_init(struct checker *k, const struct verifier_config *c, struct err 
 	};
 
 	*k = (struct checker){ .config = c };
-	k->downloads = downloads_new(c->image_dir, c->image_url, (int)c->image_seconds, e);
+	const struct downloads_config from = {
+		.dir = c->image_dir, .url = c->image_url, .seconds = (int)c->image_seconds, .redirects = 3
+	};
+
+	k->downloads = downloads_new(&from, e);
 	k->trust = k->downloads ? trust_new(&trust, e) : NULL;
 	if (k->trust)
 		return 0;

@@ -7,7 +7,7 @@
 #include "answer.h"
 #include "base/sb.h"
 #include "config.h"
-#include "download.h"
+#include "ratls/download.h"
 #include "ratls/trust.h"
 #include "request.h"
 

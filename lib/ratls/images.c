@@ -29,7 +29,7 @@ struct kept {
 };
 
 struct images {
-	char *dir;
+	char *dir, *also; // NULL: none
 	struct kept kept[KEPT];
 	size_t n, next;
 };
@@ -52,10 +52,18 @@ struct images *images_new(const char *dir, struct err *e)
 	return NULL;
 }
 
+int images_also(struct images *s, const char *dir, struct err *e)
+{
+	s->also = strdup(dir);
+	return s->also ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
 void images_free(struct images *s)
 {
-	if (s)
+	if (s) {
 		free(s->dir);
+		free(s->also);
+	}
 	free(s);
 }
 
@@ -212,30 +220,42 @@ static int try_folder(struct kept *k, struct blob *manifest, const char *dir, co
 	return 1;
 }
 
+// -1: the folder cannot be read.
+static int look_into(const char *dir, bool *found, struct kept *k, struct blob *manifest,
+		     const uint8_t hash[32])
+{
+	*found = try_folder(k, manifest, dir, "", hash) == 0; // the folder may be an image itself
+	DIR *d = *found ? NULL : opendir(dir);
+
+	if (!*found && !d)
+		return -1;
+	for (const struct dirent *entry; !*found && (entry = readdir(d));)
+		if (entry->d_name[0] != '.')
+			*found = try_folder(k, manifest, dir, entry->d_name, hash) == 0;
+	if (d)
+		closedir(d);
+	return 0;
+}
+
 static int find_folder(const struct images *s, struct kept *k, struct blob *manifest, const uint8_t hash[32],
 		       struct err *e)
 {
+	bool found = false;
 	char text[65];
-	int found;
 
 	for (int i = 0; i < 32; i++)
 		snprintf(text + 2 * i, 3, "%02x", hash[i]);
-	if (!s->dir)
+	if (!s->dir && !s->also)
 		return err_code(e, ERR_ABSENT, "image.unknown",
 				"no image folder is configured, so image %s is unknown", text);
-	found = try_folder(k, manifest, s->dir, "", hash) == 0; // the folder may be an image itself
-	DIR *d = found ? NULL : opendir(s->dir);
-
-	if (!found && !d)
+	// A folder of downloads makes the other one optional.
+	if (s->dir && look_into(s->dir, &found, k, manifest, hash) && !s->also)
 		return err_errno(e, "open image folder %s", s->dir);
-	for (const struct dirent *entry; !found && (entry = readdir(d));)
-		if (entry->d_name[0] != '.')
-			found = try_folder(k, manifest, s->dir, entry->d_name, hash) == 0;
-	if (d)
-		closedir(d);
+	if (!found && s->also && look_into(s->also, &found, k, manifest, hash))
+		return err_errno(e, "open image folder %s", s->also);
 	return found ? 0
-		     : err_code(e, ERR_ABSENT, "image.unknown", "no image in %s has the hash %s", s->dir,
-				text);
+		     : err_code(e, ERR_ABSENT, "image.unknown", "no image in %s has the hash %s",
+				s->also ? s->also : s->dir, text);
 }
 
 static struct kept *find_kept(struct images *s, const uint8_t hash[32], struct err *e)

@@ -10,7 +10,8 @@
 
 struct images;
 
-struct images *images_new(const char *dir, struct err *e); // NULL dir: no images
+struct images *images_new(const char *dir, struct err *e);         // NULL dir: no images
+int images_also(struct images *s, const char *dir, struct err *e); // a second folder, looked into last
 void images_free(struct images *s);
 void images_forget(struct images *s); // what was computed: a folder may have been changed or removed
 

@@ -79,7 +79,7 @@ struct trust *trust_new(const struct trust_config *c, struct err *e)
 		return NULL;
 	}
 	pthread_mutex_init(&t->lock, NULL);
-	t->has_images = c->image_dir;
+	t->has_images = c->image_dir || c->image_cache;
 	t->intel_components = c->intel_components;
 	struct pccs_config source = { .url = c->pccs_url,
 				      .cache_dir = c->cache_dir,
@@ -87,6 +87,7 @@ struct trust *trust_new(const struct trust_config *c, struct err *e)
 
 	if (!(t->pccs = pccs_new(&source, e)) || !(t->engine = engine_new(e)) ||
 	    !(t->images = images_new(c->image_dir, e)) ||
+	    (c->image_cache && images_also(t->images, c->image_cache, e)) ||
 	    (c->only_root.n && engine_only_root(t->engine, c->only_root, e)) ||
 	    (c->development_root && add_root(t->engine, c->development_root, e))) {
 		trust_free(t);

@@ -17,11 +17,12 @@
 struct trust;
 
 struct trust_config {
-	const char *pccs_url;   // base URL; NULL: Intel's PCS
-	const char *cache_dir;  // disk cache of collateral; NULL: memory only
-	bool collateral_compat; // label collateral that is older than seen before instead of refusing it
-	bool intel_components;  // Intel's rule for TDX components (docs/formats/dcap.md, step 13)
-	const char *image_dir;  // folder of image folders (each with sha256sum.txt); NULL: none, so never ok
+	const char *pccs_url;    // base URL; NULL: Intel's PCS
+	const char *cache_dir;   // disk cache of collateral; NULL: memory only
+	bool collateral_compat;  // label collateral that is older than seen before instead of refusing it
+	bool intel_components;   // Intel's rule for TDX components (docs/formats/dcap.md, step 13)
+	const char *image_dir;   // folder of image folders (each with sha256sum.txt); NULL: none, so never ok
+	const char *image_cache; // a second one, of downloads; NULL: none
 	const char *development_root; // DER or PEM file; NULL: Intel only
 	struct span only_root; // DER of the one root trusted instead of Intel's; empty: Intel and the above
 	bool insecure_development; // must be set with it, else trust_new fails: config.development_root
@@ -70,7 +71,6 @@ void trust_free(struct trust *t);
 struct trust_stats {
 	uint64_t verified, refused, cached;     // pieces of evidence; answered from the kept results
 	uint64_t signatures, signatures_cached; // checks run, and known before
-	uint64_t images_fetched, images_failed;
 };
 struct trust_stats trust_stats(struct trust *t);
 // Images are looked for and measured anew, and certificates verified anew.

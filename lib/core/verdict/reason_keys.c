@@ -309,6 +309,11 @@ static const struct reason_text table[] = {
 		"Remove the two switches, or set insecure_development = true for development.",
 	},
 	{
+		"config.image", "The image settings contradict each other",
+		"Without the image check a guest may say of its image what it likes.",
+		"Keep image.verify, or set image.insecure_skip_verify with it; give a download URL with {OS_IMAGE_HASH}.",
+	},
+	{
 		"setup.token", "The set-up has no token",
 		"Whoever reaches the set-up listener decides whose keys this KMS has.",
 		"Write a long random token into a file of mode 0600 and name it in core.onboard.token_file.",

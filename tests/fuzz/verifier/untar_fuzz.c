@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "untar.h"
+#include "ratls/untar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 

@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
-#include "image_folder.h"
+#include "ratls/image_folder.h"
 #include "tarball.h"
 
 static char dir[] = "/tmp/archive-test-XXXXXX";

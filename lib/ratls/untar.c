@@ -1,4 +1,4 @@
-#include "untar.h"
+#include "ratls/untar.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>

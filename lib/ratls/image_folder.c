@@ -1,4 +1,4 @@
-#include "image_folder.h"
+#include "ratls/image_folder.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -10,8 +10,13 @@
 
 struct downloads;
 
-// `url` with {OS_IMAGE_HASH}, "" for none. Makes `dir`, removes what a killed process left in it.
-struct downloads *downloads_new(const char *dir, const char *url, int seconds, struct err *e);
+struct downloads_config {
+	const char *dir, *url; // the url with {OS_IMAGE_HASH}, "" for none
+	int seconds, redirects;
+	int64_t bytes_max; // of an archive; 0: 1 GiB
+};
+// Makes `dir`, removes what a killed process left in it.
+struct downloads *downloads_new(const struct downloads_config *c, struct err *e);
 void downloads_free(struct downloads *d);
 void downloads_stop(struct downloads *d); // what is under way is broken off, nothing new begins
 // 0: dir/<hash in hex> holds the image. Blocks. Codes: image.unknown, image.download, image.archive,

@@ -1,4 +1,4 @@
-#include "download.h"
+#include "ratls/download.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -15,9 +15,9 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
-#include "image_folder.h"
+#include "ratls/image_folder.h"
 
-enum { AT_ONCE = 2, FAILURES = 32, FAILURE_MS = 30000, IMAGES_MAX = 64, REDIRECTS = 3, CONNECT_MS = 10000 };
+enum { AT_ONCE = 2, FAILURES = 32, FAILURE_MS = 30000, IMAGES_MAX = 64, CONNECT_MS = 10000 };
 #define ARCHIVE_MAX (1ll << 30)
 #define MARK        "{OS_IMAGE_HASH}"
 
@@ -29,7 +29,8 @@ struct failure {
 
 struct downloads {
 	char *dir, *url;
-	long seconds;
+	long seconds, redirects;
+	int64_t bytes_max;
 	atomic_bool stop;
 	pthread_mutex_t lock;
 	pthread_cond_t change;
@@ -41,21 +42,23 @@ struct downloads {
 	size_t next;
 };
 
-struct downloads *downloads_new(const char *dir, const char *url, int seconds, struct err *e)
+struct downloads *downloads_new(const struct downloads_config *c, struct err *e)
 {
 	struct downloads *d = calloc(1, sizeof *d);
 
 	if (d) {
 		pthread_mutex_init(&d->lock, NULL);
 		pthread_cond_init(&d->change, NULL);
-		d->dir = strdup(dir);
-		d->url = strdup(url);
-		d->seconds = seconds;
+		d->dir = strdup(c->dir);
+		d->url = strdup(c->url);
+		d->seconds = c->seconds;
+		d->redirects = c->redirects;
+		d->bytes_max = c->bytes_max ? c->bytes_max : ARCHIVE_MAX;
 	}
 	if (!d || !d->dir || !d->url) {
 		err_set(e, ERR_SYSTEM, "out of memory");
-	} else if (!file_mkdirs(dir, 0755, e)) {
-		image_folder_sweep(dir);
+	} else if (!file_mkdirs(d->dir, 0755, e)) {
+		image_folder_sweep(d->dir);
 		return d;
 	}
 	downloads_free(d);
@@ -82,7 +85,7 @@ void downloads_stop(struct downloads *d)
 
 struct transfer {
 	struct image_folder *folder;
-	int64_t n;
+	int64_t n, max;
 	bool failed;
 	struct err *e;
 };
@@ -93,7 +96,7 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
 
 	(void)size;
 	t->n += (int64_t)n;
-	if (t->n > ARCHIVE_MAX)
+	if (t->n > t->max)
 		t->failed =
 			err_code(t->e, ERR_UNTRUSTED, "image.too_large", "the image archive is too large");
 	else
@@ -123,8 +126,8 @@ static void set_up(CURL *c, const struct downloads *d, struct transfer *t, const
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, str_starts(url, "https:") ? "https" : "http,https");
-	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
-	curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)REDIRECTS);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, d->redirects > 0 ? 1L : 0L);
+	curl_easy_setopt(c, CURLOPT_MAXREDIRS, d->redirects);
 	curl_easy_setopt(c, CURLOPT_FAILONERROR, 1L); // the body of an error is not an image
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
@@ -140,7 +143,7 @@ static void set_up(CURL *c, const struct downloads *d, struct transfer *t, const
 static int transfer(const struct downloads *d, struct image_folder *folder, const char *url, struct err *e)
 {
 	char why[CURL_ERROR_SIZE] = "";
-	struct transfer t = { .folder = folder, .e = e };
+	struct transfer t = { .folder = folder, .max = d->bytes_max, .e = e };
 	CURL *c = curl_easy_init();
 	long status = 0;
 
@@ -155,6 +158,9 @@ static int transfer(const struct downloads *d, struct image_folder *folder, cons
 		return -1;
 	if (code == CURLE_HTTP_RETURNED_ERROR && status == 404)
 		return err_code(e, ERR_ABSENT, "image.unknown", "%.250s: there is no such image", url);
+	if (code == CURLE_OK && status >= 300)
+		return err_code(e, ERR_AGAIN, "image.download",
+				"download %.250s: HTTP status %ld; redirects are not followed", url, status);
 	if (code != CURLE_OK)
 		return err_code(e, ERR_AGAIN, "image.download", "download %.250s: %s", url,
 				*why ? why : curl_easy_strerror(code));
@@ -177,7 +183,7 @@ static int download(const struct downloads *d, const uint8_t hash[32], struct er
 {
 	if (!*d->url)
 		return err_code(e, ERR_ABSENT, "image.unknown",
-				"no image in %s has the hash %s, and image_download_url is empty", d->dir,
+				"no image in %s has the hash %s, and no download is configured", d->dir,
 				STR_HEX(hash, 32));
 	if (is_full(d))
 		return err_code(e, ERR_AGAIN, "image.cache_full", "%s holds %d images already", d->dir,

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-#include "untar.h"
+#include "ratls/untar.h"
 
 struct image_folder;
 
