@@ -26,6 +26,7 @@ int cmd_lint(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_kms(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_app(int argc, char **argv);
 
 // Print the error (as JSON on stdout when `json`, else `dstack: text` on stderr) and give its exit code.
 int command_fail(const struct err *e, bool json);

@@ -113,6 +113,22 @@ static const char help_explain[] =
 	"  --vm-config FILE the machine as it should be (default: as the files say)\n"
 	"  --json           {equal, first, differences, notes}\n"
 	"Exit 0 when they are equal, 5 when they differ.";
+static const char help_app[] =
+	"Who may have keys, on chain (DstackKms, DstackApp) or in a policy file:\n"
+	"  register         makes an app's contract; prints its id. With APP: registers that contract\n"
+	"  allow APP        --compose-hash HEX, --device HEX, --any-device\n"
+	"  deny APP         takes the same back\n"
+	"  suspend APP, resume APP   at the app; with --kms at the KMS, by its owner\n"
+	"  allow-image HASH, deny-image HASH   of OS images, by the KMS's owner\n"
+	"  contracts        puts the contracts on the chain, from --artifacts DIR\n"
+	"  --rpc URL --chain-id N --key-file FILE   node, its chain, and the key that signs (64 hex digits,\n"
+	"                   a file that only its owner can read)\n"
+	"  --kms ADDRESS    the DstackKms contract\n"
+	"  --replace        no older version may boot any more (one transaction)\n"
+	"  --owner ADDRESS --require-tcb --no-upgrades   of a contract that is made\n"
+	"  --policy FILE    change this policy file instead: allow, allow-image, suspend, resume\n"
+	"  --ca-file FILE --wait SECONDS   of the node; until a transaction is in a block (default 60)\n"
+	"  --json           an object a transaction {ok, done, transaction, block}";
 static const char help_doctor[] =
 	"  --json           {checks: [{check, state, found, instead, fix}], ok}; state is ok, instead or "
 	"missing\n"
@@ -164,6 +180,8 @@ static const struct command commands[] = {
 	  cmd_kms },
 	{ "explain", "[CODE] | --expected PATH --log FILE",
 	  "what a reason code means, why a boot log differs", help_explain, cmd_explain },
+	{ "app", "VERB [APP] --rpc URL|--policy FILE", "allow, suspend, register apps, on chain or in a file",
+	  help_app, cmd_app },
 	{ "doctor", "", "what this host lacks, and what is used instead", help_doctor, cmd_doctor },
 };
 

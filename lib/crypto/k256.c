@@ -86,6 +86,20 @@ int k256_public(const uint8_t d[static K256_SCALAR], uint8_t pub[static K256_PUB
 	return 0;
 }
 
+int k256_address(const uint8_t pub[static K256_PUB], uint8_t out[static 20], struct err *e)
+{
+	secp256k1_pubkey q;
+	uint8_t whole[65], hash[32];
+	size_t n = sizeof whole;
+
+	if (!secp256k1_ec_pubkey_parse(secp256k1_context_static, &q, pub, K256_PUB))
+		return err_code(e, ERR_INPUT, "key.public", "not a secp256k1 public key");
+	secp256k1_ec_pubkey_serialize(secp256k1_context_static, whole, &n, &q, SECP256K1_EC_UNCOMPRESSED);
+	keccak256(whole + 1, n - 1, hash);
+	memcpy(out, hash + 12, 20);
+	return 0;
+}
+
 int k256_sign_digest(const uint8_t d[static K256_SCALAR], const uint8_t digest[static 32],
 		     uint8_t sig[static K256_SIG], struct err *e)
 {

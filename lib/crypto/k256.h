@@ -12,6 +12,8 @@ enum { K256_SCALAR = 32, K256_PUB = 33, K256_SIG = 65, K256_STATEMENT_MAX = 512 
 int k256_new(uint8_t d[static K256_SCALAR], struct err *e);
 int k256_check(const uint8_t d[static K256_SCALAR], struct err *e); // refuses 0 and >= n
 int k256_public(const uint8_t d[static K256_SCALAR], uint8_t pub[static K256_PUB], struct err *e);
+// The Ethereum address of a public key: the end of Keccak-256 of its two coordinates.
+int k256_address(const uint8_t pub[static K256_PUB], uint8_t out[static 20], struct err *e);
 int k256_sign_digest(const uint8_t d[static K256_SCALAR], const uint8_t digest[static 32],
 		     uint8_t sig[static K256_SIG], struct err *e);
 int k256_recover(const uint8_t digest[static 32], const uint8_t sig[static K256_SIG],

@@ -1,4 +1,4 @@
-// abi - the few calls a KMS makes of upstream's contracts, in Solidity's ABI. Pure. Private to lib/policy.
+// abi - the few calls a KMS makes of upstream's contracts, in Solidity's ABI. Pure.
 //
 // What comes back is not trusted: every offset and length is checked against the bytes that are there.
 // Contract ABI specification; spec 20 section 3.3.

@@ -104,12 +104,33 @@ static void insert(struct sb *out, const char *text, const char *at, const char 
 	sb_str(out, at);
 }
 
+// Behind the array that is open at `p`: strings and comments may hold brackets.
+static const char *array_end(const char *p)
+{
+	for (; *p && *p != ']'; p++) {
+		if (*p == '#') {
+			p += strcspn(p, "\n");
+		} else if (*p == '"' || *p == '\'') {
+			const char *close = strchr(p + 1, *p);
+			p = close ? close : p + strlen(p) - 1;
+		}
+		if (!*p)
+			break;
+	}
+	return p;
+}
+
 static int add_compose(struct sb *out, const char *text, const struct policy_rules *r, const uint8_t *app,
-		       const char *compose, struct err *e)
+		       const char *compose, bool only, struct err *e)
 {
 	const char *at = array_of(text, "compose_hashes", app);
 	size_t n = strlen(text);
 
+	if (at && only) {
+		sb_put(out, text, (size_t)(at - text));
+		sb_fmt(out, "\"%s\"%s", compose, array_end(at));
+		return 0;
+	}
 	if (at) {
 		insert(out, text, at, compose);
 		return 0;
@@ -119,6 +140,37 @@ static int add_compose(struct sb *out, const char *text, const struct policy_rul
 			       STR_HEX(app, APP));
 	sb_fmt(out, "%s%s\n[[app]]\nid = \"%s\"\ncompose_hashes = [\"%s\"]\nallow_any_device = true\n", text,
 	       n && text[n - 1] != '\n' ? "\n" : "", STR_HEX(app, APP), compose);
+	return 0;
+}
+
+// `suspended = ...` in the [[app]] table of `id`: its line is replaced, or put behind the one with the id.
+static int set_suspended(struct sb *out, const char *text, const uint8_t *id, bool suspended, struct err *e)
+{
+	const char *at = text, *from = NULL, *to = NULL, *v;
+	bool in_app = false, right = false;
+	struct line l, header = { 0 };
+
+	while (next_line(&at, &l)) {
+		const char *end = l.p + l.n;
+		if (is_header(l, "[")) {
+			if (right)
+				break;
+			in_app = is_header(l, "[[app]]");
+			header = l;
+			from = NULL;
+		} else if (in_app && (v = value_of(l, "id")) && v < end && names_app(v, end, id)) {
+			right = true;
+		} else if (in_app && value_of(l, "suspended")) {
+			from = l.p;
+			to = at;
+		}
+	}
+	if (!right)
+		return err_set(e, ERR_ABSENT, "no app %s", STR_HEX(id, APP));
+	if (!from)
+		from = to = header.p + header.n + (header.p[header.n] == '\n');
+	sb_put(out, text, (size_t)(from - text));
+	sb_fmt(out, "suspended = %s\n%s", suspended ? "true" : "false", to);
 	return 0;
 }
 
@@ -132,9 +184,24 @@ static void add_image(struct sb *out, const char *text, const char *image)
 		sb_fmt(out, "os_images = [\"%s\"]\n%s", image, text);
 }
 
+struct edit {
+	const uint8_t *app, *hash; // app NULL: an image
+	bool only;                 // no other compose file of the app
+	bool mark, suspended;      // suspends or resumes the app
+};
+
+static bool says(const struct policy_rules *r, const struct edit *x)
+{
+	if (x->mark)
+		return policy_rules_has_app(r, x->app) && policy_rules_suspended(r, x->app) == x->suspended;
+	if (!x->app)
+		return policy_rules_has_image(r, x->hash);
+	return policy_rules_has_compose(r, x->app, x->hash) &&
+	       (!x->only || policy_rules_count_compose(r, x->app) == 1);
+}
+
 // What is to be written is parsed again, and must say what it was written for.
-static int check_and_write(const char *path, struct sb *out, const uint8_t *app, const uint8_t *hash,
-			   struct err *e)
+static int check_and_write(const char *path, struct sb *out, const struct edit *x, struct err *e)
 {
 	struct policy_rules *r = out->bad ? NULL : policy_rules_parse(out->p, out->n, path, e);
 
@@ -142,7 +209,7 @@ static int check_and_write(const char *path, struct sb *out, const uint8_t *app,
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	if (!r)
 		return -1;
-	bool there = app ? policy_rules_has_compose(r, app, hash) : policy_rules_has_image(r, hash);
+	bool there = says(r, x);
 	policy_rules_free(r);
 	if (!there)
 		return err_set(e, ERR_INPUT,
@@ -150,7 +217,7 @@ static int check_and_write(const char *path, struct sb *out, const uint8_t *app,
 	return file_write(path, 0644, out->p, out->n, e);
 }
 
-static int edit_locked(const char *path, const uint8_t *app, const uint8_t *hash, struct err *e)
+static int edit_locked(const char *path, const struct edit *x, struct err *e)
 {
 	auto_free char *text = NULL;
 	auto_sb out = { .max = FILE_MAX };
@@ -164,44 +231,72 @@ static int edit_locked(const char *path, const uint8_t *app, const uint8_t *hash
 	struct policy_rules *r = text ? policy_rules_parse(text, n, path, e) : NULL;
 	if (!r)
 		return text ? -1 : err_set(e, ERR_SYSTEM, "out of memory");
-	bool there = app ? policy_rules_has_compose(r, app, hash) : policy_rules_has_image(r, hash);
+	bool there = says(r, x);
 	int rc = 0;
-	if (!there && app)
-		rc = add_compose(&out, text, r, app, STR_HEX(hash, HASH), e);
+	if (!there && x->mark)
+		rc = set_suspended(&out, text, x->app, x->suspended, e);
+	else if (!there && x->app)
+		rc = add_compose(&out, text, r, x->app, STR_HEX(x->hash, HASH), x->only, e);
 	else if (!there)
-		add_image(&out, text, STR_HEX(hash, HASH));
+		add_image(&out, text, STR_HEX(x->hash, HASH));
 	policy_rules_free(r);
-	return rc || there ? rc : check_and_write(path, &out, app, hash, e);
+	return rc || there ? rc : check_and_write(path, &out, x, e);
 }
 
 // The lock is a file beside it, because the policy file itself is replaced.
-static int edit(const char *path, const uint8_t *app, const uint8_t *hash, struct err *e)
+static int edit(const char *path, const struct edit *x, struct err *e)
 {
 	auto_free char *lock = str_format("%s.lock", path);
-	auto_close int fd = lock ? open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	auto_close int fd = -1;
 
+	if (str_ends(path, ".json"))
+		return err_set(e, ERR_INPUT, "policy %s: a JSON file is edited by hand", path);
+	fd = lock ? open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
 	if (fd < 0)
 		return err_errno(e, "policy %s: open lock", path);
 	while (flock(fd, LOCK_EX))
 		if (errno != EINTR)
 			return err_errno(e, "policy %s: lock", path);
-	return edit_locked(path, app, hash, e) ? err_wrap(e, "policy %s", path) : 0;
+	return edit_locked(path, x, e) ? err_wrap(e, "policy %s", path) : 0;
+}
+
+static int edit_compose(const char *path, const char *app_id, const char *compose_hash, bool only,
+			struct err *e)
+{
+	uint8_t app[APP], hash[HASH];
+	const struct edit x = { .app = app, .hash = hash, .only = only };
+
+	if (policy_hex(app_id, app, sizeof app) || policy_hex(compose_hash, hash, sizeof hash))
+		return err_set(e, ERR_INPUT, "app id is not 40, or compose hash not 64, hex digits");
+	return edit(path, &x, e);
 }
 
 int policy_file_allow(const char *path, const char *app_id, const char *compose_hash, struct err *e)
 {
-	uint8_t app[APP], hash[HASH];
+	return edit_compose(path, app_id, compose_hash, false, e);
+}
 
-	if (policy_hex(app_id, app, sizeof app) || policy_hex(compose_hash, hash, sizeof hash))
-		return err_set(e, ERR_INPUT, "app id is not 40, or compose hash not 64, hex digits");
-	return edit(path, app, hash, e);
+int policy_file_replace(const char *path, const char *app_id, const char *compose_hash, struct err *e)
+{
+	return edit_compose(path, app_id, compose_hash, true, e);
+}
+
+int policy_file_suspend(const char *path, const char *app_id, bool suspended, struct err *e)
+{
+	uint8_t app[APP];
+	const struct edit x = { .app = app, .mark = true, .suspended = suspended };
+
+	if (policy_hex(app_id, app, sizeof app))
+		return err_set(e, ERR_INPUT, "app id is not 40 hex digits");
+	return edit(path, &x, e);
 }
 
 int policy_file_allow_image(const char *path, const char *os_image_hash, struct err *e)
 {
 	uint8_t hash[HASH];
+	const struct edit x = { .hash = hash };
 
 	if (policy_hex(os_image_hash, hash, sizeof hash))
 		return err_set(e, ERR_INPUT, "image hash is not 64 hex digits");
-	return edit(path, NULL, hash, e);
+	return edit(path, &x, e);
 }

@@ -108,5 +108,11 @@ struct policy *policy_quorum_new(struct policy **p, size_t n, size_t need, struc
 // flock, by temp + fsync + rename; comments and layout stay.
 int policy_file_allow(const char *path, const char *app_id, const char *compose_hash, struct err *e)
 	__attribute__((warn_unused_result));
+// The same in the place of every other compose hash of the app: an upgrade in one step (spec 70 GV-05).
+int policy_file_replace(const char *path, const char *app_id, const char *compose_hash, struct err *e)
+	__attribute__((warn_unused_result));
+// No keys for an app of the file, or keys again; others are not touched (spec 70 GV-06).
+int policy_file_suspend(const char *path, const char *app_id, bool suspended, struct err *e)
+	__attribute__((warn_unused_result));
 int policy_file_allow_image(const char *path, const char *os_image_hash, struct err *e)
 	__attribute__((warn_unused_result));

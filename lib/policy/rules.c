@@ -120,6 +120,20 @@ bool policy_rules_has_compose(const struct policy_rules *r, const uint8_t app[st
 	return a && list_has(&a->compose, compose);
 }
 
+size_t policy_rules_count_compose(const struct policy_rules *r, const uint8_t app[static APP])
+{
+	const struct rules_app *a = find_app(r, app);
+
+	return a ? a->compose.n : 0;
+}
+
+bool policy_rules_suspended(const struct policy_rules *r, const uint8_t app[static APP])
+{
+	const struct rules_app *a = find_app(r, app);
+
+	return a && a->suspended;
+}
+
 bool policy_rules_has_image(const struct policy_rules *r, const uint8_t image[static HASH])
 {
 	return list_has(&r->images, image);

@@ -20,5 +20,7 @@ void policy_rules_info(const struct policy_rules *r, struct policy_info *out);
 bool policy_rules_has_app(const struct policy_rules *r, const uint8_t app[static 20]);
 bool policy_rules_has_compose(const struct policy_rules *r, const uint8_t app[static 20],
 			      const uint8_t compose[static 32]);
+size_t policy_rules_count_compose(const struct policy_rules *r, const uint8_t app[static 20]);
+bool policy_rules_suspended(const struct policy_rules *r, const uint8_t app[static 20]);
 bool policy_rules_has_image(const struct policy_rules *r, const uint8_t image[static 32]);
 int policy_hex(const char *text, uint8_t *out, size_t n); // exactly n bytes, 0x allowed

@@ -164,6 +164,26 @@ static const struct reason_text table[] = {
 		"Use a unix socket, loopback, or https with a client certificate; see docs/policy.md.",
 	},
 	{
+		"chain.rpc", "The node refused or its answer is malformed",
+		"Nothing is known to have changed on the chain.",
+		"See what the node says; check address, key and funds.",
+	},
+	{
+		"chain.reverted", "The transaction was reverted",
+		"It is in a block and changed nothing.",
+		"Sign with the owner's key, and see the contract's reason at the node.",
+	},
+	{
+		"chain.no_receipt", "The transaction is in no block yet",
+		"It may still be taken later.",
+		"Look it up by its hash before you send it again.",
+	},
+	{
+		"chain.key", "The key file holds no key",
+		"It must be 64 hex digits.",
+		"Write the key as hex into a file with mode 0600.",
+	},
+	{
 		"policy.syntax", "The allow-list is malformed",
 		"It cannot be used as it is.",
 		"Correct the line that the message names.",

@@ -214,6 +214,43 @@ static void writing_keeps_the_rest(void **state)
 	policy_free(p);
 }
 
+// Spec 70 GV-05, GV-06 of our file: upgraded in one step, suspended and resumed; what else stands there
+// stays.
+static void gv_05_upgrade_in_a_file(void **state)
+{
+	static const char text[] =
+		"os_images = [\"" H2 "\"]\n[[app]]\nid = \"" ID2 "\"\ncompose_hashes = [\"" H1
+		"\"]\nallow_any_device = true\n"
+		"[[app]] # ours\n  id = \"" ID "\"\ncompose_hashes = [ # ] not the end\n  \"" H1
+		"\", # \"\n  \"" H2 "\"\n]\nallow_any_device = true\n[kms]\nmr_aggregated = []\n";
+	struct boot_info v1 = guest(), v2 = guest(), other = guest();
+	struct err e = { 0 };
+
+	(void)state;
+	unhex(v2.compose_hash, H3);
+	unhex(other.app_id, ID2);
+	put(text);
+	struct policy *p = policy_file_new(path, &e);
+	assert_non_null(p);
+	expect(p, &v1, POLICY_APP, NULL);
+	assert_int_equal(policy_file_replace(path, ID, H3, &e), 0);
+	expect(p, &v1, POLICY_APP, "policy.compose_not_allowed");
+	expect(p, &v2, POLICY_APP, NULL);
+	expect(p, &other, POLICY_APP, NULL);
+	assert_int_equal(policy_file_replace(path, ID, H3, &e), 0);
+	assert_int_equal(policy_file_suspend(path, ID, true, &e), 0);
+	expect(p, &v2, POLICY_APP, "policy.app_suspended");
+	expect(p, &other, POLICY_APP, NULL);
+	assert_int_equal(policy_file_suspend(path, "0x" ID2, true, &e), 0);
+	assert_int_equal(policy_file_suspend(path, ID, false, &e), 0);
+	expect(p, &v2, POLICY_APP, NULL);
+	expect(p, &other, POLICY_APP, "policy.app_suspended");
+	assert_int_equal(policy_file_suspend(path, "ff" H1, true, &e), -1);
+	assert_int_equal(policy_file_suspend(path, "0000000000000000000000000000000000000000", true, &e), -1);
+	assert_int_equal(e.class, ERR_ABSENT);
+	policy_free(p);
+}
+
 static struct policy *json(const char *text, const char *code)
 {
 	static char file[128];
@@ -420,6 +457,7 @@ int main(void)
 		cmocka_unit_test(km_04_same_app_twice),
 		cmocka_unit_test(hb_13_pair_of_app_and_compose),
 		cmocka_unit_test(gv_06_suspended_in_a_file),
+		cmocka_unit_test(gv_05_upgrade_in_a_file),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

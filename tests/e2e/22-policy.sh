@@ -1,0 +1,269 @@
+#!/bin/bash
+# Policy back ends under a real dstack-kms with evidence of the software TEE: a webhook that is up, slow, wrong, down and
+# huge; our contracts on anvil, changed with `dstack app`, a chain that reorganises, hangs, or is another one; a quorum.
+. "$(dirname "$0")/lib.sh"
+guest=build/tests/tools/fakeguest
+compose=$(printf '5a%.0s' {1..32}) compose2=$(printf '5b%.0s' {1..32})
+app=00112233445566778899aabbccddeeff00112233
+pids=()
+trap 'kill -CONT "${pids[@]}" 2>/dev/null; kill "${pids[@]}" 2>/dev/null; wait; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+
+# The chain's tools, and the contracts from their source.
+cp -r tests/e2e/contracts-npm "$work/npm"
+check "npm packages install from their lock" npm ci --prefix "$work/npm" --no-audit --no-fund --ignore-scripts --loglevel=error
+foundry() { echo "$work/npm/node_modules/@foundry-rs/$1-linux-amd64/bin/$1"; }
+(node contracts/compile.js "$work/npm/node_modules" "$work/compiled" && node "$work/npm/check.js" "$work/compiled" contracts/out) >"$work/contracts.log" 2>&1 &
+compiling=$!
+
+anvil() # anvil NAME OPTIONS…: a node in the background; its URL in $url, its id in $node
+{
+	local name=$1
+	shift
+	"$(foundry anvil)" --port 0 "$@" >"$work/$name.log" 2>&1 &
+	node=$!
+	pids+=("$node")
+	until_true 10 grep -q 'Listening on' "$work/$name.log" || { cat "$work/$name.log" && return 1; }
+	url=http://$(sed -n 's/.*Listening on \([0-9.:]*\).*/\1/p' "$work/$name.log")
+}
+anvil chain && chain=$url chain_pid=$node
+anvil other --chain-id 1 && other=$url
+"$(foundry cast)" rpc --rpc-url "$other" anvil_mine 0x5 >/dev/null
+rpc() { "$(foundry cast)" rpc --rpc-url "$chain" "$@"; }
+mine() { rpc anvil_mine "$(printf '0x%x' "${1:-1}")" >/dev/null; }
+# The first two accounts of every anvil: the KMS's owner and another.
+(umask 077 && echo ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80 >"$work/owner.key" &&
+	echo 0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d >"$work/stranger.key")
+on_chain() { dstack app "$@" --rpc "$chain" --chain-id 31337 --key-file "$work/owner.key"; }
+
+dstack-softtee pki --dir "$work/pki"
+dstack-softtee serve --dir "$work/pki" --listen tcp:127.0.0.1:0 2>"$work/serve.log" &
+pids+=($!)
+until_true 5 grep -q port= "$work/serve.log"
+pccs=http://127.0.0.1:$(sed -n 's/.*port=//p' "$work/serve.log")
+image=$($guest image --image "$work/images/one")
+
+config() # config: kms.toml; the policy from standard input
+{
+	{
+		cat <<-EOF
+			insecure_development = true
+			[core]
+			cert_dir = "$work/kms/certs"
+			bootstrap = true
+			[rpc]
+			address = "tcp:127.0.0.1:0"
+			sans = ["127.0.0.1"]
+			[image]
+			dir = "$work/images"
+			[attestation]
+			pccs_url = "$pccs"
+			development_root = "$work/pki/root.der"
+		EOF
+		cat
+	} >"$work/kms.toml"
+}
+start()
+{
+	: >"$work/kms.log"
+	dstack-kms -c "$work/kms.toml" 2>"$work/kms.log" &
+	kms=$!
+	pids+=("$kms")
+	until_true 10 grep -q 'listening.*port=' "$work/kms.log" || { cat "$work/kms.log" && return 1; }
+	kms_url=https://127.0.0.1:$(sed -n 's/.*listening.* port=\([0-9]*\).*/\1/p' "$work/kms.log")
+}
+restart() { kill "$kms" && wait "$kms"; start; }
+ask()
+{
+	local method=$1
+	shift
+	curl -sS --max-time 20 --fail-with-body --cacert "$work/kms/certs/root-ca.crt" "$@" "$kms_url/prpc/$method?json"
+}
+evidence() # evidence NAME WHO…
+{
+	local name=$1
+	shift
+	# shellcheck disable=SC2046 # options, one word each
+	dstack-softtee quote --dir "$work/pki" --out "$work/$name.quote" $($guest quote-args "$@" --key "$work/$name.key") &&
+		$guest cert "$@" --key "$work/$name.key" --ca "$work/tmp.crt" --ca-key "$work/tmp.key" --out "$work/$name.crt" --quote "$work/$name.quote"
+}
+keys() { ask GetAppKey --cert "$work/$1.crt" --key "$work/$1.key" -d '{"api_version":1}'; }
+ms() { date +%s%3N; }
+
+# A webhook that does what $work/mode says.
+cat >"$work/hook.py" <<'EOF'
+import http.server, socketserver, sys, time
+class Hook(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *a): pass
+    def do_GET(self): self.answer(b'{"status":"ok","kmsContractAddr":"0x00","gatewayAppId":"","chainId":5,"appImplementation":"0x01"}')
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        mode = open(sys.argv[1] + "/mode").read().strip()
+        open(sys.argv[1] + "/asked", "w").write(self.path + " " + body.decode())
+        yes = b'{"isAllowed":true,"gatewayAppId":"0x%s","reason":""}' % (b"01" * 20)
+        if mode == "slow": time.sleep(5)
+        if mode == "slow-app" and b"5b5b5b5b" in body: time.sleep(5)
+        if mode == "no": yes = b'{"isAllowed":false,"gatewayAppId":"","reason":"it is late"}'
+        if mode == "wrong": yes = yes.replace(b"true", b'"true"')
+        if mode == "huge": yes += b" " * (10 << 20)
+        self.answer(yes, 500 if mode == "500" else 302 if mode == "302" else 200)
+    def answer(self, body, status=200):
+        try:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            if status == 302: self.send_header("Location", "/yes")
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError: self.close_connection = True
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+s = Server(("127.0.0.1", int(sys.argv[2])), Hook)
+open(sys.argv[1] + "/hook.port", "w").write(str(s.server_address[1]))
+s.serve_forever()
+EOF
+hook() # hook [PORT]: starts it
+{
+	rm -f "$work/hook.port"
+	python3 "$work/hook.py" "$work" "${1-0}" &
+	hook=$!
+	pids+=("$hook")
+	until_true 5 test -s "$work/hook.port"
+}
+mode() { echo "$1" >"$work/mode"; }
+mode yes && hook && port=$(cat "$work/hook.port")
+
+config <<-EOF
+	[[policy.source]]
+	type = "webhook"
+	url = "http://policy.example:$port"
+EOF
+refused "a webhook in clear on another machine (GV-07)" config.policy_channel dstack-kms -c "$work/kms.toml" --check
+config <<-EOF
+	[[policy.source]]
+	type = "webhook"
+	url = "http://127.0.0.1:$port"
+	timeout = 2
+EOF
+check "a KMS with a webhook starts" start
+ask GetTempCaCert -d null >"$work/temp.json"
+jq -r .temp_ca_cert "$work/temp.json" >"$work/tmp.crt"
+jq -r .temp_ca_key "$work/temp.json" >"$work/tmp.key"
+who=(--image "$work/images/one" --app "$app" --compose "$compose")
+evidence good "${who[@]}" && evidence second --image "$work/images/one" --app "$app" --compose "$compose2"
+check "webhook says yes" jq -e --arg g "$(printf '01%.0s' {1..20})" '.gateway_app_id == $g and (.disk_crypt_key | length == 64)' <(keys good)
+check "it was asked upstream's question" grep -q "^/bootAuth/app {\"teeVariant\":\"dstack-tdx\",.*\"appId\":\"$app\",\"composeHash\":\"$compose\"" "$work/asked"
+mode no && refused "webhook says no" policy.denied keys good
+mode wrong && refused "webhook says yes in a string (KM-02)" policy.reply keys good
+mode huge && refused "webhook says 10 MB (KM-02)" policy.reply keys good
+mode 500 && refused "webhook says 500 (KM-02)" policy.status keys good
+mode 302 && refused "webhook points elsewhere (KM-02)" policy.status keys good
+mode slow
+began=$(ms)
+refused "webhook is slow (KM-02)" policy.timeout keys good
+check "within its two seconds" test $(($(ms) - began)) -lt 3500
+mode slow-app
+for _ in 1 2 3 4 5 6 7 8; do keys second >/dev/null 2>&1 & waits+=($!); done
+sleep 0.2
+began=$(ms)
+check "while eight questions hang, another app is answered" keys good
+check "at once" test $(($(ms) - began)) -lt 1500
+began=$(ms)
+check "and so are methods that ask nobody" ask GetMeta
+check "at once, too" test $(($(ms) - began)) -lt 1500
+wait "${waits[@]}"
+mode yes
+kill "$hook" && wait "$hook" 2>/dev/null
+refused "webhook is down" policy.connect keys good
+hook "$port"
+check "webhook is up again: recovers at once" keys good
+check "GetMeta says what the webhook says of itself" until_true 5 eval 'ask GetMeta | jq -e ".chain_id == 5"'
+
+# Contracts.
+wait "$compiling"
+contracts=$?
+cat "$work/contracts.log" | grep -v '^ok' >"$work/contracts.bad"
+check "the contracts have upstream's ABI, events and storage, and compile to what is committed" test "$contracts" = 0 -a ! -s "$work/contracts.bad"
+grep '^ok' "$work/contracts.log"
+on_chain contracts --artifacts contracts/out --json >"$work/deployed.json"
+contract=$(jq -r .kms "$work/deployed.json")
+check "contracts are put on the chain" test "${#contract}" = 42
+id() { on_chain register --kms "$contract" --any-device --compose-hash "$compose" --json | jq -r .app_id; }
+app1=$(id) app2=$(id)
+check "two apps are registered" test "${#app1}" = 40 -a "${#app2}" = 40 -a "$app1" != "$app2"
+source_of() # source_of URL [CHAIN_ID]
+{
+	printf '[[policy.source]]\ntype = "ethereum"\nurl = "%s"\nchain_id = %s\ncontract = "%s"\nconfirmations = 2\ntimeout = 2\nhead_max_age = 300\n' "$1" "${2-31337}" "$contract"
+}
+source_of "$chain" | config
+restart
+one=(--image "$work/images/one" --app "$app1")
+evidence v1 "${one[@]}" --compose "$compose" && evidence v2 "${one[@]}" --compose "$compose2"
+evidence other "${who[@]:0:2}" --app "$app2" --compose "$compose"
+mine 3
+refused "an image the contract does not know" policy.denied keys v1
+check "which it is told" on_chain allow-image "$image" --kms "$contract"
+refused "an approval that is not confirmed yet" "confirmed block" keys v1
+mine 2
+check "confirmed: the contracts allow" keys v1
+check "the other app, too" keys other
+refused "an app that is not registered" "App not registered" keys good
+refused "a version that is not allowed" "Compose hash not allowed" keys v2
+check "GetMeta names contract and chain" until_true 5 eval 'ask GetMeta | jq -e --arg c "$contract" ".chain_id == 31337 and .kms_contract_address == \$c"'
+check "upgrade in one transaction (GV-05)" on_chain allow "$app1" --compose-hash "$compose2" --replace
+mine 2
+check "version 2 boots" keys v2
+refused "version 1 does not any more (GV-05)" "Compose version is below the floor" keys v1
+refused "a stranger cannot suspend" chain. dstack app suspend "$app1" --rpc "$chain" --chain-id 31337 --key-file "$work/stranger.key"
+check "the app's owner suspends it" on_chain suspend "$app1"
+refused "it stops at once, unconfirmed (GV-06)" "App is suspended" keys v2
+check "the other does not (GV-06)" keys other
+on_chain resume "$app1" >/dev/null && mine 2
+check "resumed" keys v2
+check "the KMS's owner suspends the other" on_chain suspend "$app2" --kms "$contract"
+refused "it stops" "App is suspended" keys other
+check "the first does not" keys v2
+on_chain resume "$app2" --kms "$contract" >/dev/null && mine 2
+refused "a key file that others may read" "key" eval 'chmod 644 "$work/stranger.key" && dstack app suspend "$app1" --rpc "$chain" --chain-id 31337 --key-file "$work/stranger.key"'
+
+# The chain misbehaves.
+check "before a reorganisation" keys v2
+snapshot=$(rpc evm_snapshot | tr -d '"')
+mine 6 && check "six blocks later" keys v2
+rpc evm_revert "$snapshot" >/dev/null
+refused "six blocks are gone" policy.chain_reorg keys v2
+mine 12 && check "it heals when the new branch is confirmed" eval 'keys v2 || { mine 3 && keys v2; }'
+rpc anvil_reorg 5 '[]' >/dev/null && refused "a confirmed block is replaced" policy.chain_reorg keys v2
+mine 6 && check "it heals again" eval 'keys v2 || { mine 3 && keys v2; }'
+kill -STOP "$chain_pid"
+began=$(ms)
+refused "the node hangs" policy.timeout keys v2
+check "within its time" test $(($(ms) - began)) -lt 3500
+kill -CONT "$chain_pid"
+check "the node is back: recovers at once" keys v2
+source_of "$other" | config
+restart
+refused "a node of another chain" policy.chain_id keys v2
+source_of "$other" 1 | config
+restart
+refused "no contract at the address (GV-04)" policy.chain_code keys v2
+
+# Quorum: file, webhook, chain; two must allow and name one gateway.
+cat >"$work/policy.json" <<-EOF
+	{"development": true, "osImages": ["0x$image"], "apps": {"0x$app1": {"composeHashes": ["$compose2"], "allowAnyDevice": true}}}
+EOF
+quorum()
+{
+	{
+		printf '[policy]\nneed = 2\n[[policy.source]]\ntype = "file"\nfile = "%s"\n' "$work/policy.json"
+		printf '[[policy.source]]\ntype = "webhook"\nurl = "http://127.0.0.1:%s"\ntimeout = 1\n' "$port"
+		source_of "$chain"
+	} | config
+}
+quorum && restart
+mode no && check "file and chain allow, the webhook does not: two are enough" keys v2
+kill "$hook" && check "it may be down" keys v2
+kill -STOP "$chain_pid"
+refused "one of three is not enough" policy.quorum keys v2
+kill -CONT "$chain_pid"
+check "two are again" keys v2
