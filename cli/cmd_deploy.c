@@ -38,7 +38,7 @@ struct deploy {
 		uint64_t host, guest;
 	} port[PORTS_MAX];
 	size_t n_port;
-	bool json, wait, no_allow, no_start, replace, if_absent;
+	bool json, wait, no_allow, no_start, replace, if_absent, emit_event;
 };
 
 // [tcp:|udp:][ADDRESS:]HOST:GUEST, ADDRESS an IPv4 address.
@@ -73,14 +73,23 @@ static bool add_port(struct deploy *d, const char *text)
 static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 {
 	static const struct option options[] = {
-		{ "env", required_argument, NULL, 'e' },   { "env-file", required_argument, NULL, 'E' },
-		{ "name", required_argument, NULL, 'N' },  { "image", required_argument, NULL, 'I' },
-		{ "vcpus", required_argument, NULL, 'C' }, { "memory", required_argument, NULL, 'M' },
-		{ "disk", required_argument, NULL, 'D' },  { "no-allow", no_argument, NULL, 'A' },
-		{ "no-start", no_argument, NULL, 'S' },    { "replace", no_argument, NULL, 'R' },
-		{ "if-absent", no_argument, NULL, 'P' },   { "wait", no_argument, NULL, 'w' },
-		{ "json", no_argument, NULL, 'j' },        { "key-provider", required_argument, NULL, 'K' },
-		{ "port", required_argument, NULL, 'p' },  { 0 },
+		{ "env", required_argument, NULL, 'e' },
+		{ "env-file", required_argument, NULL, 'E' },
+		{ "name", required_argument, NULL, 'N' },
+		{ "image", required_argument, NULL, 'I' },
+		{ "vcpus", required_argument, NULL, 'C' },
+		{ "memory", required_argument, NULL, 'M' },
+		{ "disk", required_argument, NULL, 'D' },
+		{ "no-allow", no_argument, NULL, 'A' },
+		{ "no-start", no_argument, NULL, 'S' },
+		{ "replace", no_argument, NULL, 'R' },
+		{ "if-absent", no_argument, NULL, 'P' },
+		{ "wait", no_argument, NULL, 'w' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "key-provider", required_argument, NULL, 'K' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "emit-event", no_argument, NULL, 'V' },
+		{ 0 },
 	};
 
 	d->vcpus = 1, d->memory = 1024, d->disk = 2;
@@ -113,6 +122,9 @@ static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 			break;
 		case 'p':
 			good = add_port(d, optarg);
+			break;
+		case 'V':
+			d->emit_event = true;
 			break;
 		case 'A':
 			d->no_allow = true;
@@ -168,7 +180,8 @@ static int load_compose(struct deploy *d, struct err *e)
 			    &(struct compose_spec){ .name = d->name,
 						    .docker_compose = span_of(text, n),
 						    .envs = &d->envs,
-						    .keys = d->keys },
+						    .keys = d->keys,
+						    .emit_event = d->emit_event },
 			    e);
 }
 

@@ -144,6 +144,8 @@ static void write_compose(struct wr *w, const struct compose_spec *spec)
 	wr_str(w, ",\"storage_fs\":\"ext4\"");
 	if (spec->keys == COMPOSE_NONE)
 		wr_str(w, ",\"key_provider\":\"none\"");
+	if (spec->emit_event) // said only when it is so: the hashes of all others stay
+		write_flag(w, "emit_event", true);
 	wr_str(w, "}");
 }
 

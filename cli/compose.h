@@ -45,7 +45,7 @@ struct compose_spec {
 	struct span docker_compose;
 	const struct env_list *envs;
 	enum compose_keys keys;
-	bool no_instance_id;
+	bool no_instance_id, emit_event;
 };
 int compose_make(struct compose *out, const struct compose_spec *spec, struct err *e);
 int compose_keys_read(enum compose_keys *out, const char *name); // -1: no such provider

@@ -33,6 +33,7 @@ static const char help_deploy[] =
 	"  --key-provider kms|local|none   who gives the app its keys: the KMS, this machine, nobody (new "
 	"ones\n"
 	"                   at each boot); without a KMS there are no variables and no gateway\n"
+	"  --emit-event     let the app add events to RTMR3; measured\n"
 	"  --no-allow       do not touch the policy file\n"
 	"  --no-start       create it stopped\n"
 	"  --if-absent      keep a VM of this name that has the same compose file\n"

@@ -146,6 +146,11 @@ static void who_gives_the_keys(void **state)
 	assert_int_equal(
 		compose_make(&c, &(struct compose_spec){ "a", span_str(yaml), &envs, keys, false }, &e), 0);
 	assert_non_null(strstr(c.text, "\"key_provider\":\"none\""));
+	assert_null(strstr(c.text, "emit_event"));
+	compose_free(&c);
+	const struct compose_spec events = { "a", span_str(yaml), &envs, COMPOSE_KMS, .emit_event = true };
+	assert_int_equal(compose_make(&c, &events, &e), 0);
+	assert_string_equal(strstr(c.text, "\"storage_fs\""), "\"storage_fs\":\"ext4\",\"emit_event\":true}");
 	compose_free(&c);
 	assert_int_equal(compose_keys_read(&keys, "tpm"), -1);
 	assert_int_equal(env_add(&envs, "A=b", &e), 0);
