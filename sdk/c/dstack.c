@@ -508,6 +508,23 @@ void dstack_version_free(struct dstack_version *v)
 	dstack_answer_text_free(&v->rev);
 }
 
+int dstack_gpu_info(struct dstack *c, char **attestation, struct dstack_error *e)
+{
+	struct dstack_answer_field f[] = { { "attestation", ANSWER_TEXT, attestation, false, false } };
+	struct dstack_buffer b = request();
+
+	*attestation = NULL;
+	const int ret = call(c, "GpuInfo", &b, f, COUNT(f), e);
+	if (ret)
+		dstack_text_free(attestation);
+	return ret;
+}
+
+void dstack_text_free(char **text)
+{
+	dstack_answer_text_free(text);
+}
+
 int dstack_emit_event(struct dstack *c, const char *event, const void *payload, size_t len,
 		      struct dstack_error *e)
 {

@@ -164,9 +164,13 @@ struct dstack_version {
 int dstack_version(struct dstack *c, struct dstack_version *out, struct dstack_error *e) DSTACK_MUST_CHECK;
 void dstack_version_free(struct dstack_version *v);
 
-// Put an event into RTMR3 and the event log, for good. Agents have this switched off unless configured:
-// DSTACK_REFUSED. Sent once, never again by itself: after DSTACK_TIMEOUT or DSTACK_UNREACHABLE the event may
-// be there.
+// What the GPUs' set-up left of their attestation; "" on a machine without. Free it with dstack_text_free.
+int dstack_gpu_info(struct dstack *c, char **attestation, struct dstack_error *e) DSTACK_MUST_CHECK;
+void dstack_text_free(char **text);
+
+// Put an event into RTMR3 and the event log, for good. Agents have this switched off unless the app's
+// app-compose.json says "emit_event": true: DSTACK_REFUSED. Sent once, never again by itself: after
+// DSTACK_TIMEOUT or DSTACK_UNREACHABLE the event may be there.
 int dstack_emit_event(struct dstack *c, const char *event, const void *payload, size_t len,
 		      struct dstack_error *e) DSTACK_MUST_CHECK;
 

@@ -18,6 +18,7 @@ static int machine(struct dstack *c, struct dstack_error *e)
 {
 	struct dstack_version v;
 	struct dstack_info i;
+	char *gpus;
 
 	if (dstack_version(c, &v, e))
 		return -1;
@@ -29,6 +30,10 @@ static int machine(struct dstack *c, struct dstack_error *e)
 	show("app id", i.app_id.data, i.app_id.len);
 	show("compose hash", i.compose_hash.data, i.compose_hash.len);
 	dstack_info_free(&i);
+	if (dstack_gpu_info(c, &gpus, e))
+		return -1;
+	printf("%-16s%s\n", "gpus", *gpus ? gpus : "none");
+	dstack_text_free(&gpus);
 	return 0;
 }
 
