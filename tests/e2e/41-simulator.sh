@@ -25,6 +25,9 @@ check "and says loudly that it is no TEE" grep -q 'THIS IS A SIMULATOR' "$work/l
 for s in dstack tappd external guest; do check "$s.sock is there" test -S "$work/app/$s.sock"; done
 
 
+refused "a second one in the same folder, whose sockets are taken" 'another process serves there' timeout 5 env -C "$work/app" dstack-simulator
+check "and the first is still there" post Version
+
 # The fixture's quote starts at byte 4 of attestation.bin; its report_data at 568 of the quote.
 data=$(part "$real/attestation.bin" $((4 + 568)) 64)
 quote=$(post GetQuote '{"report_data":"abcd"}')
@@ -71,10 +74,15 @@ check "Tappd.DeriveK256Key" has "$(old DeriveK256Key '{"path":"/","purpose":"tes
 check "Tappd.Info and Version" has "$(old Info null) $(old Version null)" 'length > 1'
 check "tappd.sock serves the agent's methods too" has "$(sock=tappd.sock post GetKey '{"path":"/"}')" '.key[:8] == "f6c1ed94"'
 
-# The published SDK and its wallet helpers.
+# The published SDK and its wallet helpers, on the sockets and, by a relay, on a TCP port.
+socat TCP-LISTEN:0,bind=127.0.0.1,fork UNIX-CONNECT:"$work/app/dstack.sock" &
+relay=$!
+listens() { http=$(ss -Hltnp | sed -n "s/.*127.0.0.1:\([0-9]*\) .*pid=$relay,.*/\1/p") && [ -n "$http" ]; }
+until_true 5 listens
 cp -r tests/e2e/simulator-npm "$work/npm"
 check "the JS SDK installs from its lock" npm ci --prefix "$work/npm" --no-audit --no-fund --ignore-scripts --loglevel=error
-(cd "$work/npm" && DSTACK_SIMULATOR_ENDPOINT=$work/app/dstack.sock TAPPD_SIMULATOR_ENDPOINT=$work/app/tappd.sock node sdk.js) || failures=$((failures + 1))
+(cd "$work/npm" && DSTACK_SIMULATOR_ENDPOINT=$work/app/dstack.sock TAPPD_SIMULATOR_ENDPOINT=$work/app/tappd.sock node sdk.js "http://127.0.0.1:$http") || failures=$((failures + 1))
+kill $relay
 # The C library: copied away, built by itself with nothing but libcurl, its example against the same socket.
 cp -r sdk/c "$work/c"
 check "the C library builds alone" cc -std=c17 -Wall -Wextra -Werror -o "$work/example" "$work/c/"{dstack,answer,request,example}.c -lcurl
@@ -85,6 +93,7 @@ check "its example runs" eval 'DSTACK_SIMULATOR_ENDPOINT=$work/app/dstack.sock "
 shows() { grep -qE "$1" "$work/c.out" || { cat "$work/c.out" && return 1; }; }
 check "the chain it got is that which curl gets" shows "^key's chain +$(post GetKey '{"path":"wallet/1","purpose":"ethereum"}' |
 	jq -r '.signature_chain[0][:40]')\.\.\. \(65 bytes\)"
+check "no GPUs are said to be none" shows '^gpus +none$'
 check "its quote and report data" shows '^report data +68656c6c6f0{30}\.\.\. \(64 bytes\)'
 for a in secp256k1 ed25519 secp256k1_prehashed; do check "it signs and verifies: $a" shows "^signature +$a: valid, of other data: not valid; 3 links"; done
 check "its certificate is for the names asked for" grep -q 'DNS:app.example, DNS:www.app.example' \

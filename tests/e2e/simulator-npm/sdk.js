@@ -1,10 +1,12 @@
 // The published JS SDK, unmodified, against dstack-simulator on upstream's files: every method of its two clients
 // and the wallet helpers. Endpoints come from the environment, as users give them.
-//   DSTACK_SIMULATOR_ENDPOINT=… TAPPD_SIMULATOR_ENDPOINT=… node sdk.js
+//   DSTACK_SIMULATOR_ENDPOINT=… TAPPD_SIMULATOR_ENDPOINT=… node sdk.js [HTTP-ENDPOINT]
 // Prints one line a check; exit 1 when one fails.
 'use strict';
 const crypto = require('crypto');
 const { DstackClient, TappdClient, getComposeHash } = require('@phala/dstack-sdk');
+const { secp256k1 } = require('@noble/curves/secp256k1');
+const { keccak_256 } = require('@noble/hashes/sha3');
 const { toViemAccount, toViemAccountSecure } = require('@phala/dstack-sdk/viem');
 const { toKeypair, toKeypairSecure } = require('@phala/dstack-sdk/solana');
 const { verifyMessage } = require('viem');
@@ -12,6 +14,9 @@ const known = {
 	root: 'f6c1ed94488394d78e0a4e5ab75d62e9f085d73b0b555d0614fb90ca13d9464d',
 	link: '0b0fa470162c54f108850d143442c48d43f1cc42983b8e9c589679345b831d2b5bb5b97b21c2d2d036520209deae8b6111318c68eafc786190d6edc52e5cf0c201',
 	empty: 'aa221ae548b5a8f52fcb8687cfd873712f6a1232b2717e5ee3d58ab74f21905b',
+	app: '5bb4ff9a3837357f19dc176407a5709c62eb6c56',
+	appRoot: '02818494263695e8839122dbd88e281d7380622999df4e60a14befa0f2d096fc7c',
+	kms: '0321529e458424ab1f710a3a57ec4dad2fb195ddca572f7469242ba6c7563085b6',
 	rtmr3: 'f28a1490ee924e9396c2ccf2d93ad536b83cbe159a1d45024d1fd7acdcc102145efcfcd0cfa209416446c70226affadf',
 };
 
@@ -37,6 +42,8 @@ const refused = (text, run, want) =>
 		return false;
 	});
 const hex = (b) => Buffer.from(b).toString('hex');
+const signer = (message, signature) =>
+	secp256k1.Signature.fromCompact(signature.slice(0, 64)).addRecoveryBit(signature[64]).recoverPublicKey(keccak_256(message)).toHex(true);
 const bare = (h) => h.replace(/^0x/, '');
 const reportData = (quote) => bare(quote).slice(2 * 568, 2 * 632);
 function replays(r) {
@@ -56,6 +63,11 @@ async function keys(c) {
 		const [k, d] = [await c.getKey('/', 'test', 'k256'), await c.getKey('/', 'test', 'ed25519')];
 		return hex(k.key) === known.root && hex(d.key) === known.root && hex(d.signature_chain[0]) !== known.link;
 	});
+	await check("getKey: the chain goes by upstream simulator's app root key to its KMS's", async () => {
+		const k = await c.getKey('/a', 'why');
+		const message = Buffer.concat([Buffer.from('dstack-kms-issued:'), Buffer.from(known.app + known.appRoot, 'hex')]);
+		return signer(`why:${hex(secp256k1.getPublicKey(k.key, true))}`, k.signature_chain[0]) === known.appRoot && signer(message, k.signature_chain[1]) === known.kms;
+	});
 	await refused('getKey: secp256k1_prehashed is no key', () => c.getKey('/', '', 'secp256k1_prehashed'), /./);
 	await check('toViemAccount signs as its address', async () => {
 		const account = toViemAccount(await c.getKey('/', 'test'));
@@ -74,7 +86,8 @@ async function certificates(c) {
 		const q = { subject: 'a.test', altNames: ['a.test', '10.0.0.1'], usageRaTls: true, usageServerAuth: true, usageClientAuth: true };
 		const [a, b] = [await c.getTlsKey(q), await c.getTlsKey(q)];
 		const [leaf, ca] = a.certificate_chain.map((pem) => new crypto.X509Certificate(pem));
-		return leaf.subject === 'CN=a.test' && leaf.subjectAltName === 'DNS:a.test, IP Address:10.0.0.1' && leaf.keyUsage.length === 2 && leaf.verify(ca.publicKey) &&
+		return leaf.subject === 'CN=a.test' && leaf.subjectAltName === 'DNS:a.test, IP Address:10.0.0.1' && String(leaf.keyUsage) === '1.3.6.1.5.5.7.3.1,1.3.6.1.5.5.7.3.2' &&
+			hex(leaf.raw).includes('0603551d0f0101ff040403020780') /* critical, digitalSignature alone */ && leaf.verify(ca.publicKey) &&
 			leaf.checkPrivateKey(crypto.createPrivateKey(a.key)) && a.key !== b.key;
 	});
 	await check('getTlsKey: validity and app info', async () => {
@@ -82,6 +95,14 @@ async function certificates(c) {
 		const leaf = new crypto.X509Certificate(r.certificate_chain[0]);
 		return leaf.validTo.includes('2100') && leaf.validFrom.includes('2023');
 	});
+	await check('getTlsKey: usages not asked for are not there, and a subject is not needed', async () => {
+		const leaf = new crypto.X509Certificate((await c.getTlsKey({ usageServerAuth: false, usageClientAuth: true })).certificate_chain[0]);
+		return String(leaf.keyUsage) === '1.3.6.1.5.5.7.3.2' && leaf.subjectAltName === undefined && leaf.subject === 'CN=';
+	});
+	await refused('getTlsKey: a validity that ends before it begins', async () => {
+		const r = await c.getTlsKey({ notBefore: 1900000000, notAfter: 1800000000 });
+		throw new Error(r.error); // the SDK hands it on
+	}, /not_before must be earlier than not_after/);
 	await check('its key as bytes, and as wallets', async () => {
 		const r = await c.getTlsKey();
 		return r.asUint8Array().length === 138 && r.asUint8Array(32).length === 32 && toViemAccountSecure(r).address.length === 42 &&
@@ -164,8 +185,17 @@ async function tappd(c) {
 		hex((await c.getKey('/', 'test')).key) === known.root && (await c.info()).tcb_info.rtmr3 === known.rtmr3 && replays(await c.getQuote('y')) === undefined);
 }
 
+async function endpoints() {
+	await refused('an endpoint that is not there', async () => new DstackClient('/nowhere/dstack.sock'), /Unix socket file \/nowhere\/dstack.sock does not exist/);
+	await check('isReachable is false where nobody answers', async () => (await new DstackClient('http://127.0.0.1:1').isReachable()) === false);
+	if (!process.argv[2]) return;
+	const c = new DstackClient(process.argv[2]);
+	await check('an endpoint of http', async () => hex((await c.getKey('/', 'test')).key) === known.root && replays(await c.getQuote('y')) === undefined && (await c.isReachable()));
+}
+
 async function main() {
 	console.warn = () => {};
+	await endpoints();
 	const c = new DstackClient();
 	await check('isReachable within its 500 ms', async () => (await c.isReachable()) === true);
 	for (const part of [keys, certificates, evidence, signing]) await part(c);
