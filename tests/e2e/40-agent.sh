@@ -41,7 +41,8 @@ agent=
 start()
 {
 	: >"$work/agent.out"
-	dstack-guest-agent -c "$work/agent.json" >"$work/agent.out" 2>"$work/agent.log" &
+	(umask 000 && LD_PRELOAD=$PWD/build/tests/tools/libmodespy.so MODESPY=$work/modes exec dstack-guest-agent -c "$work/agent.json") \
+		>"$work/agent.out" 2>"$work/agent.log" &
 	agent=$!
 	pids+=("$agent")
 	until_true 5 grep -q ready "$work/agent.out" || { cat "$work/agent.log" && return 1; }
@@ -398,6 +399,12 @@ cp -r tests/e2e/agent-npm "$work/npm"
 check "the JS SDK installs from its lock" npm ci --prefix "$work/npm" --no-audit --no-fund --ignore-scripts --loglevel=error
 (cd "$work/npm" && node sdk.js "$work/dstack.sock" "$work/tappd.sock") || failures=$((failures + 1))
 
+op_01_agent() # Every agent here ran with umask 000, under a spy of what it creates: no file at all, no key's above all; the sockets are as wanted.
+{
+	grep -q libmodespy "/proc/$agent/maps" && [ ! -s "$work/modes" ] &&
+		is "$(stat -c %a "$work/appkeys.json" "$work/dstack.sock" "$work/run/dstack" "$work/guest.sock" | tr '\n' ' ')" "600 777 755 600 "
+}
+check "OP-01: with umask 000 nothing of it is open to others" op_01_agent
 kill "$agent"
 check "stops on SIGTERM" wait "$agent"
 sed -i "s#unix:$work/guest.sock#vsock:77:8000#" "$work/agent.json"
