@@ -1,3 +1,4 @@
+#include <openssl/err.h>
 #include <stddef.h>
 #include <string.h>
 #include "crypto/issue.h"
@@ -136,11 +137,12 @@ static int open_ca(struct keyring *k, struct err *e)
 		return 0;
 	auto_x509 X509 *ca = cert_from_pem(span_str(f->ca_cert), e);
 	k->ca = ca ? p256_from_pem(span_of(f->ca_key->b, f->ca_key->n), e) : NULL;
-	if (!k->ca)
-		return err_wrap(e, "the app's CA");
-	if (X509_check_private_key(ca, k->ca) != 1)
-		return err_ssl(e, ERR_SYSTEM, "the app's CA certificate is not that of its key");
-	return 0;
+	if (k->ca && X509_check_private_key(ca, k->ca) == 1)
+		return 0;
+	ERR_clear_error();
+	return err_code(e, ERR_INPUT, "agent.keys", "the app's CA: %s",
+			k->ca ? "its certificate is not that of its key"
+			      : "its certificate or key cannot be read");
 }
 
 int keyring_open(struct keyring *k, struct key_file *file, struct app_public *out, struct err *e)

@@ -326,7 +326,10 @@ static int to_worker(struct rpc_call *c)
 	c->next = c->method->fn;
 	client_key(&c->peer, client);
 	c->job = s->pool ? pool_queue(s->pool, c->method->lane, client, on_worker, on_worker_done, c) : NULL;
-	return c->job ? RPC_LATER : busy(c);
+	if (!c->job)
+		return busy(c);
+	http_notice_end(c->conn);
+	return RPC_LATER;
 }
 
 void rpc_set_state(struct rpc_call *c, void *state)

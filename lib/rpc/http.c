@@ -50,6 +50,8 @@ void http_destroy(struct http_conn *c)
 		c->next->prev = c->prev;
 	c->s->conns--;
 	event_free(c->timer);
+	if (c->end)
+		event_free(c->end);
 	bufferevent_free(c->bev);
 	free(c->body);
 	free(c->head);
@@ -154,6 +156,8 @@ static void finished(struct http_conn *c)
 	c->gone = NULL;
 	c->more = NULL;
 	c->watched = false;
+	if (c->end)
+		event_del(c->end);
 	c->st = last ? HTTP_LINGER : HTTP_HEAD;
 	http_deadline(c, waiting(c) ? WRITE_S : last ? LINGER_S : c->s->idle_s);
 	if (last && !waiting(c))

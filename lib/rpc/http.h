@@ -69,7 +69,7 @@ struct http_server {
 	struct http_conn *all;
 };
 
-void http_peer_of(int fd, struct http_peer *out); // who is at the other end of a connected socket
+void http_peer_of(int fd, struct http_peer *out);            // who is at the other end of a connected socket
 int http_adopt(struct http_server *s, int fd, SSL_CTX *tls); // takes fd, which must be nonblocking
 void http_close_all(struct http_server *s);                  // at the end of the process
 void http_close_idle(struct http_server *s);                 // those without a request
@@ -84,6 +84,10 @@ void http_set_request(struct http_conn *c, void *data);
 void http_set_data(struct http_conn *c, void *data, void (*release)(void *));
 void *http_data(struct http_conn *c);
 
+// For a handler that answers later: a peer that has closed its socket, and not only its sending side, ends
+// the connection (`gone`) instead of being answered. Works where the kernel tells the two apart: unix
+// sockets, resets.
+void http_notice_end(struct http_conn *c);
 // The reply to this request is the last on its connection.
 void http_last(struct http_conn *c);
 // Whole header lines with CRLF for this request's reply; the text must outlive it.

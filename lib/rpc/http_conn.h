@@ -21,7 +21,7 @@ struct http_conn {
 	struct http_server *s;
 	struct http_conn *next, **prev; // of the server
 	struct bufferevent *bev;
-	struct event *timer;
+	struct event *timer, *end; // end: of both directions, see http_notice_end
 	int64_t deadline, armed; // seconds; the timer is armed for `armed`, which may be before `deadline`
 	enum http_state st;
 	bool eof, close, head_only, v10, begun, in_advance;

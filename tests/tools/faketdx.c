@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"
+#include "base/time.h"
 #include "tee/runtime.h"
 
 enum { REPORT_DATA = 64, EVENTS = 4096, ARGS = 64 };
@@ -79,6 +80,18 @@ static int sign(const struct tree *t, const char *report_data, const char *out, 
 	return 0;
 }
 
+// A TEE that takes its time: as many milliseconds as the file `delay` says.
+static void take_time(const struct tree *t)
+{
+	auto_free char *path = str_format("%s/delay", t->dir), *text = NULL;
+	struct err none;
+	uint64_t ms;
+	size_t n;
+
+	if (!file_read(path, 16, &text, &n, &none) && str_u64(text, &ms))
+		time_sleep_ms(ms);
+}
+
 static int answer_quote(struct tree *t, struct err *e)
 {
 	uint8_t report_data[REPORT_DATA];
@@ -88,6 +101,7 @@ static int answer_quote(struct tree *t, struct err *e)
 
 	if (get(t, "inblob", report_data, sizeof report_data, e))
 		return -1;
+	take_time(t);
 	hex_encode(text, report_data, sizeof report_data);
 	if (sign(t, text, out, e) || file_read(out, 1 << 16, &quote, &n, e) || put(t, "outblob", quote, n, e))
 		return -1;

@@ -34,7 +34,7 @@ static void of_text(const char *hash, const char *tag, const char *content, uint
 }
 
 // Over "app-data:test content"; sha512 is spec 10 section 13's, the others are of Python's hashlib.
-static void report_data_known(void **state)
+static void ga_05_hash_matrix_known(void **state)
 {
 	static const char *const known[][2] = {
 		{ "sha256", "278fdb367382d9d10871ebb44498a29d54e705fa8924ce0a6fe8629542fc1a65" },
@@ -63,7 +63,7 @@ static void report_data_known(void **state)
 }
 
 // The original padding, not SHA-3's; the sponge has its known answers in tests/unit/core.
-static void report_data_keccak(void **state)
+static void ga_05_hash_matrix_keccak(void **state)
 {
 	static const char text[] = "t:abc";
 	static const uint8_t zeros[32];
@@ -85,7 +85,7 @@ static void report_data_keccak(void **state)
 	assert_memory_not_equal(data, want, 64);
 }
 
-static void report_data_raw_and_refused(void **state)
+static void ga_05_raw_and_refused(void **state)
 {
 	static const char *const none[] = {
 		"", "SHA512", "sha1", "md5", "sha-512", "sha3", "keccak", "raw "
@@ -343,10 +343,11 @@ static void events_the_log_cannot_carry(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(report_data_known),
-		cmocka_unit_test(report_data_keccak),
-		cmocka_unit_test(report_data_raw_and_refused),
-		cmocka_unit_test(ch_02_system_domain), cmocka_unit_test(report_data_of_app_keys),
+		cmocka_unit_test(ga_05_hash_matrix_known),
+		cmocka_unit_test(ga_05_hash_matrix_keccak),
+		cmocka_unit_test(ga_05_raw_and_refused),
+		cmocka_unit_test(report_data_of_app_keys),
+		cmocka_unit_test(ch_02_system_domain),
 		cmocka_unit_test(certificates_of_a_local_ca),
 		cmocka_unit_test(events_of_the_system_are_refused),
 		cmocka_unit_test(events_the_log_cannot_carry),
