@@ -91,7 +91,7 @@ ms() { date +%s%3N; }
 
 # A webhook that does what $work/mode says.
 cat >"$work/hook.py" <<'EOF'
-import http.server, socketserver, sys, time
+import http.server, socketserver, ssl, sys, time
 class Hook(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_message(self, *a): pass
@@ -119,13 +119,19 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 64
 s = Server(("127.0.0.1", int(sys.argv[2])), Hook)
+if len(sys.argv) > 3:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(sys.argv[3] + ".crt", sys.argv[3] + ".key")
+    tls.load_verify_locations(sys.argv[4])
+    tls.verify_mode = ssl.CERT_REQUIRED
+    s.socket = tls.wrap_socket(s.socket, server_side=True)
 open(sys.argv[1] + "/hook.port", "w").write(str(s.server_address[1]))
 s.serve_forever()
 EOF
-hook() # hook [PORT]: starts it
+hook() # hook [PORT [NAME CA]]: starts it; with NAME over TLS with its key, demanding a certificate of CA
 {
 	rm -f "$work/hook.port"
-	python3 "$work/hook.py" "$work" "${1-0}" &
+	python3 "$work/hook.py" "$work" "${1-0}" "${@:2}" 2>/dev/null &
 	hook=$!
 	pids+=("$hook")
 	until_true 5 test -s "$work/hook.port"
@@ -178,6 +184,32 @@ refused "webhook is down" policy.connect keys good
 hook "$port"
 check "webhook is up again: recovers at once" keys good
 check "GetMeta says what the webhook says of itself" until_true 5 eval 'ask GetMeta | jq -e ".chain_id == 5"'
+
+# The way to it: TLS on both sides (GV-07).
+ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1)
+for ca in ca stranger; do openssl req -x509 "${ec[@]}" -subj "/CN=$ca" -keyout "$work/$ca.key" -out "$work/$ca.crt" 2>/dev/null; done
+leaf() # leaf NAME CA
+{
+	openssl req "${ec[@]}" -subj "/CN=$1" -keyout "$work/$1.key" -out "$work/$1.csr" 2>/dev/null &&
+		openssl x509 -req -in "$work/$1.csr" -CA "$work/$2.crt" -CAkey "$work/$2.key" -CAcreateserial -days 1 \
+			-extfile <(echo subjectAltName=IP:127.0.0.1) -out "$work/$1.crt" 2>/dev/null
+}
+leaf server ca && leaf client ca && leaf nobody stranger
+kill "$hook" && wait "$hook" 2>/dev/null
+hook 0 "$work/server" "$work/ca.crt" && tls_port=$(cat "$work/hook.port") tls_hook=$hook
+over_tls() # over_tls CA CLIENT
+{
+	printf '[[policy.source]]\ntype = "webhook"\nurl = "https://127.0.0.1:%s"\nca_file = "%s"\nclient_cert = "%s"\nclient_key = "%s"\n' \
+		"$tls_port" "$work/$1.crt" "$work/$2.crt" "$work/$2.key" | config && restart
+}
+over_tls ca client
+check "over TLS with certificates on both sides" keys good
+over_tls stranger client
+refused "a service whose certificate another CA signed (GV-07)" policy.tls keys good
+over_tls ca nobody
+refused "a certificate that the service does not know (GV-07)" policy. keys good
+kill "$tls_hook"
+hook "$port"
 
 # Contracts.
 wait "$compiling"
