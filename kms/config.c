@@ -103,40 +103,15 @@ const struct config_key kms_config_keys[] = {
 	  .doc = "certificate of a development root; needs insecure_development" },
 	{ "audit.unproven_per_minute", CONFIG_INT, .def = "600", .min = 1, .max = 1000000,
 	  .doc = "refusals of peers without evidence that are recorded and answered in a minute" },
+	{ "certificates.allowed_names", CONFIG_STRINGS,
+	  .doc = "names apps may have: exact, *.suffix, with {app_id} and {instance_id}; empty: any but the "
+		 "KMS's and other apps'" },
+	{ "certificates.app_domains", CONFIG_STRINGS,
+	  .doc = "domains whose first label is an app's or instance's id: nothing else is signed there" },
 	{ "certificates.max_days", CONFIG_INT, .def = "90", .min = 1, .max = 3650,
 	  .doc = "longest life of an app's certificate" },
 };
 const size_t kms_config_n_keys = sizeof kms_config_keys / sizeof *kms_config_keys;
-
-static bool is_label(const char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		char c = p[i];
-		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-		if (!alnum && !(c == '-' && i && i + 1 < n))
-			return false;
-	}
-	return n >= 1 && n <= 63;
-}
-
-bool kms_name_is_valid(const char *name)
-{
-	uint8_t ip[16];
-	size_t n = strlen(name);
-
-	if (inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1)
-		return true;
-	if (!n || n > 253)
-		return false;
-	for (;;) {
-		size_t label = strcspn(name, ".");
-		if (!is_label(name, label))
-			return false;
-		if (!name[label])
-			return true;
-		name += label + 1;
-	}
-}
 
 int kms_domain_check(const char *domain, struct err *e)
 {
@@ -145,7 +120,7 @@ int kms_domain_check(const char *domain, struct err *e)
 	if (!n || n > 253)
 		return err_code(e, ERR_INPUT, "kms.domain",
 				"domain must be a non-empty ASCII DNS name of at most 253 bytes");
-	if (strchr(domain, ':') || !kms_name_is_valid(domain))
+	if (strchr(domain, ':') || !name_is_valid(domain))
 		return err_code(e, ERR_INPUT, "kms.domain", "domain contains an invalid DNS label");
 	return 0;
 }
@@ -155,13 +130,14 @@ static int add_name(struct kms_config *c, const char *name, const char *from, st
 	for (size_t i = 0; i < c->keys.n_names; i++)
 		if (!strcasecmp(c->names[i], name))
 			return 0;
-	if (!kms_name_is_valid(name))
+	if (!name_is_valid(name))
 		return err_code(e, ERR_INPUT, "config.names", "%s: %s is no DNS name and no IP address", from,
 				STR_QZ(name));
 	if (c->keys.n_names == KMS_NAMES_MAX)
 		return err_code(e, ERR_INPUT, "config.names", "rpc.sans has more than %d names",
 				KMS_NAMES_MAX);
 	c->names[c->keys.n_names++] = name;
+	c->name_rules.n_own = c->keys.n_names;
 	return 0;
 }
 
@@ -189,7 +165,7 @@ int kms_config_names(struct kms_config *c, struct err *e)
 {
 	size_t n = config_count(c->file, "rpc.sans");
 
-	c->keys.names = c->names;
+	c->keys.names = c->name_rules.own = c->names;
 	c->keys.n_names = 0;
 	for (size_t i = 0; i < n; i++)
 		if (add_name(c, config_item(c->file, i, "rpc.sans"), "rpc.sans", e))
@@ -236,6 +212,27 @@ static int load_state_dir(struct kms_config *c, struct err *e)
 	c->state_dir = *dir ? strdup(dir) : str_format("%.*s.state", (int)n, c->keys.dir);
 	c->keys.state_dir = c->state_dir;
 	return c->state_dir ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+static int load_rules(struct kms_config *c, struct err *e)
+{
+	static const char *const keys[] = { "certificates.allowed_names", "certificates.app_domains" };
+	struct name_rules *r = &c->name_rules;
+
+	r->n_allowed = config_count(c->file, "%s", keys[0]);
+	r->n_domains = config_count(c->file, "%s", keys[1]);
+	if (r->n_allowed > NAMES_MAX || r->n_domains > NAMES_MAX)
+		return err_code(e, ERR_INPUT, "config.names", "%s and %s may have %d names each", keys[0],
+				keys[1], NAMES_MAX);
+	for (size_t i = 0; i < r->n_allowed; i++)
+		r->allowed[i] = config_item(c->file, i, "%s", keys[0]);
+	for (size_t i = 0; i < r->n_domains; i++) {
+		r->domains[i] = config_item(c->file, i, "%s", keys[1]);
+		if (!name_is_valid(r->domains[i]))
+			return err_code(e, ERR_INPUT, "config.names", "%s: %s is no DNS name", keys[1],
+					STR_QZ(r->domains[i]));
+	}
+	return 0;
 }
 
 static int check_image(const struct kms_config *c, struct err *e)
@@ -315,7 +312,7 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		return -1;
 	}
 	if ((*c->bootstrap_domain && kms_domain_check(c->bootstrap_domain, e)) || kms_config_names(c, e) ||
-	    check_image(c, e) || load_self(c, e) || load_state_dir(c, e)) {
+	    check_image(c, e) || load_rules(c, e) || load_self(c, e) || load_state_dir(c, e)) {
 		kms_config_free(c);
 		return -1;
 	}

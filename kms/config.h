@@ -2,6 +2,7 @@
 #pragma once
 #include "base/config.h"
 #include "keystore.h"
+#include "names.h"
 #include "rpc/rate.h"
 
 enum { KMS_NAMES_MAX = 32 };
@@ -29,6 +30,7 @@ struct kms_config {
 	const char *onboard_address, *onboard_token_file, *bootstrap_domain; // "" when not set
 	bool insecure_development, allow_older_collateral, intel_components;
 	int64_t leaf_days;
+	struct name_rules name_rules;
 	int64_t audit_unproven; // records a minute that peers without evidence may cause
 };
 
@@ -40,7 +42,6 @@ extern const size_t kms_config_n_keys;
 int kms_config_load(struct kms_config *c, struct config *file, struct err *e);
 int kms_config_read(struct kms_config *c, const char *path, struct err *e);
 void kms_config_free(struct kms_config *c);
-bool kms_name_is_valid(const char *name);                // a DNS name or an IP address
 int kms_domain_check(const char *domain, struct err *e); // code kms.domain
 // The names of the RPC certificate, with that of the key folder once there is one: after the set-up.
 int kms_config_names(struct kms_config *c, struct err *e);

@@ -56,6 +56,9 @@ static int on_leaf(void *arg, X509 *leaf, struct err *e)
 	size_t n = 0;
 	int rc = cert_spki(leaf, spki, &n, e);
 
+	if (!rc && !cert_usage_is(leaf, "kms:rpc"))
+		rc = err_code(e, ERR_UNTRUSTED, "tls.peer_usage",
+			      "the certificate at the source's address is not a KMS's");
 	if (!rc && s->is_pinned && (n != s->spki_n || CRYPTO_memcmp(spki, s->spki, n)))
 		rc = err_code(e, ERR_UNTRUSTED, "onboard.peer_changed",
 			      "another key answers at the source's address than the attested one");
@@ -75,7 +78,6 @@ static int set_tls(SSL_CTX *ctx, void *arg, struct err *e)
 {
 	struct source *s = arg;
 	struct tls_conf c = { .peer = TLS_PEER_LEAF,
-			      .peer_usage = "kms:rpc",
 			      .check = on_leaf,
 			      .check_arg = s,
 			      .cert = s->own.cert,

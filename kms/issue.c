@@ -123,7 +123,7 @@ static int run(const struct args *a, struct err *e)
 	if (!hex_exact(app, sizeof app, a->app_id))
 		return err_set(e, ERR_INPUT, "--app-id is not 40 hex digits");
 	for (size_t i = 0; i < a->n_sans; i++)
-		if (!kms_name_is_valid(a->sans[i]))
+		if (!name_is_valid(a->sans[i]))
 			return err_set(e, ERR_INPUT, "--san %s is no DNS name and no IP address",
 				       STR_QZ(a->sans[i]));
 	if (secret_process(e) || kms_config_read(&c, a->config, e))

@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -34,34 +33,13 @@ static int text_of(struct arena *a, struct span s, const char *what, char **out,
 	return *out ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
-// Names an app may ask for: any, but never one of the KMS itself (spec 70 KM-10).
-static int check_san(const struct service *s, const char *name, struct err *e)
-{
-	const char *rest = strncmp(name, "*.", 2) ? name : name + 2;
-	uint8_t a[16], b[16];
-
-	if (!kms_name_is_valid(rest) || (rest != name && !strchr(rest, '.')))
-		return err_code(e, ERR_INPUT, "csr.san", "%s is no DNS name and no IP address", STR_QZ(name));
-	for (size_t i = 0; i < s->config->keys.n_names; i++) {
-		const char *own = s->config->names[i];
-		bool same = !strcasecmp(own, name);
-		if (inet_pton(AF_INET6, own, a) == 1 && inet_pton(AF_INET6, name, b) == 1)
-			same = !memcmp(a, b, 16);
-		if (rest != name && strchr(own, '.'))
-			same |= !strcasecmp(strchr(own, '.') + 1, rest);
-		if (same)
-			return err_code(e, ERR_DENIED, "csr.san", "%s is a name of the KMS", STR_QZ(name));
-	}
-	return 0;
-}
-
 struct request {
 	struct csr csr;
 	struct cert_spec spec;
 	char *sans[CSR_NAMES_MAX];
 };
 
-static int read_texts(const struct service *s, struct arena *a, struct request *r, struct err *e)
+static int read_texts(struct arena *a, struct request *r, struct err *e)
 {
 	char *cn = NULL, *org = NULL;
 
@@ -71,7 +49,7 @@ static int read_texts(const struct service *s, struct arena *a, struct request *
 	r->spec.cn = cn;
 	r->spec.org = org;
 	for (size_t i = 0; i < r->csr.n_names; i++)
-		if (text_of(a, r->csr.names[i], "name", &r->sans[i], e) || check_san(s, r->sans[i], e))
+		if (text_of(a, r->csr.names[i], "name", &r->sans[i], e) || name_check_form(r->sans[i], e))
 			return -1;
 	r->spec.sans = (const char *const *)r->sans;
 	r->spec.n_sans = r->csr.n_names;
@@ -108,7 +86,7 @@ static int read_request(const struct service *s, struct arena *a, const Kms__Sig
 	if (csr_verify(bytes, &r->csr, sig, e))
 		return -1;
 	auto_pkey EVP_PKEY *key = p256_from_spki(r->csr.pubkey, e);
-	if (!key || read_texts(s, a, r, e) || read_validity(s, r, e))
+	if (!key || read_texts(a, r, e) || read_validity(s, r, e))
 		return -1;
 	r->spec.server_auth = r->csr.server_auth;
 	r->spec.client_auth = r->csr.client_auth;
@@ -260,6 +238,22 @@ static int issue_chain(struct service *s, struct arena *a, const struct service_
 	return 0;
 }
 
+// Whose names these are is known when the evidence is.
+static int check_names(const struct service *s, const struct request *r, const struct boot_info *b,
+		       struct err *e)
+{
+	const struct name_rules *rules = &s->config->name_rules;
+	struct name_owner who = { 0 };
+
+	hex_encode(who.app, b->app_id, sizeof b->app_id);
+	if (b->has_instance_id)
+		hex_encode(who.instance, b->instance_id, sizeof b->instance_id);
+	for (size_t i = 0; i < r->spec.n_sans; i++)
+		if (name_check(rules, r->spec.sans[i], &who, e))
+			return -1;
+	return name_check_subject(rules, r->spec.cn, &who, e);
+}
+
 // The second stage: what policy said, and the certificate.
 static int sign_request(struct rpc_call *call, struct service_case *c, const Kms__SignCertRequest *in,
 			Kms__SignCertResponse *out, struct err *e)
@@ -327,5 +321,7 @@ int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct e
 		return ended(call, c, -1, e);
 	}
 	c->proved = true;
+	if (check_names(s, r, &c->r.boot, e))
+		return ended(call, c, -1, e);
 	return service_ask(s, c, POLICY_APP, sign_decided);
 }

@@ -145,7 +145,7 @@ keys good >"$work/keys2.json"
 check "the same keys when it asks again" cmp "$work/keys1.json" "$work/keys2.json"
 evidence second "$work/pki" "${who[@]}" --instance "$inst2"
 keys second >"$work/keys3.json"
-check "another instance has another disk key" test "$(jq .disk_crypt_key "$work/keys1.json")" != "$(jq .disk_crypt_key "$work/keys3.json")"
+check "km_07 another instance has another disk key" test "$(jq .disk_crypt_key "$work/keys1.json")" != "$(jq .disk_crypt_key "$work/keys3.json")"
 check "and the same app key" test "$(jq .k256_key "$work/keys1.json")" = "$(jq .k256_key "$work/keys3.json")"
 
 # Certificates.
@@ -164,8 +164,25 @@ check "it carries app id, usage, evidence in both forms and app info" eval '[ "$
 	grep -o "1\.3\.6\.1\.4\.1\.62397\.1\.[0-9]*" | tr "\n" " ")" = "$(printf "1.3.6.1.4.1.62397.1.%s " 3 9 4 8 1 2)" ]'
 check "it lives 90 days at most" openssl x509 -in "$work/web.0" -noout -checkend $((89 * 86400))
 refused "it does not live longer" "will expire" openssl x509 -in "$work/web.0" -noout -checkend $((91 * 86400))
-refused "a name of the KMS in a request" csr.san sign kms --subject web --san kms.test
-refused "a wildcard over the KMS's name" csr.san sign kms --subject web --san '*.test'
+refused "km_10 a name of the KMS in a request" csr.san sign kms --subject web --san kms.test
+refused "km_10 a wildcard over the KMS's name" csr.san sign kms --subject web --san '*.test'
+refused "km_10 another app's name in a request" csr.san sign kms --subject web --san "$inst2.apps.example"
+refused "km_10 ch_06 the KMS's name as subject" csr.subject sign kms --subject kms.test
+check "km_10 a name of its own" sign own --subject web --san "$app-8080.apps.example" --days 3650
+check "km_10 it is no CA" eval '! openssl x509 -in "$work/own.0" -noout -text | grep -q CA:TRUE'
+refused "km_10 nor does it live ten years" "will expire" openssl x509 -in "$work/own.0" -noout -checkend $((91 * 86400))
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -addext "basicConstraints=critical,CA:TRUE" \
+	-keyout "$work/req.key" -outform DER -out "$work/req.der" 2>/dev/null
+jq -cn --arg c "$(xxd -p "$work/req.der" | tr -d '\n')" '{api_version: 2, csr: $c, signature: "00"}' >"$work/csr2.json"
+refused "km_10 an X.509 request for a CA" csr. ask SignCert -d "@$work/csr2.json"
+jq -c '.vm_config = "{\"os_image_hash\":\"'"$compose"'\",\"cpu_count\":1,\"memory_size\":2147483648,\"qemu_version\":\"7.2.0\",\"num_nics\":1,\"swtpm\":true,\"tee\":\"soft\"}"' \
+	"$work/csr.json" >"$work/csr2.json"
+refused "km_11 good evidence with the config of another" measure. ask SignCert -d "@$work/csr2.json"
+check "km_11 the identity is the evidence's" eval 'openssl asn1parse -in "$work/own.0" | grep -A1 "62397.1.3" | grep -qi "$app"'
+openssl ecparam -name prime256v1 -genkey -noout 2>/dev/null | openssl pkcs8 -topk8 -nocrypt >"$work/foreign.key"
+$guest csr "${who[@]}" --instance "$inst" --key "$work/foreign.key" --quote "$work/good.quote" --subject web >"$work/csr3.json"
+refused "km_11 another key with that evidence" report_data. ask SignCert -d "@$work/csr3.json"
+sign web --subject web --san app.example --days 400 >/dev/null
 jq -c '.signature |= .[0:-2] + "00"' "$work/csr.json" >"$work/csr2.json"
 refused "a request that its key did not sign" csr. ask SignCert -d "@$work/csr2.json"
 refused "a request of an unknown version" csr.version ask SignCert -d '{"api_version":3,"csr":"00","signature":"00"}'

@@ -213,6 +213,15 @@ check "ch_07 and nothing was taken over" test ! -e "$work/b/certs"
 config m 'handover = true' && sed -i 's/attest_rpc_cert = true/attest_rpc_cert = false/' "$work/m/kms.toml" && stop m && start m yes
 refused "a source without evidence" ratls.no_evidence onboard b "$(port m yes)"
 
+# ch_06: a genuine app's certificate under A's root is no KMS, whatever names it has.
+$guest csr --image "$work/images/one" --app "$app" --compose "$compose" --key "$work/good.key" --quote "$work/good.quote" \
+	--subject web --san 127.0.0.2 >"$work/csr.json"
+ask a SignCert -d "@$work/csr.json" | jq -r '.certificate_chain[]' >"$work/web.crt"
+openssl s_server -accept 127.0.0.1:0 -cert "$work/web.crt" -cert_chain "$work/web.crt" -key "$work/good.key" -www >"$work/web.log" 2>&1 &
+pids+=($!)
+until_true 5 grep -q 'ACCEPT 127' "$work/web.log"
+refused "ch_06 an app's certificate in the place of a KMS's" tls.peer_usage onboard b "$(sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\).*/\1/p' "$work/web.log")"
+
 check "B takes the roots of A over" onboard b "$(port a yes)"
 check "A's log says so" grep -q 'roots handed over to another KMS' "$work/a/log"
 refused "km_09 once" kms.bootstrapped onboard b "$(port a yes)"

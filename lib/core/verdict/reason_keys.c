@@ -434,6 +434,11 @@ static const struct reason_text table[] = {
 		"Ask for the app's own names.",
 	},
 	{
+		"csr.subject", "The requested subject is not allowed",
+		"It reads as a name of the KMS, of one of its CAs or of another app.",
+		"Choose another common name.",
+	},
+	{
 		"csr.validity", "The requested validity ends before it begins",
 		"Nothing could be valid in that time.",
 		"Correct the request.",

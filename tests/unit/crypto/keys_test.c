@@ -86,7 +86,7 @@ static void root_encodings(void **state)
 	}
 }
 
-static void epoch0(void **state)
+static void km_05_epoch0(void **state)
 {
 	struct json v;
 	struct err e;
@@ -225,7 +225,7 @@ static void scalars_refused(void **state)
 	assert_int_equal(k256_check(ff, &e), -1);
 }
 
-static void id_sizes_refused(void **state)
+static void km_05_id_sizes_refused(void **state)
 {
 	struct roots r = { .ca = { 1 }, .k256 = { 2 } };
 	uint8_t app[20] = { 0 }, inst[21] = { 0 };
@@ -238,7 +238,7 @@ static void id_sizes_refused(void **state)
 	assert_int_equal(appkeys_derive(&r, app, span_of(inst, 0), &k, &e), 0);
 }
 
-static void env_key_checked(void **state)
+static void km_13_env_key_checked(void **state)
 {
 	struct roots r = { .ca = { 1 }, .k256 = { 2 } };
 	uint8_t app[20] = { 7 }, other[20] = { 8 }, pub[33], wrong[33];
@@ -364,13 +364,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test(derive_secret_upstream),
 		cmocka_unit_test(env_signature_upstream),
 		cmocka_unit_test(root_encodings),
-		cmocka_unit_test(epoch0),
+		cmocka_unit_test(km_05_epoch0),
 		cmocka_unit_test(proposed_epochs),
 		cmocka_unit_test(seed_keys),
 		cmocka_unit_test(ratls_binding),
 		cmocka_unit_test(scalars_refused),
-		cmocka_unit_test(id_sizes_refused),
-		cmocka_unit_test(env_key_checked),
+		cmocka_unit_test(km_05_id_sizes_refused),
+		cmocka_unit_test(km_13_env_key_checked),
 		cmocka_unit_test(sealing),
 		cmocka_unit_test(p256_signatures),
 		cmocka_unit_test(p256_encodings),

@@ -138,7 +138,7 @@ static void plain(void **state)
 	assert_int_equal(o.version, TLS1_3_VERSION);
 }
 
-static void client_refuses_server(void **state)
+static void ch_06_client_refuses_server(void **state)
 {
 	struct tls_conf c = client_conf(), s = server_conf(TLS_PEER_OPTIONAL);
 
@@ -201,6 +201,44 @@ static void hook_decides(void **state)
 	assert_int_equal(asked, 1);
 }
 
+static int says_yes(void *arg, X509 *leaf, struct err *e)
+{
+	(void)leaf, (void)e;
+	++*(int *)arg;
+	return 0;
+}
+
+// A server whose chain nobody knows: the hook and the usage decide, and only for a client.
+static void ch_07_leaf_decides(void **state)
+{
+	int asked = 0;
+	struct tls_conf c = client_conf(), s = server_conf(TLS_PEER_OPTIONAL);
+	struct err e = { 0 };
+
+	(void)state;
+	c.roots_pem = span_of(NULL, 0);
+	c.peer = TLS_PEER_LEAF;
+	c.check = says_yes;
+	c.check_arg = &asked;
+	assert_true(join(&c, &s).client);
+	assert_int_equal(asked, 1);
+	c.check = says_no;
+	struct outcome o = join(&c, &s);
+	assert_false(o.client);
+	assert_string_equal(o.client_code, "test.no");
+	c.check = says_yes;
+	s.cert_pem = span_str(no_usage.pem);
+	s.key_pem = span_str(no_usage.key_pem);
+	o = join(&c, &s);
+	assert_false(o.client);
+	assert_string_equal(o.client_code, "tls.peer_usage");
+	c.check = NULL;
+	assert_null(tls_ctx_new(&c, &e)); // nothing would check it
+	s = server_conf(TLS_PEER_LEAF);
+	s.check = says_yes;
+	assert_null(tls_ctx_new(&s, &e));
+}
+
 static int give_evidence(void *arg, const uint8_t report_data[static 64], uint8_t **out, size_t *n,
 			 struct err *e)
 {
@@ -253,9 +291,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain),
-		cmocka_unit_test(client_refuses_server),
+		cmocka_unit_test(ch_06_client_refuses_server),
 		cmocka_unit_test(server_judges_client),
 		cmocka_unit_test(hook_decides),
+		cmocka_unit_test(ch_07_leaf_decides),
 		cmocka_unit_test(identity_carries_evidence),
 		cmocka_unit_test(contexts_refused),
 	};
