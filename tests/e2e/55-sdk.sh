@@ -38,7 +38,7 @@ check "the CVM is created" curl -sSf --max-time 10 --unix-socket "$DSTACK_HOME/v
 	-d "@$work/vm.json" http://vmm/prpc/CreateVm
 name=${hash:0:40}-8080.dstack.localhost port=$((base + 6))
 ask() { curl -sSf --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$name:$port:127.0.0.1" "https://$name:$port/${1:-}"; }
-if until_true 300 ask; then ask; else
+if until_true 600 ask; then ask; else
 	not_ok "the SDK in the CVM never came to its end"
 	dstack logs sdk -n 40 | sed 's/^/  # /'
 	exit
