@@ -363,9 +363,9 @@ int main(int argc, char **argv)
 	d.given = manager_sockets();
 	argc = manager_args(argc, argv);
 	struct config *c =
-		config_start(argc, argv, "dstack-guest-agent",
-			     "Serves keys, certificates and quotes to the containers of this guest.",
-			     agent_config_keys, agent_config_n, &check, &status);
+		config_start_at("/etc/dstack/dstack.toml", argc, argv, "dstack-guest-agent",
+				"Serves keys, certificates and quotes to the containers of this guest.",
+				agent_config_keys, agent_config_n, &check, &status);
 
 	if (!c)
 		return status;
