@@ -1,6 +1,5 @@
 // dstack-verifier - answers whether evidence is what it claims to be. spec: docs/verifier.md.
 #include <event2/event.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,94 +15,7 @@
 #include "jail.h"
 #include "service.h"
 
-enum { STOP_S = 10, OPT_CHECK = 256, OPT_HELP_CONFIG, OPT_LOG, OPT_LEVEL, OPT_VERSION, OPT_VERIFY, OPT_CERT };
-
-struct args {
-	const char *file, *request, *cert;
-	bool check, json;
-	enum log_level level;
-};
-
-static void usage(FILE *to)
-{
-	fprintf(to,
-		"usage: dstack-verifier [-c FILE] [options]\nVerifies evidence of dstack's confidential "
-		"VMs.\n\n"
-		"  -c, --config FILE     configuration (TOML); also DSTACK_VERIFIER_* variables\n"
-		"      --verify FILE     verify one request, write FILE.verification.json, exit 0 or 1\n"
-		"      --verify-cert FILE  verify an RA-TLS certificate, write FILE.ratls-verification.json\n"
-		"      --check           read and check the configuration, then exit\n"
-		"      --help-config     print every key with its default and meaning\n"
-		"      --log FORMAT      text (default) or json\n"
-		"      --log-level L     error, warn, info (default) or debug\n"
-		"      --version         print the version\n"
-		"  -h, --help            print this\n");
-}
-
-static bool option(struct args *a, int o)
-{
-	switch (o) {
-	case 'c':
-		a->file = optarg;
-		return true;
-	case OPT_VERIFY:
-		a->request = optarg;
-		return !a->cert;
-	case OPT_CERT:
-		a->cert = optarg;
-		return !a->request;
-	case OPT_CHECK:
-		a->check = true;
-		return true;
-	case OPT_LOG:
-		a->json = !strcmp(optarg, "json");
-		return a->json || !strcmp(optarg, "text");
-	case OPT_LEVEL:
-		return log_level_parse(optarg, &a->level);
-	default:
-		return false;
-	}
-}
-
-// -1: go on; else the status to exit with.
-static int parse_args(struct args *a, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "verify", required_argument, NULL, OPT_VERIFY },
-		{ "verify-cert", required_argument, NULL, OPT_CERT },
-		{ "check", no_argument, NULL, OPT_CHECK },
-		{ "help-config", no_argument, NULL, OPT_HELP_CONFIG },
-		{ "log", required_argument, NULL, OPT_LOG },
-		{ "log-level", required_argument, NULL, OPT_LEVEL },
-		{ "version", no_argument, NULL, OPT_VERSION },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-
-	for (int o; (o = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
-		if (o == OPT_VERSION) {
-			printf("dstack-verifier %s (%s)\n", version_text, version_rev);
-			return 0;
-		}
-		if (o == 'h') {
-			usage(stdout);
-			return 0;
-		}
-		if (o == OPT_HELP_CONFIG) {
-			config_help(stdout, verifier_config_keys, verifier_config_n_keys);
-			return 0;
-		}
-		if (!option(a, o)) {
-			usage(stderr);
-			return 2;
-		}
-	}
-	if (optind == argc)
-		return -1;
-	usage(stderr);
-	return 2;
-}
+enum { STOP_S = 10 };
 
 // ---- once
 
@@ -189,7 +101,7 @@ static int serve(struct checker *k, const struct verifier_config *c, struct err 
 	return r;
 }
 
-static int run(const struct args *a, const struct verifier_config *c, struct err *e)
+static int run(const char *request, const char *cert, const struct verifier_config *c, struct err *e)
 {
 	struct checker k;
 
@@ -199,11 +111,10 @@ static int run(const struct args *a, const struct verifier_config *c, struct err
 			 c->root);
 	if (checker_init(&k, c, e))
 		return -1;
-	bool one_shot = a->request || a->cert;
-	int r = one_shot && jail_enter(e) ? -1
-		: a->request              ? once(&k, a->request, false, e)
-		: a->cert                 ? once(&k, a->cert, true, e)
-					  : serve(&k, c, e);
+	int r = (request || cert) && jail_enter(e) ? -1
+		: request                          ? once(&k, request, false, e)
+		: cert                             ? once(&k, cert, true, e)
+						   : serve(&k, c, e);
 
 	checker_free(&k);
 	return r;
@@ -211,21 +122,40 @@ static int run(const struct args *a, const struct verifier_config *c, struct err
 
 int main(int argc, char **argv)
 {
-	struct args a = { .level = LOG_LEVEL_INFO };
+	const char *request = NULL, *cert = NULL;
+	const struct config_option options[] = {
+		{ "verify", "FILE", "verify one request, write FILE.verification.json, exit 0 or 1",
+		  &request },
+		{ "verify-cert", "FILE", "verify an RA-TLS certificate, write FILE.ratls-verification.json",
+		  &cert },
+	};
+	struct config_args a = {
+		.program = "dstack-verifier",
+		.summary = "Verifies evidence of dstack's confidential VMs.",
+		.file_doc = "; also DSTACK_VERIFIER_* variables",
+		.keys = verifier_config_keys,
+		.n_keys = verifier_config_n_keys,
+		.file_optional = true,
+		.option = options,
+		.n_options = sizeof options / sizeof *options,
+	};
 	struct verifier_config c;
 	struct err e = { 0 };
-	int status = parse_args(&a, argc, argv);
+	int status = config_args(&a, argc, argv);
 
 	if (status >= 0)
 		return status;
-	log_setup(a.json, a.level);
+	if (request && cert) {
+		fprintf(stderr, "dstack-verifier: --verify and --verify-cert exclude each other\n");
+		return 2;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (verifier_config_read(&c, a.file, environ, &e)) {
 		log_error("verifier", "%s code=%s", e.text, *e.code ? e.code : "none");
 		return err_exit(&e);
 	}
-	status = a.check ? 0 : run(&a, &c, &e);
+	status = a.check ? 0 : run(request, cert, &c, &e);
 	verifier_config_free(&c);
 	if (status >= 0)
 		return status;

@@ -1,8 +1,8 @@
 // config - configuration files: a TOML subset against a table of keys.
 //
 // The subset: [table], [[array of tables]], inline tables, dotted keys, basic and literal strings, integers,
-// booleans, arrays of strings or integers over several lines, comments. Anything else, an unknown key, a wrong type, a
-// second definition: refused with file and line. The same table prints --help-config.
+// booleans, arrays of strings or integers over several lines, comments. Anything else, an unknown key, a
+// wrong type, a second definition: refused with file and line. The same table prints --help-config.
 //
 //     static const struct config_key keys[] = {
 //             { "listen", CONFIG_STRING, .def = "unix:/run/x.sock", .doc = "where to serve" },
@@ -57,6 +57,27 @@ const char *config_item(const struct config *c, size_t i, const char *path, ...)
 	__attribute__((format(printf, 3, 4)));
 
 void config_help(FILE *to, const struct config_key *keys, size_t n_keys); // the table as a commented file
+
+// An option of one program beyond those that every daemon has; its argument goes to *value.
+struct config_option {
+	const char *name, *argument, *doc;
+	const char **value;
+};
+
+struct config_args {
+	const char *program, *summary;
+	const char *file_doc; // more about -c, or NULL
+	const struct config_key *keys;
+	size_t n_keys;
+	bool file_optional;
+	const struct config_option *option;
+	size_t n_options;
+	// what was said
+	const char *file;
+	bool check;
+};
+// Reads the command line and sets up the log. -1: go on; else the status to exit with.
+int config_args(struct config_args *a, int argc, char **argv);
 
 // The start of every daemon: -c FILE, --check, --version, --help, --help-config, --log text|json,
 // --log-level L. Gives the configuration, or NULL when the process is to exit with *status. After a NULL-free

@@ -1,10 +1,8 @@
 #include "base/config.h"
 
-#include <getopt.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/log.h"
-#include "base/version.h"
 
 static void help_value(FILE *to, const struct config_key *k, const char *name)
 {
@@ -51,100 +49,19 @@ void config_help(FILE *to, const struct config_key *keys, size_t n_keys)
 	}
 }
 
-static void usage(FILE *to, const char *program, const char *summary, bool optional)
-{
-	fprintf(to,
-		"usage: %s %s [options]\n%s\n\n"
-		"  -c, --config FILE     configuration (TOML)\n"
-		"      --check           read and check the configuration, then exit\n"
-		"      --help-config     print every key with its default and meaning\n"
-		"      --log FORMAT      text (default) or json\n"
-		"      --log-level L     error, warn, info (default) or debug\n"
-		"      --version         print the version\n"
-		"  -h, --help            print this\n",
-		program, optional ? "[-c FILE]" : "-c FILE", summary);
-}
-
-enum { OPT_CHECK = 256, OPT_HELP_CONFIG, OPT_LOG, OPT_LEVEL, OPT_VERSION };
-
-struct args {
-	const char *file, *otherwise;
-	bool json, help_config;
-	enum log_level level;
-};
-
-// -1: go on; else the status to exit with.
-static int parse_args(int argc, char **argv, const char *program, const char *summary, struct args *a,
-		      bool *check)
-{
-	static const struct option opts[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "check", no_argument, NULL, OPT_CHECK },
-		{ "help-config", no_argument, NULL, OPT_HELP_CONFIG },
-		{ "log", required_argument, NULL, OPT_LOG },
-		{ "log-level", required_argument, NULL, OPT_LEVEL },
-		{ "version", no_argument, NULL, OPT_VERSION },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-
-	for (int o; (o = getopt_long(argc, argv, "c:h", opts, NULL)) != -1;) {
-		bool good = true;
-		switch (o) {
-		case 'c':
-			a->file = optarg;
-			break;
-		case OPT_CHECK:
-			*check = true;
-			break;
-		case OPT_HELP_CONFIG:
-			a->help_config = true;
-			break;
-		case OPT_LOG:
-			a->json = !strcmp(optarg, "json");
-			good = a->json || !strcmp(optarg, "text");
-			break;
-		case OPT_LEVEL:
-			good = log_level_parse(optarg, &a->level);
-			break;
-		case OPT_VERSION:
-			printf("%s %s (%s)\n", program, version_text, version_rev);
-			return 0;
-		case 'h':
-			usage(stdout, program, summary, a->otherwise);
-			return 0;
-		default:
-			good = false;
-		}
-		if (!good) {
-			usage(stderr, program, summary, a->otherwise);
-			return 2;
-		}
-	}
-	if (optind != argc || (!a->file && !a->otherwise && !a->help_config)) {
-		usage(stderr, program, summary, a->otherwise);
-		return 2;
-	}
-	return -1;
-}
-
 struct config *config_start_at(const char *file, int argc, char **argv, const char *program,
 			       const char *summary, const struct config_key *keys, size_t n_keys, bool *check,
 			       int *status)
 {
-	struct args a = { .level = LOG_LEVEL_INFO, .otherwise = file };
+	struct config_args a = {
+		.program = program, .summary = summary, .keys = keys, .n_keys = n_keys, .file_optional = file
+	};
 	struct err e = { 0 };
 
-	*check = false;
-	*status = parse_args(argc, argv, program, summary, &a, check);
+	*status = config_args(&a, argc, argv);
+	*check = a.check;
 	if (*status >= 0)
 		return NULL;
-	if (a.help_config) {
-		config_help(stdout, keys, n_keys);
-		*status = 0;
-		return NULL;
-	}
-	log_setup(a.json, a.level);
 	if (!a.file && !access(file, F_OK))
 		a.file = file;
 	struct config *c = a.file ? config_read(a.file, keys, n_keys, &e)
