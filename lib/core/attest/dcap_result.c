@@ -30,11 +30,6 @@ void dcap_explain(const struct dcap *d, enum reason r, char *out, size_t cap)
 	out[w.bad ? 0 : w.n] = 0;
 }
 
-static struct span done(const struct wr *w)
-{
-	return w->bad ? (struct span){ 0 } : span_of(w->p, w->n);
-}
-
 void dcap_claims(const struct dcap_result *r, struct verdict *v)
 {
 	char text[200], detail[240];
@@ -45,7 +40,7 @@ void dcap_claims(const struct dcap_result *r, struct verdict *v)
 	wr_dec(&w, r->version);
 	if (r->is_tdx)
 		wr_str(&w, r->td.is_15 ? " td 1.5" : " td 1.0");
-	verdict_pass(v, "quote", done(&w), a);
+	verdict_pass(v, "quote", wr_done(&w), a);
 
 	struct claim *c = verdict_pass(v, "tcb", span_str(tcb_status_name(r->tcb.status)), a);
 	w = wr_to(detail, sizeof c->detail - 1);
@@ -59,10 +54,8 @@ void dcap_claims(const struct dcap_result *r, struct verdict *v)
 		c->detail[i] = detail[i];
 
 	w = wr_to(text, sizeof text);
-	wr_utc(&w, r->issued);
-	wr_str(&w, " to ");
-	wr_utc(&w, r->expires);
-	verdict_pass(v, "collateral", done(&w), a);
+	wr_utc_period(&w, r->issued, r->expires);
+	verdict_pass(v, "collateral", wr_done(&w), a);
 	verdict_pass_hex(v, "fmspc", r->fmspc, sizeof r->fmspc, a);
 	verdict_pass_hex(v, "ppid", r->ppid, sizeof r->ppid, a);
 	bool debug = r->is_tdx ? r->td.td_attributes[0] & 1 : r->sgx.attributes[0] & 2;
@@ -86,14 +79,7 @@ void dcap_json(struct wr *w, const struct dcap_result *r, const struct verdict *
 {
 	wr_str(w, v->ok ? "{\"ok\":true" : "{\"ok\":false");
 	wr_level(w, ",\"status\":", ",\"advisory_ids\":[", r ? &r->tcb : NULL);
-	wr_str(w, ",\"code\":");
-	wr_json(w, span_str(v->code));
-	wr_str(w, ",\"error\":");
-	wr_json(w, span_str(v->error));
-	wr_str(w, ",\"claims\":");
-	verdict_claims_json(w, v);
-	wr_str(w, ",\"anchor\":");
-	wr_json(w, span_str(anchor_name(v->anchor)));
+	verdict_members_json(w, v);
 	if (r && r->version) {
 		wr_level(w, ",\"platform_status\":{\"status\":", ",\"advisory_ids\":[", &r->platform);
 		wr_level(w, "},\"qe_status\":{\"status\":", ",\"advisory_ids\":[", &r->qe);

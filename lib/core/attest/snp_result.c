@@ -23,11 +23,6 @@ void snp_explain(const struct snp *s, enum reason r, char *out, size_t cap)
 	out[w.bad ? 0 : w.n] = 0;
 }
 
-static struct span done(const struct wr *w)
-{
-	return w->bad ? (struct span){ 0 } : span_of(w->p, w->n);
-}
-
 static void set_detail(struct claim *c, const struct wr *w)
 {
 	for (size_t i = 0; !w->bad && i < w->n && i < sizeof c->detail - 1; i++) {
@@ -64,13 +59,11 @@ void snp_claims(const struct snp_result *r, struct verdict *v)
 	wr_dec(&w, p->version);
 	wr_str(&w, " ");
 	wr_str(&w, snp_product_name(r->product));
-	verdict_pass(v, "quote", done(&w), a);
+	verdict_pass(v, "quote", wr_done(&w), a);
 	tcb_claim(r, v);
 	w = wr_to(text, sizeof text);
-	wr_utc(&w, r->issued);
-	wr_str(&w, " to ");
-	wr_utc(&w, r->expires);
-	struct claim *c = verdict_pass(v, "collateral", done(&w), a);
+	wr_utc_period(&w, r->issued, r->expires);
+	struct claim *c = verdict_pass(v, "collateral", wr_done(&w), a);
 	w = wr_to(text, sizeof text);
 	wr_str(&w,
 	       r->revocation_checked ? "not revoked" : "no revocation list was given, so none was checked");
@@ -100,13 +93,7 @@ void snp_json(struct wr *w, const struct snp_result *r, const struct verdict *v)
 {
 	wr_str(w, v->ok ? "{\"ok\":true,\"status\":" : "{\"ok\":false,\"status\":");
 	wr_json(w, span_str(r ? snp_status_name(r) : ""));
-	wr_str(w, ",\"advisory_ids\":[],\"code\":");
-	wr_json(w, span_str(v->code));
-	wr_str(w, ",\"error\":");
-	wr_json(w, span_str(v->error));
-	wr_str(w, ",\"claims\":");
-	verdict_claims_json(w, v);
-	wr_str(w, ",\"anchor\":");
-	wr_json(w, span_str(anchor_name(v->anchor)));
+	wr_str(w, ",\"advisory_ids\":[]");
+	verdict_members_json(w, v);
 	wr_u8(w, '}');
 }

@@ -106,6 +106,11 @@ struct wr wr_to(void *p, size_t cap)
 	return (struct wr){ p, 0, cap, false };
 }
 
+struct span wr_done(const struct wr *w)
+{
+	return w->bad ? (struct span){ 0 } : span_of(w->p, w->n);
+}
+
 void wr_put(struct wr *w, const void *p, size_t n)
 {
 	const uint8_t *from = p;

@@ -74,6 +74,7 @@ struct rd rd_take(struct rd *r, size_t n);       // the same as a reader of its 
 void rd_copy(struct rd *r, void *out, size_t n); // zeros when short
 
 struct wr wr_to(void *p, size_t cap);
+struct span wr_done(const struct wr *w); // what was written; empty when it did not fit
 void wr_u8(struct wr *w, uint8_t v);
 void wr_be16(struct wr *w, uint16_t v);
 void wr_be32(struct wr *w, uint32_t v);

@@ -104,3 +104,10 @@ void wr_utc(struct wr *w, uint64_t seconds)
 		wr_u8(w, (uint8_t)between[i]);
 	}
 }
+
+void wr_utc_period(struct wr *w, uint64_t from, uint64_t to)
+{
+	wr_utc(w, from);
+	wr_str(w, " to ");
+	wr_utc(w, to);
+}

@@ -12,3 +12,4 @@ MUST_USE int utc_rfc3339(struct span s, uint64_t *out); // "YYYY-MM-DDThh:mm:ssZ
 MUST_USE int utc_asn1(uint8_t tag, struct span s,
 		      uint64_t *out);        // UTCTime or GeneralizedTime of RFC 5280 4.1.2.5
 void wr_utc(struct wr *w, uint64_t seconds); // the RFC 3339 form
+void wr_utc_period(struct wr *w, uint64_t from, uint64_t to); // "FROM to TO"

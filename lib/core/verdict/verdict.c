@@ -152,7 +152,7 @@ static void member(struct wr *w, const char *head, const char *value)
 	wr_json(w, span_str(value));
 }
 
-void verdict_claims_json(struct wr *w, const struct verdict *v)
+static void claims(struct wr *w, const struct verdict *v)
 {
 	wr_u8(w, '[');
 	for (size_t i = 0; i < v->n; i++) {
@@ -167,4 +167,13 @@ void verdict_claims_json(struct wr *w, const struct verdict *v)
 		wr_u8(w, '}');
 	}
 	wr_u8(w, ']');
+}
+
+void verdict_members_json(struct wr *w, const struct verdict *v)
+{
+	member(w, ",\"code\":", v->code);
+	member(w, ",\"error\":", v->error);
+	wr_str(w, ",\"claims\":");
+	claims(w, v);
+	member(w, ",\"anchor\":", anchor_name(v->anchor));
 }

@@ -47,5 +47,6 @@ const struct claim *verdict_find(const struct verdict *v, const char *name);
 bool verdict_close(struct verdict *v, const char *const *required);
 
 const char *anchor_name(enum anchor a); // "none", "intel", "amd", "development"
-// [{"name":..,"value":..,"ok":..},..]: the same bytes from every program.
-void verdict_claims_json(struct wr *w, const struct verdict *v);
+// ,"code":..,"error":..,"claims":[{"name":..,"value":..,"ok":..},..],"anchor":..: the same bytes from every
+// program.
+void verdict_members_json(struct wr *w, const struct verdict *v);
