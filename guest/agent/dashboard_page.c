@@ -76,14 +76,14 @@ static void key_provider(struct sb *b, const char *text)
 	    json_cstr(v[0], name, sizeof name) ||
 	    (json_kind(v[1]) == JSON_STRING && json_cstr(v[1], id, sizeof id))) {
 		if (*text)
-			fact(b, "Key provider", text);
+			fact(b, "Key Provider", text);
 		else
-			PART_OF("none", "Key provider", "none");
+			PART_OF("none", "Key Provider", "none");
 		return;
 	}
-	fact(b, "Key provider", name);
+	fact(b, "Key Provider", name);
 	if (*id)
-		PART_OF("hex", "Key provider's id", id);
+		PART_OF("hex", "Key Provider ID", id);
 }
 
 static void machine_provider(struct sb *b, const char *vendor, const char *product)
@@ -94,15 +94,15 @@ static void machine_provider(struct sb *b, const char *vendor, const char *produ
 		sb_fmt(&t, "%s (%s)", vendor, product);
 	else
 		sb_fmt(&t, "%s%s", vendor, product);
-	fact(b, "Machine provider", t.bad ? "" : t.p);
+	fact(b, "Machine Provider", t.bad ? "" : t.p);
 }
 
 static void app(struct sb *b, const Guest__AppInfo *i)
 {
 	fact(b, "Name", i->app_name);
-	hex(b, "App id", i->app_id);
-	hex(b, "Instance id", i->instance_id);
-	hex(b, "Device id", i->device_id);
+	hex(b, "App ID", i->app_id);
+	hex(b, "Instance ID", i->instance_id);
+	hex(b, "Device ID", i->device_id);
 	key_provider(b, i->key_provider_info);
 	machine_provider(b, i->cloud_vendor, i->cloud_product);
 	PART("facts-end");

@@ -115,11 +115,11 @@ static void test_everything(void **state)
 
 	(void)state;
 	has(p, "<title>shop · dstack</title>");
-	has(p, "<dt>App id</dt><dd><code>abcd000000000000000000000000000000000000</code>");
-	has(p, "<dt>Device id</dt><dd class=\"soft\">none</dd>");
-	has(p, "<dt>Key provider</dt><dd><bdi>kms</bdi>");
+	has(p, "<dt>App ID</dt><dd><code>abcd000000000000000000000000000000000000</code>");
+	has(p, "<dt>Device ID</dt><dd class=\"soft\">none</dd>");
+	has(p, "<dt>Key Provider</dt><dd><bdi>kms</bdi>");
 	has(p, "<code>aa55</code>");
-	has(p, "QEMU (Standard PC)");
+	has(p, "<dt>Machine Provider</dt><dd><bdi>QEMU (Standard PC)</bdi>");
 	has(p, "3.00 GB <small>of 8.00 GB</small></p><svg class=\"bar \" ");
 	has(p, "aria-valuenow=\"37\"><rect width=\"37\" height=\"1\"/>");
 	has(p, "512.00 B <small>of 1.50 KB</small>");
@@ -258,7 +258,7 @@ static void test_odd_values(void **state)
 	info.key_provider_info = (char[]){ "" };
 	p = page(&v);
 	has(p, "nnn\xE2\x80\xA6</bdi></h1>");
-	has(p, "<dt>Key provider</dt><dd class=\"soft\">none</dd>");
+	has(p, "<dt>Key Provider</dt><dd class=\"soft\">none</dd>");
 	free(p);
 }
 
