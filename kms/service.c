@@ -284,6 +284,26 @@ static void take_seed(struct key_request *q, const struct boot_info *b, Protobuf
 	q->seed_n = (uint32_t)seed.len;
 }
 
+// A policy that speaks of epochs can only take away: the one that is served, and earlier ones beside it.
+static int narrow_epochs(struct service *s, struct service_case *c, struct err *e)
+{
+	uint64_t now = kms_audit_now(&s->audit);
+	struct keyrules_case *k = &c->rules;
+	struct err why;
+	uint32_t kept = 1;
+
+	if (policy_epochs_check(&c->answer.epochs, k->epochs[0], now, e))
+		return -1;
+	for (uint32_t i = 1; i < k->n; i++) {
+		if (policy_epochs_check(&c->answer.epochs, k->epochs[i], now, &why))
+			continue;
+		k->epochs[kept] = k->epochs[i];
+		k->ends[kept++] = k->ends[i];
+	}
+	k->n = kept;
+	return 0;
+}
+
 // The second stage: what policy said.
 static int release(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
@@ -299,6 +319,10 @@ static int release(struct rpc_call *call, const void *in, void *out, struct err 
 	if (service_verdict(c, "App not allowed: ", e) ||
 	    keyrules_enter(&s->rules, &c->rules, &c->r.boot, &rules, e))
 		return refuse_keys(call, c, e);
+	if (narrow_epochs(s, c, e)) {
+		keyrules_leave(&s->rules, &c->rules);
+		return refuse_keys(call, c, e);
+	}
 	service_entry(call, c, &q->entry);
 	q->op = KEY_APP;
 	q->entry.skipped = kms_audit_skipped(&s->audit);

@@ -114,7 +114,7 @@ static int judge_branch(struct ethereum *p, struct question *q, bool same, struc
 		return 0;
 	}
 	return err_code(
-		e, ERR_DENIED, "policy.chain_reorg",
+		e, ERR_AGAIN, "policy.chain_reorg",
 		"block %llu, which was confirmed, is not in the chain any more; denied up to block %llu",
 		(unsigned long long)q->known.number, (unsigned long long)p->heals_at);
 }
@@ -193,7 +193,7 @@ static int choose_block(struct question *q, struct err *e)
 	struct ethereum *p = q->eth;
 
 	if (q->head.number < p->confirmations)
-		return err_code(e, ERR_DENIED, "policy.chain_stale",
+		return err_code(e, ERR_AGAIN, "policy.chain_stale",
 				"the chain has %llu blocks, %llu confirm one",
 				(unsigned long long)q->head.number, (unsigned long long)p->confirmations);
 	q->at = q->head.number - p->confirmations;

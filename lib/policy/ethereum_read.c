@@ -49,15 +49,15 @@ int eth_head_read(struct span body, uint64_t chain_id, uint64_t max_age, uint64_
 	if (jsonrpc_quantity(r[0].result, &id) || eth_block_read(r[1].result, head))
 		return malformed(e, "has no chain id or no block");
 	if (id != chain_id)
-		return err_code(e, ERR_DENIED, "policy.chain_id",
+		return err_code(e, ERR_AGAIN, "policy.chain_id",
 				"the node is on chain %llu, not on chain %llu", (unsigned long long)id,
 				(unsigned long long)chain_id);
 	if (head->time > now + CLOCK_SLACK_S)
-		return err_code(e, ERR_DENIED, "policy.chain_stale",
+		return err_code(e, ERR_AGAIN, "policy.chain_stale",
 				"the chain's head is %llu s ahead of this clock",
 				(unsigned long long)(head->time - now));
 	if (head->time < now && now - head->time > max_age)
-		return err_code(e, ERR_DENIED, "policy.chain_stale",
+		return err_code(e, ERR_AGAIN, "policy.chain_stale",
 				"the chain's head is %llu s old; head_max_age is %llu s",
 				(unsigned long long)(now - head->time), (unsigned long long)max_age);
 	return 0;
@@ -114,7 +114,7 @@ static int read_code(const struct jsonrpc_reply *r, struct err *e)
 		return malformed(e, "about code is none");
 	return text.n >= 4
 		       ? 0
-		       : err_code(e, ERR_DENIED, "policy.chain_code", "there is no contract at the address");
+		       : err_code(e, ERR_AGAIN, "policy.chain_code", "there is no contract at the address");
 }
 
 static int read_all(struct policy_answer *a, const struct jsonrpc_reply *r, const struct eth_slots *s,

@@ -45,6 +45,22 @@ int policy_allow(struct policy *p, const struct boot_info *b, enum policy_kind k
 	return w.answer.rc;
 }
 
+int policy_epochs_check(const struct policy_epochs *p, uint64_t epoch, uint64_t now, struct err *e)
+{
+	if (!p->given)
+		return 0;
+	if (epoch < p->min || epoch > p->current)
+		return err_code(e, ERR_DENIED, "epoch.not_served",
+				"the policy serves epochs %llu to %llu, not %llu", (unsigned long long)p->min,
+				(unsigned long long)p->current, (unsigned long long)epoch);
+	for (size_t i = 0; i < p->n_revoked; i++)
+		if (p->revoked[i].epoch == epoch && now >= p->revoked[i].at)
+			return err_code(e, ERR_DENIED, "epoch.revoked",
+					"epoch %llu revoked at %llu by the policy", (unsigned long long)epoch,
+					(unsigned long long)p->revoked[i].at);
+	return 0;
+}
+
 void policy_info(struct policy *p, struct policy_info *out)
 {
 	memset(out, 0, sizeof *out);

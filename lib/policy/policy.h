@@ -29,6 +29,10 @@ struct policy_epochs {
 	} revoked[POLICY_REVOKED_MAX];
 };
 
+// Does it let this epoch be given out? epoch.not_served, epoch.revoked.
+int policy_epochs_check(const struct policy_epochs *p, uint64_t epoch, uint64_t now, struct err *e)
+	__attribute__((warn_unused_result));
+
 struct policy_answer {
 	int rc;                           // 0: allowed; -1: `err` says why not
 	struct err err;                   // always with a code when denied

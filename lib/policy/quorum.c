@@ -68,6 +68,16 @@ static void add_reasons(const struct poll *p, struct policy_answer *a)
 	}
 }
 
+// Could those that did not answer, or not sensibly, have made it enough?
+static enum err_class class_of(const struct poll *p)
+{
+	size_t mute = 0;
+
+	for (size_t i = 0; i < p->q->n; i++)
+		mute += p->vote[i].in && !p->vote[i].yes && p->vote[i].answer.err.class != ERR_DENIED;
+	return p->n_yes + mute >= p->q->need ? ERR_AGAIN : ERR_DENIED;
+}
+
 // Is the outcome certain? Under the lock.
 static bool decide(const struct poll *p, struct policy_answer *a)
 {
@@ -90,8 +100,8 @@ static bool decide(const struct poll *p, struct policy_answer *a)
 				 "%zu of %zu allow, but no %zu of them name the same gateway", p->n_yes, q->n,
 				 q->need);
 	else
-		a->rc = err_code(&a->err, ERR_DENIED, "policy.quorum", "%zu of %zu allow, %zu must", p->n_yes,
-				 q->n, q->need);
+		a->rc = err_code(&a->err, class_of(p), "policy.quorum", "%zu of %zu allow, %zu must",
+				 p->n_yes, q->n, q->need);
 	add_reasons(p, a);
 	return true;
 }

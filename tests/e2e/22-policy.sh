@@ -104,6 +104,7 @@ class Hook(http.server.BaseHTTPRequestHandler):
         if mode == "slow": time.sleep(5)
         if mode == "slow-app" and b"5b5b5b5b" in body: time.sleep(5)
         if mode == "no": yes = b'{"isAllowed":false,"gatewayAppId":"","reason":"it is late"}'
+        if mode == "epoch": yes = yes[:-1] + b',"keyEpoch":{"current":2,"min":1,"legacy":1}}'
         if mode == "wrong": yes = yes.replace(b"true", b'"true"')
         if mode == "huge": yes += b" " * (10 << 20)
         self.answer(yes, 500 if mode == "500" else 302 if mode == "302" else 200)
@@ -160,6 +161,7 @@ evidence good "${who[@]}" && evidence second --image "$work/images/one" --app "$
 check "webhook says yes" jq -e --arg g "$(printf '01%.0s' {1..20})" '.gateway_app_id == $g and (.disk_crypt_key | length == 64)' <(keys good)
 check "it was asked upstream's question" grep -q "^/bootAuth/app {\"teeVariant\":\"dstack-tdx\",.*\"appId\":\"$app\",\"composeHash\":\"$compose\"" "$work/asked"
 mode no && refused "webhook says no" policy.denied keys good
+mode epoch && refused "webhook has ended the epoch" epoch.not_served keys good
 mode wrong && refused "webhook says yes in a string (KM-02)" policy.reply keys good
 mode huge && refused "webhook says 10 MB (KM-02)" policy.reply keys good
 mode 500 && refused "webhook says 500 (KM-02)" policy.status keys good

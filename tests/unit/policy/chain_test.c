@@ -472,6 +472,22 @@ static void quorum(void **state)
 		fake_stop(&hooks[i]);
 }
 
+// Spec 70 KM-15: there is no kind of policy that allows everything.
+static void km_15_no_mock_policy(void **state)
+{
+	static const char *const kinds[] = { "dev", "mock", "none", "any", "allow", "" };
+	char text[128];
+	const char *code;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		snprintf(text, sizeof text,
+			 "[[policy.source]]\ntype = \"%s\"\nurl = \"http://127.0.0.1:1\"\n", kinds[i]);
+		assert_null(config_policy(text, &code));
+		assert_string_equal(code, "config.policy");
+	}
+}
+
 static void configurations(void **state)
 {
 #define HOOK "[[policy.source]]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:1\"\n"
@@ -522,6 +538,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(reorganised),
 		cmocka_unit_test(abi_vectors),
 		cmocka_unit_test(quorum),
+		cmocka_unit_test(km_15_no_mock_policy),
 		cmocka_unit_test(configurations),
 	};
 

@@ -307,6 +307,15 @@ static void key_epochs(void **state)
 	assert_int_equal(a.epochs.current, 3);
 	assert_int_equal(a.epochs.n_revoked, 1);
 	assert_int_equal(a.epochs.revoked[0].at, 1700000000);
+	struct err e;
+	a.epochs.min = 0;
+	assert_int_equal(policy_epochs_check(&a.epochs, 3, 1800000000, &e), 0);
+	assert_int_equal(policy_epochs_check(&a.epochs, 0, 1600000000, &e), 0); // not yet
+	assert_int_equal(policy_epochs_check(&a.epochs, 0, 1700000000, &e), -1);
+	assert_string_equal(e.code, "epoch.revoked");
+	assert_int_equal(policy_epochs_check(&a.epochs, 4, 0, &e), -1);
+	assert_string_equal(e.code, "epoch.not_served");
+	assert_int_equal(policy_epochs_check(&(struct policy_epochs){ 0 }, 4, 0, &e), 0); // says nothing
 }
 
 static void gv_07_policy_channel(void **state)
