@@ -93,6 +93,24 @@ static const char *array_of(const char *text, const char *key, const uint8_t *id
 	return right_app ? found : NULL;
 }
 
+// The same in the [kms] table.
+static const char *kms_array(const char *text, bool *has_table)
+{
+	const char *at = text, *v;
+	bool in_kms = false;
+	struct line l;
+
+	*has_table = false;
+	while (next_line(&at, &l)) {
+		if (is_header(l, "["))
+			in_kms = is_header(l, "[kms]");
+		*has_table |= in_kms;
+		if (in_kms && (v = value_of(l, "mr_aggregated")) && v < l.p + l.n && *v == '[')
+			return v + 1;
+	}
+	return NULL;
+}
+
 static void insert(struct sb *out, const char *text, const char *at, const char *item)
 {
 	const char *rest = at;
@@ -184,8 +202,25 @@ static void add_image(struct sb *out, const char *text, const char *image)
 		sb_fmt(out, "os_images = [\"%s\"]\n%s", image, text);
 }
 
+static int add_kms(struct sb *out, const char *text, const char *mr, struct err *e)
+{
+	size_t n = strlen(text);
+	bool has_table;
+	const char *at = kms_array(text, &has_table);
+
+	if (at)
+		insert(out, text, at, mr);
+	else if (has_table)
+		return err_set(e, ERR_INPUT, "[kms] has no mr_aggregated array to write to");
+	else
+		sb_fmt(out, "%s%s\n[kms]\nmr_aggregated = [\"%s\"]\nallow_any_device = true\n", text,
+		       n && text[n - 1] != '\n' ? "\n" : "", mr);
+	return 0;
+}
+
 struct edit {
 	const uint8_t *app, *hash; // app NULL: an image
+	bool kms;                  // not an image, a KMS
 	bool only;                 // no other compose file of the app
 	bool mark, suspended;      // suspends or resumes the app
 };
@@ -195,7 +230,7 @@ static bool says(const struct policy_rules *r, const struct edit *x)
 	if (x->mark)
 		return policy_rules_has_app(r, x->app) && policy_rules_suspended(r, x->app) == x->suspended;
 	if (!x->app)
-		return policy_rules_has_image(r, x->hash);
+		return x->kms ? policy_rules_has_kms(r, x->hash) : policy_rules_has_image(r, x->hash);
 	return policy_rules_has_compose(r, x->app, x->hash) &&
 	       (!x->only || policy_rules_count_compose(r, x->app) == 1);
 }
@@ -237,6 +272,8 @@ static int edit_locked(const char *path, const struct edit *x, struct err *e)
 		rc = set_suspended(&out, text, x->app, x->suspended, e);
 	else if (!there && x->app)
 		rc = add_compose(&out, text, r, x->app, STR_HEX(x->hash, HASH), x->only, e);
+	else if (!there && x->kms)
+		rc = add_kms(&out, text, STR_HEX(x->hash, HASH), e);
 	else if (!there)
 		add_image(&out, text, STR_HEX(x->hash, HASH));
 	policy_rules_free(r);
@@ -298,5 +335,15 @@ int policy_file_allow_image(const char *path, const char *os_image_hash, struct 
 
 	if (policy_hex(os_image_hash, hash, sizeof hash))
 		return err_set(e, ERR_INPUT, "image hash is not 64 hex digits");
+	return edit(path, &x, e);
+}
+
+int policy_file_allow_kms(const char *path, const char *mr_aggregated, struct err *e)
+{
+	uint8_t hash[HASH];
+	const struct edit x = { .hash = hash, .kms = true };
+
+	if (policy_hex(mr_aggregated, hash, sizeof hash))
+		return err_set(e, ERR_INPUT, "aggregated measurement is not 64 hex digits");
 	return edit(path, &x, e);
 }

@@ -139,6 +139,11 @@ bool policy_rules_has_image(const struct policy_rules *r, const uint8_t image[st
 	return list_has(&r->images, image);
 }
 
+bool policy_rules_has_kms(const struct policy_rules *r, const uint8_t mr_aggregated[static HASH])
+{
+	return list_has(&r->kms_mrs, mr_aggregated);
+}
+
 static bool text_listed(const struct texts *t, const char *text)
 {
 	for (size_t i = 0; i < t->n; i++)

@@ -23,4 +23,5 @@ bool policy_rules_has_compose(const struct policy_rules *r, const uint8_t app[st
 size_t policy_rules_count_compose(const struct policy_rules *r, const uint8_t app[static 20]);
 bool policy_rules_suspended(const struct policy_rules *r, const uint8_t app[static 20]);
 bool policy_rules_has_image(const struct policy_rules *r, const uint8_t image[static 32]);
+bool policy_rules_has_kms(const struct policy_rules *r, const uint8_t mr_aggregated[static 32]);
 int policy_hex(const char *text, uint8_t *out, size_t n); // exactly n bytes, 0x allowed

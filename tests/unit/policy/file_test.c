@@ -179,6 +179,14 @@ static void writing(void **state)
 	assert_int_equal(st.st_size, size);
 	assert_int_equal(policy_file_allow(path, "12", H3, &e), -1);
 	assert_int_equal(policy_file_allow(path, ID2, "zz", &e), -1);
+	expect(p, &b, POLICY_KMS, "policy.empty");
+	assert_int_equal(policy_file_allow_kms(path, H2, &e), 0);
+	expect(p, &b, POLICY_KMS, "policy.kms_not_allowed");
+	assert_int_equal(policy_file_allow_kms(path, H3, &e), 0); // into the table that is there
+	expect(p, &b, POLICY_KMS, NULL);
+	assert_int_equal(policy_file_allow(path, ID2, H2, &e), 0); // the apps are still found
+	expect(p, &b, POLICY_APP, NULL);
+	assert_int_equal(policy_file_allow_kms(path, "zz", &e), -1);
 	policy_free(p);
 }
 
