@@ -38,7 +38,7 @@ struct deploy {
 		uint64_t host, guest;
 	} port[PORTS_MAX];
 	size_t n_port;
-	bool json, wait, no_allow, no_start, replace, if_absent, emit_event;
+	bool json, wait, no_allow, no_instance_id, no_start, replace, if_absent, emit_event;
 };
 
 // [tcp:|udp:][ADDRESS:]HOST:GUEST, ADDRESS an IPv4 address.
@@ -89,6 +89,7 @@ static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 		{ "key-provider", required_argument, NULL, 'K' },
 		{ "port", required_argument, NULL, 'p' },
 		{ "emit-event", no_argument, NULL, 'V' },
+		{ "no-instance-id", no_argument, NULL, 'n' },
 		{ 0 },
 	};
 
@@ -125,6 +126,9 @@ static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 			break;
 		case 'V':
 			d->emit_event = true;
+			break;
+		case 'n':
+			d->no_instance_id = true;
 			break;
 		case 'A':
 			d->no_allow = true;
@@ -181,7 +185,8 @@ static int load_compose(struct deploy *d, struct err *e)
 						    .docker_compose = span_of(text, n),
 						    .envs = &d->envs,
 						    .keys = d->keys,
-						    .emit_event = d->emit_event },
+						    .emit_event = d->emit_event,
+						    .no_instance_id = d->no_instance_id },
 			    e);
 }
 

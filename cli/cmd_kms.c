@@ -6,6 +6,7 @@
 #include "kms.h"
 
 static const struct kms_command parts[] = {
+	{ "deploy", "--image REFERENCE@sha256:HEX [--memory MIB] [--json]", kms_deploy },
 	{ "log",
 	  "verify FILE|DIR|URL [--head FILE] [--save FILE] [--record FILE] [--k256-pubkey HEX] [--json]",
 	  kms_log },

@@ -17,6 +17,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "policy/policy.h"
+#include "image_pack.h"
 #include "progress.h"
 #include "stack.h"
 #include "stackconf.h"
@@ -29,8 +30,8 @@ struct up {
 	const char *images[IMAGES_MAX];
 	size_t n_images;
 	uint64_t port_base;
-	const char *dir;
-	bool json;
+	const char *dir, *kms; // "cvm", "host", NULL: as it is
+	bool json, kms_in_cvm;
 };
 
 static int read_options(struct up *u, int argc, char **argv, struct err *e)
@@ -39,6 +40,7 @@ static int read_options(struct up *u, int argc, char **argv, struct err *e)
 		{ "dir", required_argument, NULL, 'd' },
 		{ "image", required_argument, NULL, 'i' },
 		{ "port-base", required_argument, NULL, 'p' },
+		{ "kms", required_argument, NULL, 'k' },
 		{ "json", no_argument, NULL, 'j' },
 		{ 0 },
 	};
@@ -51,6 +53,8 @@ static int read_options(struct up *u, int argc, char **argv, struct err *e)
 			u->json = true;
 		else if (c == 'i' && u->n_images < IMAGES_MAX)
 			u->images[u->n_images++] = optarg;
+		else if (c == 'k' && (!strcmp(optarg, "cvm") || !strcmp(optarg, "host")))
+			u->kms = optarg;
 		else if (c == 'p' && str_uint(optarg, 1024, 65000, &u->port_base))
 			continue;
 		else
@@ -61,26 +65,38 @@ static int read_options(struct up *u, int argc, char **argv, struct err *e)
 	return 0;
 }
 
-// A stack that exists keeps its ports and its image unless others are asked for.
-static void keep_settings(struct up *u)
+// A stack that exists keeps its ports and its image unless others are asked for, and its KMS where it is:
+// keys do not move.
+static int keep_settings(struct up *u, struct err *e)
 {
 	struct context was = { 0 };
 	struct err none;
+	bool exists = false;
 
 	if (context_open(&was, u->dir, &none) == 0) {
 		if (u->port_base == 0 && context_port(&was) > PORT_GATEWAY)
 			u->port_base = (uint64_t)context_port(&was) - PORT_GATEWAY;
 		snprintf(u->conf.image, sizeof u->conf.image, "%s", context_get(&was, "image"));
+		u->kms_in_cvm = *context_get(&was, "kms_app") != 0;
+		exists = true;
 	}
 	context_close(&was);
 	if (u->port_base == 0)
 		u->port_base = STACK_PORT_BASE;
+	bool wanted = u->kms ? !strcmp(u->kms, "cvm") : u->kms_in_cvm;
+	if (exists && wanted != u->kms_in_cvm)
+		return err_code(e, ERR_DENIED, "cli.kms_moved",
+				"the KMS of this stack runs %s and its keys stay there: use another --dir",
+				u->kms_in_cvm ? "in a CVM" : "on the host");
+	u->kms_in_cvm = wanted;
+	return 0;
 }
 
 static int make_folders(struct up *u, struct err *e)
 {
-	static const char *const folders[] = { "",         "/run", "/log",    "/pki",      "/kms",
-					       "/gateway", "/vmm", "/images", "/registry", "/apps" };
+	static const char *const folders[] = { "",          "/run",     "/log",       "/pki",
+					       "/kms",      "/gateway", "/vmm",       "/images",
+					       "/registry", "/apps",    "/kms/images" };
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
@@ -91,9 +107,10 @@ static int make_folders(struct up *u, struct err *e)
 	char *real = realpath(u->dir, path), image[sizeof u->conf.image];
 	if (!real)
 		return err_errno(e, "state folder %s", u->dir);
-	keep_settings(u);
+	if (keep_settings(u, e))
+		return -1;
 	memcpy(image, u->conf.image, sizeof image);
-	int status = stackconf_init(&u->conf, real, (unsigned)u->port_base, e);
+	int status = stackconf_init(&u->conf, real, (unsigned)u->port_base, u->kms_in_cvm, e);
 	memcpy(u->conf.image, image, sizeof image);
 	return status;
 }
@@ -127,6 +144,10 @@ static int offer_image(struct up *u, const char *image, struct err *e)
 		return -1;
 	struct stat s;
 	snprintf(u->conf.image, sizeof u->conf.image, "dstack-%.12s", digest);
+	char packed[PATH_MAX];
+	snprintf(packed, sizeof packed, "%s/kms/images", u->conf.dir);
+	if (u->kms_in_cvm && image_pack(real, packed, e)) // from where the KMS downloads it
+		return -1;
 	if (stat(link_path, &s) == 0)
 		return 0;
 	// A copy, not a link: a VM that runs keeps its bytes when the image is built anew.

@@ -18,6 +18,7 @@
 #include "lint.h"
 #include "out.h"
 #include "page.h"
+#include "kms_checked.h"
 #include "peer.h"
 #include "ratls/trust.h"
 
@@ -243,6 +244,29 @@ static int check_url(struct job *j, struct trust *t, struct trust_result *out, s
 	return r;
 }
 
+// A KMS that runs in a CVM of this stack is judged with the app that has its keys from it.
+static void check_kms(struct job *j, struct trust *t, struct trust_result *out)
+{
+	const char *compose = or_context(j, NULL, "kms_compose"), *url = or_context(j, NULL, "kms");
+	auto_free struct trust_result *kms = calloc(1, sizeof *kms);
+	auto_free char *text = NULL, *root = NULL;
+	struct err e = { 0 };
+	uint8_t hash[32];
+	size_t n;
+
+	if (!compose || !url || !j->kms_root || !kms)
+		return;
+	struct kms_expect x = { .url = url, .compose_hash = hash };
+	int rc = file_read(compose, COMPOSE_MAX, &text, &n, &e) ||
+		 file_read(j->kms_root, FILE_MAX, &root, &n, &e);
+	if (!rc) {
+		SHA256((const uint8_t *)text, strlen(text), hash);
+		x.root_pem = root;
+		rc = kms_checked(t, &x, kms, &e);
+	}
+	kms_claims(&out->verdict, kms, rc, &e);
+}
+
 static int check_file(struct job *j, struct trust *t, struct trust_result *out, struct err *e)
 {
 	auto_free char *text = NULL;
@@ -349,6 +373,8 @@ static int verify(struct job *j, struct err *e)
 	}
 	int r = url ? check_url(j, t, out, e) : check_file(j, t, out, e);
 
+	if (out->verdict.n)
+		check_kms(j, t, out);
 	trust_free(t);
 	return r && !out->verdict.n ? -1 : print(j, out, e);
 }

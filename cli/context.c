@@ -10,6 +10,9 @@ static const struct config_key keys[] = {
 	{ "kms", CONFIG_STRING, .doc = "the KMS's RPC: https://host:port" },
 	{ "kms_root", CONFIG_STRING,
 	  .doc = "PEM file of the KMS root CA: pins the KMS and the key provider" },
+	{ "kms_app", CONFIG_STRING, .doc = "the VM that is the KMS, when it runs in one here" },
+	{ "kms_compose", CONFIG_STRING, .doc = "its app-compose.json: `verify` then verifies the KMS, too" },
+	{ "kms_admin", CONFIG_STRING, .doc = "the KMS's admin listener" },
 	{ "policy", CONFIG_STRING, .doc = "the KMS's policy file, when this machine has it" },
 	{ "domain", CONFIG_STRING, .doc = "the gateway's base domain" },
 	{ "gateway_port", CONFIG_INT, .def = "443", .doc = "the gateway's HTTPS port", .min = 1,
@@ -23,7 +26,8 @@ static const struct config_key keys[] = {
 	  .doc = "root of the software TEE; claims that rest on it are marked" },
 	{ "registry", CONFIG_STRING, .doc = "the local image registry, for examples" },
 };
-static const char *const files[] = { "kms_root", "policy", "gateway_ca", "images", "development_root" };
+static const char *const files[] = { "kms_root",   "kms_compose", "policy",
+				     "gateway_ca", "images",      "development_root" };
 
 static bool has_config(const char *dir)
 {

@@ -17,8 +17,8 @@ struct context {
 int context_open(struct context *c, const char *dir, struct err *e);
 void context_close(struct context *c);
 
-// The value of a key of config.toml ("vmm", "kms", "kms_root", "policy", "domain", "gateway_address",
-// "gateway_ca", "image", "images", "pccs", "development_root", "registry"), "" when unset; files are made
-// absolute. Valid until context_close.
+// The value of a key of config.toml ("vmm", "kms", "kms_root", "kms_app", "kms_compose", "kms_admin",
+// "policy", "domain", "gateway_address", "gateway_ca", "image", "images", "pccs", "development_root",
+// "registry"), "" when unset; files are made absolute. Valid until context_close.
 const char *context_get(struct context *c, const char *key);
 int context_port(struct context *c); // the gateway's HTTPS port

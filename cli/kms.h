@@ -9,6 +9,7 @@ struct kms_command {
 	int (*run)(int argc, char **argv);
 };
 
+int kms_deploy(int argc, char **argv);
 int kms_log(int argc, char **argv);
 int kms_derive(int argc, char **argv);
 int kms_rotate(int argc, char **argv);

@@ -20,6 +20,8 @@ static const char help_up[] =
 	"  --dir DIR        state folder (default $DSTACK_HOME, else .dstack)\n"
 	"  --image DIR      guest image to offer (repeatable)\n"
 	"  --port-base N    first of the ports used (default 17500)\n"
+	"  --kms cvm        no KMS on this host: `dstack kms deploy` starts one in a confidential VM "
+	"(default: host)\n"
 	"  --json           {ok, dir}";
 static const char help_deploy[] =
 	"Makes app-compose.json of COMPOSE, allows its hash in the KMS's policy file (when this machine has\n"
@@ -34,6 +36,7 @@ static const char help_deploy[] =
 	"ones\n"
 	"                   at each boot); without a KMS there are no variables and no gateway\n"
 	"  --emit-event     let the app add events to RTMR3; measured\n"
+	"  --no-instance-id all instances are one: the same measurements, the same keys\n"
 	"  --no-allow       do not touch the policy file\n"
 	"  --no-start       create it stopped\n"
 	"  --if-absent      keep a VM of this name that has the same compose file\n"

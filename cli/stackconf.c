@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/file.h"
-#include "base/sb.h"
 
 #define DOMAIN      "dstack.localhost"
 #define GATEWAY_APP "0000000000000000000000000000000000000000"
@@ -30,6 +30,62 @@ static const char kms_toml[] =
 	"\n[attestation]\npccs_url = \"http://127.0.0.1:@COLLATERAL@\"\ndevelopment_root = "
 	"\"@DIR@/pki/root.der\"\n"
 	"\n[policy]\nfile = \"@DIR@/kms/policy.toml\"\n";
+
+static const char auth_toml[] = "# Answers the KMS's question who may have keys.\n"
+				"address = \"tcp:127.0.0.1:@AUTH@\"\n"
+				"\n[policy]\nfile = \"@DIR@/kms/policy.toml\"\n";
+
+// @IMAGE@, @ADMIN@ and @ROOT@ are given by stackconf_kms_compose. A dollar sign is doubled for compose.
+static const char kms_compose[] =
+	"services:\n"
+	"  kms:\n"
+	"    image: @IMAGE@\n"
+	"    restart: always\n"
+	"    ports: [\"8000:8000\", \"8001:8001\"]\n"
+	"    ulimits: {memlock: -1}\n"
+	"    volumes:\n"
+	"      - /var/run/dstack.sock:/var/run/dstack.sock\n"
+	"      - kms:/kms\n"
+	"    configs:\n"
+	"      - {source: kms, target: /etc/kms.toml}\n"
+	"      - {source: root, target: /etc/root.pem}\n"
+	"      - {source: admins, target: /etc/admins}\n"
+	"volumes:\n"
+	"  kms: {}\n"
+	"configs:\n"
+	"  kms:\n"
+	"    content: |\n"
+	"      insecure_development = true\n"
+	"      [core]\n"
+	"      cert_dir = \"/kms/certs\"\n"
+	"      bootstrap = true\n"
+	"      agent = \"unix:/var/run/dstack.sock\"\n"
+	"      attest_rpc_cert = true\n"
+	"      enforce_self_authorization = true\n"
+	"      [core.admin]\n"
+	"      address = \"tcp:0.0.0.0:8001\"\n"
+	"      htpasswd_file = \"/etc/admins\"\n"
+	"      [rpc]\n"
+	"      address = \"tcp:0.0.0.0:8000\"\n"
+	"      sans = [\"10.0.2.2\", \"127.0.0.1\", \"localhost\"]\n"
+	"      [image]\n"
+	"      dir = \"/kms/images\"\n"
+	"      cache_dir = \"/kms/images\"\n"
+	"      download_url = \"http://10.0.2.2:@IMAGES@/mr_{OS_IMAGE_HASH}.tar.gz\"\n"
+	"      [attestation]\n"
+	"      pccs_url = \"http://10.0.2.2:@COLLATERAL@\"\n"
+	"      cache_dir = \"/kms/collateral\"\n"
+	"      development_root = \"/etc/root.pem\"\n"
+	"      [[policy.source]]\n"
+	"      type = \"webhook\"\n"
+	"      url = \"http://10.0.2.2:@AUTH@\"\n"
+	"      insecure_plain_http = true\n"
+	"  admins:\n"
+	"    content: |\n"
+	"      admin:@ADMIN@\n"
+	"  root:\n"
+	"    content: |\n"
+	"@ROOT@";
 
 static const char policy_toml[] =
 	"# Who gets keys from this KMS. `dstack up` adds images, `dstack deploy` an [[app]] for each compose "
@@ -68,6 +124,7 @@ static const char vmm_toml[] =
 	"docker_registry = \"http://10.0.2.2:@REGISTRY@\"\n"
 	"\n[cvm.port_mapping]\nenabled = true\n"
 	"[[cvm.port_mapping.range]]\nfrom = @APPS@\nto = @APPS_END@\n"
+	"@CVM_PORTS@"
 	"\n[key_provider]\naddress = \"127.0.0.1:@KEY_PROVIDER@\"\n"
 	"\n[softtee]\ncommand = \"@BIN@/dstack-softtee\"\npki = \"@DIR@/pki\"\n"
 	"\n[gateway]\nbase_domain = \"" DOMAIN "\"\nport = @GATEWAY@\n"
@@ -76,7 +133,14 @@ static const char vmm_toml[] =
 	"[[network.forward]]\nlisten = @COLLATERAL@\nto = \"127.0.0.1:@COLLATERAL@\"\n"
 	"[[network.forward]]\nlisten = @KMS@\nto = \"127.0.0.1:@KMS@\"\n"
 	"[[network.forward]]\nlisten = @GATEWAY_RPC@\nto = \"127.0.0.1:@GATEWAY_RPC@\"\n"
-	"[[network.forward]]\nlisten = @WIREGUARD@\nto = \"127.0.0.1:@WIREGUARD@\"\nproto = \"udp\"\n";
+	"[[network.forward]]\nlisten = @WIREGUARD@\nto = \"127.0.0.1:@WIREGUARD@\"\nproto = \"udp\"\n"
+	"@CVM_FORWARDS@";
+
+// What a KMS in a CVM needs of the host, and the host of it.
+static const char cvm_ports[] = "[[cvm.port_mapping.range]]\nfrom = @KMS@\nto = @KMS@\n"
+				"[[cvm.port_mapping.range]]\nfrom = @KMS_ADMIN@\nto = @KMS_ADMIN@\n";
+static const char cvm_forwards[] = "[[network.forward]]\nlisten = @AUTH@\nto = \"127.0.0.1:@AUTH@\"\n"
+				   "[[network.forward]]\nlisten = @IMAGES@\nto = \"127.0.0.1:@IMAGES@\"\n";
 
 static const char context_toml[] =
 	"# What the dstack command talks to.\n"
@@ -87,7 +151,10 @@ static const char context_toml[] =
 	"\"@IMAGE@\"\n"
 	"images = \"images\"\n"
 	"pccs = \"http://127.0.0.1:@COLLATERAL@\"\ndevelopment_root = \"pki/root.der\"\nregistry = "
-	"\"http://127.0.0.1:@REGISTRY@\"\n";
+	"\"http://127.0.0.1:@REGISTRY@\"\n"
+	"@CVM_CONTEXT@";
+static const char cvm_context[] = "kms_app = \"kms\"\nkms_compose = \"apps/kms.json\"\nkms_admin = "
+				  "\"http://127.0.0.1:@KMS_ADMIN@\"\n";
 
 // Two stacks on one machine need two tunnel networks: the second byte follows the ports.
 static unsigned subnet(const struct stackconf *c)
@@ -121,15 +188,58 @@ static void add(struct stackconf *c, const char *once, struct stack_service s)
 		c->step[c->n++] = (struct stack_step){ s, once };
 }
 
-int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, struct err *e)
+static void add_host_kms(struct stackconf *c, const char *kms)
 {
-	*c = (struct stackconf){ .port = port_base };
+	add(c, NULL,
+	    (struct stack_service){
+		    "kms", { "dstack-kms", "-c", kms }, keep(c, "tcp:%u", port(c, PORT_KMS)) });
+	add(c, keep(c, "%s/gateway/rpc/rpc.crt", c->dir),
+	    (struct stack_service){ "gateway-certificate",
+				    { "dstack-kms", "issue", "--config", kms, "--name", "gateway", "--san",
+				      "10.0.2.2", "--san", "127.0.0.1", "--app-id", GATEWAY_APP, "--out",
+				      keep(c, "%s/gateway/rpc", c->dir) },
+				    NULL });
+}
+
+static void add_around_cvm_kms(struct stackconf *c)
+{
+	add(c, NULL,
+	    (struct stack_service){ "auth",
+				    { "dstack-auth", "-c", keep(c, "%s/kms/auth.toml", c->dir) },
+				    keep(c, "tcp:%u", port(c, PORT_AUTH)) });
+	add(c, NULL,
+	    (struct stack_service){ "images",
+				    { "dstack", "image", "serve", keep(c, "%s/kms/images", c->dir),
+				      keep(c, "tcp:127.0.0.1:%u", port(c, PORT_IMAGES)) },
+				    keep(c, "tcp:%u", port(c, PORT_IMAGES)) });
+}
+
+// Behind a KMS in a CVM the gateway starts when `dstack kms deploy` has brought its certificate.
+static void add_gateway(struct stackconf *c)
+{
+	const char *tls = keep(c, "%s/gateway/tls", c->dir),
+		   *cert = keep(c, "%s/gateway/rpc/rpc.crt", c->dir);
+
+	add(c, keep(c, "%s/cert.pem", tls),
+	    (struct stack_service){ "gateway-dev-cert",
+				    { "dstack-gateway", "dev-cert", "--domain", DOMAIN, "--out", tls },
+				    NULL });
+	if (!c->kms_in_cvm || file_exists(cert))
+		add(c, NULL,
+		    (struct stack_service){
+			    "gateway",
+			    { "dstack-gateway", "-c", keep(c, "%s/gateway/gateway.toml", c->dir) },
+			    keep(c, "tcp:%u", port(c, PORT_GATEWAY)) });
+}
+
+int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, bool kms_in_cvm, struct err *e)
+{
+	*c = (struct stackconf){ .port = port_base, .kms_in_cvm = kms_in_cvm };
 	if (snprintf(c->dir, sizeof c->dir, "%s", dir) >= (int)sizeof c->dir || strchr(dir, '"') ||
 	    strchr(dir, '\\'))
 		return err_set(e, ERR_INPUT, "the state folder's name is too long or has a quote");
 	stack_program_dir(c->bin);
-	const char *pki = keep(c, "%s/pki", dir), *kms = keep(c, "%s/kms/kms.toml", dir);
-	const char *gateway = keep(c, "%s/gateway/gateway.toml", dir), *tls = keep(c, "%s/gateway/tls", dir);
+	const char *pki = keep(c, "%s/pki", dir);
 
 	add(c, keep(c, "%s/root.der", pki),
 	    (struct stack_service){ "pki", { "dstack-softtee", "pki", "--dir", pki }, NULL });
@@ -147,23 +257,11 @@ int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, str
 	    (struct stack_service){ "registry",
 				    { "docker-registry", "serve", keep(c, "%s/registry/config.yml", dir) },
 				    keep(c, "tcp:%u", port(c, PORT_REGISTRY)) });
-	add(c, NULL,
-	    (struct stack_service){
-		    "kms", { "dstack-kms", "-c", kms }, keep(c, "tcp:%u", port(c, PORT_KMS)) });
-	add(c, keep(c, "%s/gateway/rpc/rpc.crt", dir),
-	    (struct stack_service){ "gateway-certificate",
-				    { "dstack-kms", "issue", "--config", kms, "--name", "gateway", "--san",
-				      "10.0.2.2", "--san", "127.0.0.1", "--app-id", GATEWAY_APP, "--out",
-				      keep(c, "%s/gateway/rpc", dir) },
-				    NULL });
-	add(c, keep(c, "%s/cert.pem", tls),
-	    (struct stack_service){ "gateway-dev-cert",
-				    { "dstack-gateway", "dev-cert", "--domain", DOMAIN, "--out", tls },
-				    NULL });
-	add(c, NULL,
-	    (struct stack_service){ "gateway",
-				    { "dstack-gateway", "-c", gateway },
-				    keep(c, "tcp:%u", port(c, PORT_GATEWAY)) });
+	if (kms_in_cvm)
+		add_around_cvm_kms(c);
+	else
+		add_host_kms(c, keep(c, "%s/kms/kms.toml", dir));
+	add_gateway(c);
 	add(c, NULL,
 	    (struct stack_service){ "vmm",
 				    { "dstack-vmm", "-c", keep(c, "%s/vmm/vmm.toml", dir) },
@@ -171,8 +269,13 @@ int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, str
 	return 0;
 }
 
-// `fmt` with @NAME@ replaced by what the stack has under that name.
-static void fill(const struct stackconf *c, struct sb *out, const char *fmt)
+struct word {
+	const char *name, *text;
+	bool filled; // its text has names to replace, too
+};
+
+// `fmt` with @NAME@ replaced: a port of the stack, or one of `words` (ended by NULL).
+static void fill(const struct stackconf *c, struct sb *out, const char *fmt, const struct word *words)
 {
 	const struct {
 		const char *name;
@@ -186,6 +289,9 @@ static void fill(const struct stackconf *c, struct sb *out, const char *fmt)
 		{ "VMM", port(c, PORT_VMM) },
 		{ "GATEWAY", port(c, PORT_GATEWAY) },
 		{ "KEY_PROVIDER", port(c, PORT_KEY_PROVIDER) },
+		{ "AUTH", port(c, PORT_AUTH) },
+		{ "IMAGES", port(c, PORT_IMAGES) },
+		{ "KMS_ADMIN", port(c, PORT_KMS_ADMIN) },
 		{ "APPS", port(c, PORT_APPS) },
 		{ "APPS_END", port(c, PORT_APPS_END) },
 		{ "NET", subnet(c) },
@@ -198,16 +304,43 @@ static void fill(const struct stackconf *c, struct sb *out, const char *fmt)
 		if (!*fmt || !(end = strchr(fmt + 1, '@')))
 			return;
 		n = (size_t)(end - fmt) - 1;
-		if (n == 3 && strncmp(fmt + 1, "DIR", 3) == 0)
-			sb_str(out, c->dir);
-		if (n == 3 && strncmp(fmt + 1, "BIN", 3) == 0)
-			sb_str(out, c->bin);
-		if (n == 5 && strncmp(fmt + 1, "IMAGE", 5) == 0)
-			sb_str(out, c->image);
+		for (const struct word *w = words; w->name; w++)
+			if (strlen(w->name) == n && strncmp(fmt + 1, w->name, n) == 0) {
+				if (w->filled)
+					fill(c, out, w->text, words);
+				else
+					sb_str(out, w->text);
+			}
 		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 			if (strlen(numbers[i].name) == n && strncmp(fmt + 1, numbers[i].name, n) == 0)
 				sb_fmt(out, "%u", numbers[i].value);
 	}
+}
+
+int stackconf_kms_compose(struct stackconf *c, const char *image, const char *bcrypt, struct sb *out,
+			  struct err *e)
+{
+	char path[PATH_MAX];
+	auto_free char *pem = NULL;
+	auto_sb admin = { 0 }, root = { 0 };
+	size_t n;
+
+	snprintf(path, sizeof path, "%s/pki/root.pem", c->dir);
+	if (!strstr(image, "@sha256:") || strpbrk(image, " \"'\\\n$"))
+		return err_set(e, ERR_INPUT, "%s is no image reference with a digest", image);
+	if (file_read(path, 16384, &pem, &n, e))
+		return -1;
+	for (const char *p = bcrypt; *p; p++)
+		sb_str(&admin, *p == '$' ? "$$" : (char[2]){ *p, 0 });
+	for (char *line = strtok(pem, "\n"); line; line = strtok(NULL, "\n"))
+		sb_fmt(&root, "      %s\n", line);
+	if (admin.bad || root.bad)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	const struct word words[] = {
+		{ "IMAGE", image }, { "ADMIN", admin.p }, { "ROOT", root.p }, { NULL, NULL }
+	};
+	fill(c, out, kms_compose, words);
+	return out->bad ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
 
 static int write_conf(struct stackconf *c, const char *name, const char *fmt, bool anew, struct err *e)
@@ -218,7 +351,16 @@ static int write_conf(struct stackconf *c, const char *name, const char *fmt, bo
 	snprintf(path, sizeof path, "%s/%s", c->dir, name);
 	if (!anew && file_exists(path))
 		return 0;
-	fill(c, &text, fmt);
+	const struct word words[] = {
+		{ "DIR", c->dir },
+		{ "BIN", c->bin },
+		{ "IMAGE", c->image },
+		{ "CVM_PORTS", c->kms_in_cvm ? cvm_ports : "", true },
+		{ "CVM_FORWARDS", c->kms_in_cvm ? cvm_forwards : "", true },
+		{ "CVM_CONTEXT", c->kms_in_cvm ? cvm_context : "", true },
+		{ NULL, NULL },
+	};
+	fill(c, &text, fmt, words);
 	return text.bad ? err_set(e, ERR_SYSTEM, "out of memory") : file_write_str(path, 0600, text.p, e);
 }
 
@@ -229,11 +371,9 @@ int stackconf_prepare(struct stackconf *c, struct err *e)
 		bool anew; // follows this program's version and the ports; the rest belongs to the user once
 			   // written
 	} files[] = {
-		{ "registry/config.yml", registry_yml, true },
-		{ "kms/kms.toml", kms_toml, true },
-		{ "kms/policy.toml", policy_toml, false },
-		{ "gateway/gateway.toml", gateway_toml, true },
-		{ "vmm/vmm.toml", vmm_toml, true },
+		{ "registry/config.yml", registry_yml, true },  { "kms/kms.toml", kms_toml, true },
+		{ "kms/auth.toml", auth_toml, true },           { "kms/policy.toml", policy_toml, false },
+		{ "gateway/gateway.toml", gateway_toml, true }, { "vmm/vmm.toml", vmm_toml, true },
 	};
 
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)

@@ -5,9 +5,11 @@
 // rests on the development root in pki/.
 #pragma once
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/sb.h"
 #include "stack.h"
 
 enum {
@@ -22,6 +24,9 @@ enum {
 	PORT_VMM = 5,
 	PORT_GATEWAY = 6,
 	PORT_KEY_PROVIDER = 7,
+	PORT_AUTH = 8, // these three only where the KMS runs in a CVM
+	PORT_IMAGES = 9,
+	PORT_KMS_ADMIN = 10,
 	PORT_APPS = 20, // to 99: what apps may ask for with --port
 	PORT_APPS_END = 99,
 };
@@ -34,14 +39,19 @@ struct stack_step {
 struct stackconf {
 	char dir[PATH_MAX - 256], bin[PATH_MAX]; // the state folder; where our programs are
 	unsigned port;
-	char image[64]; // what `deploy` takes by default: the last one offered
+	bool kms_in_cvm; // no KMS on the host, but what one in a CVM needs
+	char image[64];  // what `deploy` takes by default: the last one offered
 	struct stack_step step[STACK_STEPS_MAX];
 	size_t n;
 	char text[16384]; // the arguments above point in here
 	size_t used;
 };
 
-int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, struct err *e);
+int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, bool kms_in_cvm, struct err *e);
+// compose.yaml of the KMS that runs in a CVM: its image, its configuration, the administrator's password as
+// bcrypt. Its bytes are the KMS's identity.
+int stackconf_kms_compose(struct stackconf *c, const char *image, const char *bcrypt, struct sb *out,
+			  struct err *e);
 int stackconf_prepare(struct stackconf *c, struct err *e); // writes the configurations that are not there yet
 int stackconf_write_context(struct stackconf *c, struct err *e); // config.toml
 

@@ -81,6 +81,9 @@ static int mount(struct admin *a, struct service *s, struct err *e)
 		  kms_admin_rotate, .worker = true, .body_max = BODY_MAX },
 		{ "Revoke", &kms__revoke_request__descriptor, &kms__key_policy__descriptor, kms_admin_revoke,
 		  .worker = true, .body_max = BODY_MAX },
+		{ "IssueDevelopmentCert", &kms__development_cert_request__descriptor,
+		  &kms__sign_cert_response__descriptor, kms_admin_dev_cert, .worker = true,
+		  .body_max = BODY_MAX },
 	};
 	char header[64];
 

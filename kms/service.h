@@ -86,3 +86,4 @@ int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct e
 int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct err *e);
 
 rpc_fn kms_admin_key_policy, kms_admin_rotate, kms_admin_revoke; // admin_keys.c
+rpc_fn kms_admin_dev_cert;                                       // dev_cert.c

@@ -2,6 +2,7 @@
 # From a clone to attested HTTPS: build, guest image, local stack, examples/hello, one question through the gateway,
 # `dstack verify` of what answered. Exit 0 only if the answer came and every claim that can hold here holds.
 # Harmless to run again: what is built, running or deployed stays.
+#   KMS=cvm    the KMS runs in a CVM of its own as well, and `dstack verify` verifies it with the app
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 export DSTACK_HOME=${DSTACK_HOME:-$PWD/.dstack} # another folder and DSTACK_PORT_BASE give a second stack
@@ -45,8 +46,15 @@ stage() # stage TEXT COMMAND…: live line on a terminal, one line in a pipe; th
 stage "build" scripts/build.sh build
 stage "guest image (first time: packages of Debian 13)" scripts/image.sh
 grep -h '^os: lock' "$log" >&2 || true
-stage "local stack: PKI, registry, KMS, gateway, VMM" $dstack up --dir "$home" --image .cache/image --port-base "${DSTACK_PORT_BASE:-17500}"
+up=("$dstack" up --dir "$home" --image .cache/image --port-base "${DSTACK_PORT_BASE:-17500}" ${KMS:+--kms "$KMS"})
+stage "local stack: PKI, registry, KMS, gateway, VMM" "${up[@]}"
 registry=$(sed -n 's/^registry = "\(.*\)"/\1/p' "$home/config.toml")
+if grep -q '^kms_app' "$home/config.toml"; then
+	kms_image=$home/kms/image.txt # another image would be another KMS, with other keys
+	[ -s "$kms_image" ] || stage "the KMS's image" sh -c 'kms/image/build.sh build/kms-image "$1" >"$2"' - "$registry" "$kms_image"
+	$dstack kms deploy --image "$(cat "$kms_image")" || exit
+	stage "gateway" "${up[@]}"
+fi
 stage "hello's image" examples/hello/build.sh build/hello "$registry"
 
 secret_file=$home/hello.env
