@@ -15,7 +15,7 @@ static int check_issuer(X509 *cert, const char *root_pem, struct err *e)
 	if (cert_usage(usage, sizeof usage, cert, e))
 		return -1;
 	if (strcmp(usage, "kms:rpc"))
-		return err_code(e, ERR_UNTRUSTED, "ratls.usage_mismatch",
+		return err_code(e, ERR_UNTRUSTED, "ratls.usage",
 				"the certificate is for %s, not for kms:rpc", STR_QZ(usage));
 	if (!root_pem)
 		return 0;

@@ -12,7 +12,7 @@ struct kms_expect {
 	const char *root_pem;        // its root CA; NULL: not compared
 };
 
-// 0, and `out` is the KMS's own verdict; -1: code kms.issuer, ratls.usage_mismatch, or the evidence's.
+// 0, and `out` is the KMS's own verdict; -1: code kms.issuer, ratls.usage, or the evidence's.
 int kms_checked(struct trust *t, const struct kms_expect *x, struct trust_result *out, struct err *e);
 // The same as claims kms_evidence and kms_compose of an app's verdict; a KMS that fails makes that fail.
 void kms_claims(struct verdict *v, const struct trust_result *kms, int rc, const struct err *why);

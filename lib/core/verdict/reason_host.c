@@ -194,6 +194,11 @@ static const struct reason_text table[] = {
 		"Use --key-provider kms, or put what is no secret into the compose file.",
 	},
 	{
+		"cli.kms_moved", "The KMS of this stack is elsewhere",
+		"A stack has its KMS on the host or in a CVM for good: its keys do not move.",
+		"Use another --dir for the other kind.",
+	},
+	{
 		"cli.name_taken", "A VM of that name exists",
 		"Its disk would be lost.",
 		"Choose another --name, or --replace to remove it and its disk.",

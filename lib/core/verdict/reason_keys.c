@@ -94,6 +94,21 @@ static const struct reason_text table[] = {
 		"See the text for the member. Check that a KMS asks, in JSON, at /bootAuth/app or /bootAuth/kms.",
 	},
 	{
+		"kms.issuer", "The KMS's certificate is by another root",
+		"Another KMS answers at that address, or it was set up anew.",
+		"Find out which KMS the app's evidence names as key provider, and ask that one.",
+	},
+	{
+		"kms.other_image", "The KMS would become another",
+		"Its compose file is its identity: with another image it has another disk key, and so other roots.",
+		"Keep the image, or make a new stack. To move the roots, onboard a second KMS (docs/kms.md).",
+	},
+	{
+		"kms.reply", "The KMS's answer is not what was asked for",
+		"It has another number of parts than it must have.",
+		"Check that the address is that of the KMS, and that its version is this program's.",
+	},
+	{
 		"policy.reply", "The policy service's answer is malformed",
 		"Only a whole, well-formed answer can allow something.",
 		"Update the service, or see docs/policy.md for what it must answer.",
