@@ -8,9 +8,10 @@
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
 #include "kms.pb-c.h"
+#include "names.h"
 #include "service.h"
 
-enum { DAYS = 365, DAY = 86400, PEM_MAX = 16384, NAMES_MAX = 32 };
+enum { DAYS = 365, DAY = 86400, PEM_MAX = 16384 };
 
 struct signer {
 	struct keyproc *keys;
@@ -37,7 +38,7 @@ static int check(const struct service *s, const Kms__DevelopmentCertRequest *q, 
 		return err_code(e, ERR_INPUT, "kms.domain", "one name of at most 64 bytes, at most %d others",
 				NAMES_MAX);
 	for (size_t i = 0; i < q->n_alt_names; i++)
-		if (!kms_name_is_valid(q->alt_names[i]))
+		if (!name_is_valid(q->alt_names[i]))
 			return err_code(e, ERR_INPUT, "kms.domain", "%s is no DNS name and no IP address",
 					STR_QZ(q->alt_names[i]));
 	return 0;

@@ -23,9 +23,10 @@ int onboard_init(struct onboard *o, const struct kms_config *c, struct err *e)
 {
 	*o = (struct onboard){ .config = c };
 	pthread_mutex_init(&o->lock, NULL);
-	o->trust = service_trust(c, e);
+	o->downloads = *c->image_cache ? service_downloads(c, e) : NULL;
+	o->trust = o->downloads || !*c->image_cache ? service_trust(c, e) : NULL;
 	o->policy = o->trust ? policy_from_config(c->file, e) : NULL;
-	self_init(&o->self, c, o->trust, o->policy);
+	self_init(&o->self, c, o->trust, o->policy, o->downloads);
 	if (!o->policy) {
 		onboard_free(o);
 		return -1;
@@ -41,6 +42,7 @@ void onboard_free(struct onboard *o)
 {
 	self_free(&o->self);
 	trust_free(o->trust);
+	downloads_free(o->downloads);
 	policy_free(o->policy);
 	pthread_mutex_destroy(&o->lock);
 	*o = (struct onboard){ 0 };
@@ -127,7 +129,7 @@ static int get_attestation_info(struct rpc_call *call, const void *in, void *out
 	(void)in;
 	if (!r)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (self_evidence(o->config, o->trust, r, e))
+	if (self_evidence(&o->self, r, e))
 		return -1;
 	a->ppid = pb_bytes(m, r->quote.ppid, sizeof r->quote.ppid);
 	a->device_id = pb_bytes(m, r->boot.device_id, sizeof r->boot.device_id);

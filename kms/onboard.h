@@ -13,6 +13,7 @@ struct onboard {
 	const struct kms_config *config;
 	struct trust *trust;
 	struct policy *policy;
+	struct downloads *downloads; // NULL: no image is downloaded
 	struct self self;
 	pthread_mutex_t lock; // one Bootstrap or Onboard at a time
 	struct event_base *base;

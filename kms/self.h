@@ -8,19 +8,22 @@
 
 #include "config.h"
 #include "policy/policy.h"
+#include "ratls/download.h"
 #include "ratls/trust.h"
 
 struct self {
 	const struct kms_config *config;
 	struct trust *trust;
 	struct policy *policy;
-	pthread_mutex_t lock; // what follows
+	struct downloads *downloads; // for its own image; NULL: none
+	pthread_mutex_t lock;        // what follows
 	struct boot_info boot;
 	bool known;
 	struct err why; // when not known
 };
 
-void self_init(struct self *s, const struct kms_config *c, struct trust *t, struct policy *p);
+void self_init(struct self *s, const struct kms_config *c, struct trust *t, struct policy *p,
+	       struct downloads *d);
 void self_free(struct self *s);
 // Fresh evidence, verified. Blocks.
 int self_check(struct self *s, struct err *e);
@@ -30,5 +33,5 @@ int self_boot(struct self *s, struct boot_info *out, struct err *e);
 int self_refusal(struct err *e, const struct err *why);
 // May this KMS serve now? 0 when core.enforce_self_authorization is off. Waits for the policy.
 int self_allowed(struct self *s, struct err *e);
-// The evidence itself with report data of zeros, and what it says. Blocks. `out` is only filled on success.
-int self_evidence(const struct kms_config *c, struct trust *t, struct trust_result *out, struct err *e);
+// The evidence itself with report data of zeros, and what it says. Blocks.
+int self_evidence(const struct self *s, struct trust_result *out, struct err *e);

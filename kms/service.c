@@ -74,18 +74,24 @@ static void read_bootstrap_info(struct service *s)
 		log_warn("kms", "%s", why.text);
 }
 
-int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e)
+struct downloads *service_downloads(const struct kms_config *c, struct err *e)
 {
-	*s = (struct service){ .config = c, .keys = keys };
 	const struct downloads_config from = { .dir = c->image_cache,
 					       .url = c->image_url,
 					       .seconds = (int)c->image_seconds,
 					       .bytes_max = c->image_bytes };
 
-	s->downloads = *c->image_cache ? downloads_new(&from, e) : NULL;
+	return downloads_new(&from, e);
+}
+
+int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e)
+{
+	*s = (struct service){ .config = c, .keys = keys };
+
+	s->downloads = *c->image_cache ? service_downloads(c, e) : NULL;
 	s->trust = s->downloads || !*c->image_cache ? service_trust(c, e) : NULL;
 	s->policy = s->trust ? policy_from_config(c->file, e) : NULL;
-	self_init(&s->self, c, s->trust, s->policy);
+	self_init(&s->self, c, s->trust, s->policy, s->downloads);
 	if (!s->policy || read_public(s, e) ||
 	    kms_audit_start(&s->audit, c->state_dir, c->audit_unproven, keys, e) ||
 	    keyrules_open(&s->rules, c->state_dir, &s->audit, e)) {

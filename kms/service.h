@@ -42,6 +42,7 @@ struct service {
 enum policy_state { POLICY_STATE_UNKNOWN, POLICY_STATE_ANSWERS, POLICY_STATE_UNAVAILABLE };
 enum { LANE_KEYS, LANE_PUBLIC, LANE_IMAGES, SERVICE_LANES }; // of the pool
 
+struct downloads *service_downloads(const struct kms_config *c, struct err *e);
 struct trust *service_trust(const struct kms_config *c, struct err *e);
 int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e);
 void service_free(struct service *s);
