@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "keyfiles.h"
 #include "policy/config.h"
+#include "ratls/trust_keys.h"
 
 enum { DOMAIN_FILE_MAX = 1024 };
 
@@ -93,14 +94,7 @@ const struct config_key kms_config_keys[] = {
 	  .doc = "with verify = false: policy is given an empty image hash, for what a guest says of its "
 		 "image is not proved" },
 	{ "attestation.pccs_url", CONFIG_STRING, .doc = "collateral service; empty: Intel's" },
-	{ "attestation.cache_dir", CONFIG_STRING,
-	  .doc = "keeps collateral between starts; empty: memory only" },
-	{ "attestation.allow_older_collateral", CONFIG_BOOL,
-	  .doc = "accept, with a label, collateral older than seen before" },
-	{ "attestation.intel_tdx_components", CONFIG_BOOL,
-	  .doc = "judge a TDX module that has a version by its identity alone, as Intel does" },
-	{ "attestation.development_root", CONFIG_STRING,
-	  .doc = "certificate of a development root; needs insecure_development" },
+	TRUST_KEYS,
 	{ "audit.unproven_per_minute", CONFIG_INT, .def = "600", .min = 1, .max = 1000000,
 	  .doc = "refusals of peers without evidence that are recorded and answered in a minute" },
 	{ "certificates.allowed_names", CONFIG_STRINGS,

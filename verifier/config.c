@@ -13,6 +13,7 @@
 #include "base/strings.h"
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
+#include "ratls/trust_keys.h"
 
 #define VAR "DSTACK_VERIFIER_"
 enum { ROOT_MAX = 64 << 10, KEY_MAX = 120 };
@@ -38,14 +39,7 @@ const struct config_key verifier_config_keys[] = {
 	  .doc = "accept evidence under attestation.development_root; logged" },
 	{ "attestation.insecure_allow_external_trust_anchors", CONFIG_BOOL,
 	  .doc = "accept evidence under the roots of attestation.root_ca; logged" },
-	{ "attestation.cache_dir", CONFIG_STRING,
-	  .doc = "keeps collateral between starts; empty: memory only" },
-	{ "attestation.allow_older_collateral", CONFIG_BOOL,
-	  .doc = "accept, with a label, collateral older than seen before" },
-	{ "attestation.intel_tdx_components", CONFIG_BOOL,
-	  .doc = "judge a TDX module that has a version by its identity alone, as Intel does" },
-	{ "attestation.development_root", CONFIG_STRING,
-	  .doc = "certificate of a development root; needs insecure_development" },
+	TRUST_KEYS,
 	{ "attestation.urls.pccs", CONFIG_STRING, .doc = "collateral service; empty: Intel's" },
 	{ "attestation.urls.amd_kds", CONFIG_STRING, .doc = "AMD's key service; not used yet" },
 	{ "attestation.root_ca.tdx", CONFIG_STRING,
