@@ -36,7 +36,8 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$w
 	  key_provider: {Local: {key: $key, mr: "aa"}}}' >"$work/appkeys.json")
 jq -n --arg w "$work" '{default: {core: {tee: "tdx", keys_file: "\($w)/appkeys.json",
 	compose_file: "\($w)/app-compose.json", sys_config_file: "\($w)/sys-config.json"}},
-	internal: {address: "unix:\($w)/dstack.sock", folder_address: ""}, external: {address: "tcp:127.0.0.1:0"}}' >"$work/agent.json"
+	internal: {address: "unix:\($w)/dstack.sock", folder_address: ""}, "internal-v0": {address: "", folder_address: ""},
+	"guest-api": {address: ""}, external: {address: "tcp:127.0.0.1:0"}}' >"$work/agent.json"
 : >"$work/agent.out"
 dstack-guest-agent -c "$work/agent.json" >"$work/agent.out" 2>"$work/agent.log" &
 pids+=($!)
