@@ -1,4 +1,5 @@
 // dstack-guest-agent: keys, certificates and quotes for the containers of this guest (spec 10).
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +25,7 @@
 #include "rpc/client.h"
 #include "upkeep.h"
 
-enum { SOCKET_MODE = 0777, STOP_S = 5, HOST_CONNS = 32, RUNNING = 4 };
+enum { SOCKET_MODE = 0777, STOP_S = 5, HOST_CONNS = 32, RUNNING = 4, ARENAS = 2 };
 
 // Table names are upstream's profiles, so that the file dstack-setup writes reads alike in both.
 const struct config_key agent_config_keys[] = {
@@ -360,6 +361,7 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	bool check;
 	int status;
+	mallopt(M_ARENA_MAX, ARENAS); // else each thread keeps what it once needed
 	d.given = manager_sockets();
 	argc = manager_args(argc, argv);
 	struct config *c =

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <openssl/x509v3.h>
 #include "../../../guest/simulator/fixture.h"
@@ -328,6 +329,64 @@ static void a_ca_that_is_none(void **state)
 	}
 }
 
+static char *demo_now(void)
+{
+	auto_arena *a = arena_new(0);
+
+	demo_kick(&agent);
+	while (!demo_idle(&agent))
+		usleep(1000);
+	return strdup(demo_text(&agent, a));
+}
+
+static int no_quote(const struct evidence_source *s, uint8_t report_data[static TEE_REPORT_DATA],
+		    struct tee_quote *quote, struct tee_log *log, size_t *runtime_at, struct err *e)
+{
+	(void)s, (void)report_data, (void)quote, (void)log, (void)runtime_at;
+	return err_code(e, ERR_AGAIN, "tee.busy", "no quote now");
+}
+
+// Info's app_cert: asked for in the background, after a failure later, kept meanwhile, renewed.
+static void the_demonstration_certificate(void **state)
+{
+	static const struct evidence_source broken = { .get = no_quote, .config = "{}", .vm_config = "{}" };
+	struct err e = { 0 };
+	struct span content;
+
+	(void)state;
+	agent.demo = (struct demo)DEMO_INITIALIZER;
+	agent.source = &broken;
+	char *none = demo_now();
+	assert_string_equal(none, "");
+	agent.source = &fixture.source;
+	free(none);
+	none = demo_now(); // too early for another try
+	assert_string_equal(none, "");
+	assert_int_equal(agent.demo.life.failures, 1);
+	agent.demo.life.retry_ms = 0;
+	char *first = demo_now();
+	auto_x509 X509 *leaf = cert_from_pem(span_str(first), &e);
+	assert_non_null(leaf);
+	assert_int_equal(cert_ext(leaf, CERT_EXT_ATTESTATION, &content, &e), 1);
+	assert_int_equal(X509_get_extended_key_usage(leaf), XKU_SSL_CLIENT);
+	assert_non_null(strstr(first, "-----END CERTIFICATE-----\n\n-----BEGIN CERTIFICATE-----"));
+	char *same = demo_now();
+	assert_string_equal(same, first);
+	agent.demo.life.made = time_now() - 1000; // a third of its life is left
+	agent.demo.life.end = time_now() + 400;
+	agent.source = &broken;
+	free(same);
+	same = demo_now();
+	assert_string_equal(same, first);
+	agent.source = &fixture.source;
+	agent.demo.life.retry_ms = 0;
+	char *second = demo_now();
+	assert_string_not_equal(second, first);
+	assert_true(agent.demo.life.end > time_now() + 86400);
+	demo_free(&agent);
+	free(none), free(first), free(same), free(second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +399,7 @@ int main(void)
 		cmocka_unit_test(every_call_a_new_key),
 		cmocka_unit_test(ga_06_exact_codes),
 		cmocka_unit_test(a_ca_that_is_none),
+		cmocka_unit_test(the_demonstration_certificate),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
