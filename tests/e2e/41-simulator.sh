@@ -20,6 +20,7 @@ has() { jq -e "$2" <<<"$1" >/dev/null || { echo "$1" | head -c 800 && return 1; 
 part() { dd if="$1" bs=1 skip="$2" count="$3" status=none | xxd -p -c 9999; }
 
 check "it says what it is" grep -q 'PROVES NOTHING' <(dstack-simulator --help)
+check "takes upstream's flags" env -C "$work/app" dstack-simulator -w --check
 check "starts on upstream's files as they are" start
 check "and says loudly that it is no TEE" grep -q 'THIS IS A SIMULATOR' "$work/log"
 for s in dstack tappd external guest; do check "$s.sock is there" test -S "$work/app/$s.sock"; done
