@@ -35,7 +35,7 @@ int kms_audit_checkpoint(struct rpc_call *call, const void *in, void *out, struc
 	uint64_t bytes;
 
 	(void)in;
-	if (keyproc_head(s->keys, &h, &bytes, e))
+	if (service_check_shown(s, call, e) || keyproc_head(s->keys, &h, &bytes, e))
 		return -1;
 	m = head_message(rpc_arena(call), &h);
 	if (!m || arena_bad(rpc_arena(call)))
@@ -88,7 +88,7 @@ int kms_audit_proof(struct rpc_call *call, const void *in, void *out, struct err
 	Kms__AuditProof *m = out;
 	struct audit_head h;
 
-	if (head_now(s, &h, e))
+	if (service_check_shown(s, call, e) || head_now(s, &h, e))
 		return -1;
 	m->size = q->size ? q->size : h.size;
 	if (m->size > h.size)

@@ -167,7 +167,7 @@ int service_check_cert(struct service *s, struct rpc_call *call, const char *vm_
 }
 
 // For methods that need no evidence: what is shown must hold all the same (spec 20 section 1.2).
-static int check_shown(struct service *s, struct rpc_call *call, struct err *e)
+int service_check_shown(struct service *s, struct rpc_call *call, struct err *e)
 {
 	X509 *cert = rpc_peer_cert(call);
 
@@ -391,7 +391,7 @@ static int give_env_key(struct rpc_call *call, const void *in, void *out, struct
 static int ask_self(struct rpc_call *call, rpc_fn *next, struct err *e)
 {
 	struct service *s = rpc_arg(call);
-	struct service_case *c = check_shown(s, call, e) ? NULL : service_case_new(call, e);
+	struct service_case *c = service_check_shown(s, call, e) ? NULL : service_case_new(call, e);
 
 	return c ? service_ask_self(s, c, next) : -1;
 }
@@ -413,7 +413,7 @@ static int get_meta(struct rpc_call *call, const void *in, void *out, struct err
 	struct policy_info info;
 
 	(void)in;
-	if (check_shown(s, call, e))
+	if (service_check_shown(s, call, e))
 		return -1;
 	policy_info(s->policy, &info);
 	a->ca_cert = s->ca_pem;

@@ -321,7 +321,7 @@ int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct e
 		return ended(call, c, -1, e);
 	}
 	c->proved = true;
-	if (check_names(s, r, &c->r.boot, e))
+	if (service_check_shown(s, call, e) || check_names(s, r, &c->r.boot, e))
 		return ended(call, c, -1, e);
 	return service_ask(s, c, POLICY_APP, sign_decided);
 }

@@ -185,6 +185,11 @@ refused "km_11 another key with that evidence" report_data. ask SignCert -d "@$w
 sign web --subject web --san app.example --days 400 >/dev/null
 jq -c '.signature |= .[0:-2] + "00"' "$work/csr.json" >"$work/csr2.json"
 refused "a request that its key did not sign" csr. ask SignCert -d "@$work/csr2.json"
+for method in SignCert GetTempCaCert GetAuditCheckpoint GetAuditProof "GetAppEnvEncryptPubKey&app_id=$app"; do
+	refused "ch_11 relayed evidence in the client certificate: ${method%%&*}" ratls.key_mismatch curl -sS --fail-with-body \
+		--cacert "$work/kms/certs/root-ca.crt" --cert "$work/thief.crt" --key "$work/thief.key" \
+		"$url/prpc/${method%%&*}?json" -d "$([ "$method" = SignCert ] && cat "$work/csr.json" || echo "{\"app_id\":\"$app\"}")"
+done
 refused "a request of an unknown version" csr.version ask SignCert -d '{"api_version":3,"csr":"00","signature":"00"}'
 
 # The key process.

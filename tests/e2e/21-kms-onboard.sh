@@ -193,7 +193,9 @@ config m "handover = true" && start m no
 setup m '/prpc/Onboard.GetAttestationInfo?json' >"$work/m/info"
 mr_m=$(jq -r .mr_aggregated "$work/m/info")
 policy m "\"$mr_m\", \"$mr_a\", \"$mr_b\""
-setup m '/prpc/Bootstrap?json' -d '{"domain":"m.test"}' >"$work/m/boot" && setup m /finish >/dev/null
+node tests/e2e/page/setup.mjs "http://127.0.0.1:$(port m no)/" token-of-m >"$work/page.log" 2>&1
+cat "$work/page.log"
+check "the page sets a KMS up" eval '! grep -q "^not ok" "$work/page.log" && grep -q "^ok - chromium" "$work/page.log"'
 until_true 10 grep -q 'listening.*tls=yes' "$work/m/log"
 refused "a genuine KMS of somebody else" onboard.source_denied onboard b "$(port m yes)"
 cat >"$work/relay" <<-EOF
