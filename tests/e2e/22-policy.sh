@@ -12,8 +12,6 @@ trap 'kill -CONT "${pids[@]}" 2>/dev/null; kill "${pids[@]}" 2>/dev/null; wait; 
 cp -r tests/e2e/contracts-npm "$work/npm"
 check "npm packages install from their lock" npm ci --prefix "$work/npm" --no-audit --no-fund --ignore-scripts --loglevel=error
 foundry() { echo "$work/npm/node_modules/@foundry-rs/$1-linux-amd64/bin/$1"; }
-(node contracts/compile.js "$work/npm/node_modules" "$work/compiled" && node "$work/npm/check.js" "$work/compiled" contracts/out) >"$work/contracts.log" 2>&1 &
-compiling=$!
 
 anvil() # anvil NAME OPTIONS…: a node in the background; its URL in $url, its id in $node
 {
@@ -26,8 +24,12 @@ anvil() # anvil NAME OPTIONS…: a node in the background; its URL in $url, its 
 	url=http://$(sed -n 's/.*Listening on \([0-9.:]*\).*/\1/p' "$work/$name.log")
 }
 anvil chain && chain=$url chain_pid=$node
+anvil scratch && scratch=$url
 anvil other --chain-id 1 && other=$url
 "$(foundry cast)" rpc --rpc-url "$other" anvil_mine 0x5 >/dev/null
+(node contracts/compile.js "$work/npm/node_modules" "$work/compiled" && node "$work/npm/check.js" "$work/compiled" contracts/out &&
+	node "$work/npm/contracts.js" "$scratch" "$work/compiled") >"$work/contracts.log" 2>&1 &
+compiling=$!
 rpc() { "$(foundry cast)" rpc --rpc-url "$chain" "$@"; }
 mine() { rpc anvil_mine "$(printf '0x%x' "${1:-1}")" >/dev/null; }
 # The first two accounts of every anvil: the KMS's owner and another.
@@ -216,9 +218,8 @@ hook "$port"
 # Contracts.
 wait "$compiling"
 contracts=$?
-cat "$work/contracts.log" | grep -v '^ok' >"$work/contracts.bad"
-check "the contracts have upstream's ABI, events and storage, and compile to what is committed" test "$contracts" = 0 -a ! -s "$work/contracts.bad"
-grep '^ok' "$work/contracts.log"
+cat "$work/contracts.log"
+check "the contracts: upstream's ABI, events, storage and answers; compiled to what is committed" test "$contracts" = 0
 on_chain contracts --artifacts contracts/out --json >"$work/deployed.json"
 contract=$(jq -r .kms "$work/deployed.json")
 check "contracts are put on the chain" test "${#contract}" = 42
@@ -281,6 +282,49 @@ refused "a node of another chain" policy.chain_id keys v2
 source_of "$other" 1 | config
 restart
 refused "no contract at the address (GV-04)" policy.chain_code keys v2
+
+# dstack-auth in between: the chain behind the webhook protocol, for our KMS and for upstream's.
+{
+	echo "address = \"unix:$work/auth.sock\""
+	source_of "$chain"
+} >"$work/auth.toml"
+dstack-auth -c "$work/auth.toml" 2>"$work/auth.log" &
+auth=$!
+pids+=("$auth")
+until_true 5 test -S "$work/auth.sock"
+config <<-EOF
+	[[policy.source]]
+	type = "webhook"
+	url = "unix:$work/auth.sock"
+	timeout = 3
+EOF
+restart
+check "a KMS asks dstack-auth, which asks the chain" keys v2
+refused "and says no for the contract's reason" "below the floor" keys v1
+as_upstream() { curl -sS --unix-socket "$work/auth.sock" "http://auth$1" "${@:2}"; }
+sed 's,^/bootAuth/app ,,' "$work/asked" >"$work/boot.json"
+check "upstream's question, in hex with 0x" jq -e '.isAllowed == false and .gatewayAppId == "" and (.reason | test("App not registered"))' \
+	<(as_upstream /bootAuth/app -H 'content-type: application/json' -d "$(jq -c '.appId = "0x" + .appId' "$work/boot.json")")
+check "upstream's question about an app that is allowed" jq -e '.isAllowed == true and (.reason | type == "string")' \
+	<(as_upstream /bootAuth/app -H 'content-type: application/json' -d "$(jq -c --arg a "$app1" --arg c "$compose2" '.appId = $a | .composeHash = $c' "$work/boot.json")")
+check "it describes itself as upstream's server does" until_true 5 eval 'as_upstream / | jq -e --arg c "$contract" \
+	".status == \"ok\" and .chainId == 31337 and .kmsContractAddr == \$c and (.appImplementation | length == 42) and .ethRpcUrl"'
+load() # load GUESTS: at once; how many got no keys, and the slowest in ms
+{
+	build/bench/bench-kms-load "${kms_url#https://}" "$work"/kms/certs/{root-ca.crt,tmp-ca.crt,tmp-ca.key} "$work/pki" \
+		"$work/images/one" "$app1" "$compose2" "$kms" "$(pgrep -P "$kms" | head -n 1)" "$1" >"$work/load" 2>"$work/load.err"
+	sed 's/^/# /' "$work/load"
+	lost=$(awk '$1 == "kms.load.lost" { print $2 }' "$work/load")
+}
+load 300
+check "300 guests at once: none is lost" test "$lost" = 0
+kill -STOP "$auth"
+began=$(ms)
+load 300
+check "300 guests while it hangs: each is refused" test "$lost" = 300
+check "in time" test $(($(ms) - began)) -lt 12000
+kill -CONT "$auth"
+check "it answers again: recovers at once" keys v2
 
 # Quorum: file, webhook, chain; two must allow and name one gateway.
 cat >"$work/policy.json" <<-EOF

@@ -60,4 +60,11 @@ is('DstackKms keeps its state where upstream does', slots(kms).startsWith('0.0 k
 	'6.0 kmsAllowedAggregatedMrs, 7.0 kmsAllowedDeviceIds, 8.0 allowedOsImages, 9.0 appImplementation'));
 is('DstackApp keeps its state where upstream does', slots(app).startsWith('0.0 allowedComposeHashes, 1.0 _upgradesDisabled, ' +
 	'1.1 allowAnyDevice, 2.0 allowedDeviceIds, 3.0 requireTcbUpToDate'));
+// The slots of OpenZeppelin 5 (ERC-7201), of which Base.sol has the values.
+const base = fs.readFileSync(path.join(committed, '../src/Base.sol'), 'utf8');
+const word = (n) => Buffer.from(n.toString(16).padStart(64, '0'), 'hex');
+const namespace = (id) => (BigInt(`0x${keccak256(word(BigInt(`0x${keccak256(id)}`) - 1n))}`) & ~0xffn).toString(16);
+for (const id of ['Initializable', 'Ownable', 'Ownable2Step'])
+	is(`the slot of openzeppelin.storage.${id}`, base.includes(`0x${namespace(`openzeppelin.storage.${id}`).padStart(64, '0')}`));
+is('the slot of ERC-1967', base.includes((BigInt(`0x${keccak256('eip1967.proxy.implementation')}`) - 1n).toString(16)));
 process.exit(failures ? 1 : 0);
