@@ -15,6 +15,8 @@
 #include "renewal.h"
 #include "rpc/client.h"
 
+enum { NOT_OLD_S = 300 };
+
 struct kms_link {
 	struct agent *g;
 	pthread_mutex_t lock; // guards the rest
@@ -227,21 +229,24 @@ static void put_back(struct kms_link *l, struct line *line)
 	hang_up(line);
 }
 
-// The connection failed. It may be for our certificate, which TLS 1.3 tells late and curl as a lost
-// connection.
+// Whether a failure may be for our certificate, which then is made anew. A connection that fails: the KMS may
+// have another temporary CA, which TLS 1.3 tells late and curl as a lost connection. A refusal: the evidence
+// we showed may be too old for it.
 static bool blame_identity(struct kms_link *l, unsigned number, const struct err *e)
 {
 	bool broken = !strcmp(e->code, "rpc.tls") || !strcmp(e->code, "rpc.connect");
+	bool refused = e->class == ERR_INPUT || e->class == ERR_DENIED || e->class == ERR_UNTRUSTED;
 
-	if (!number || !broken)
+	if (!number || !(broken || refused))
 		return false;
 	pthread_mutex_lock(&l->lock);
-	if (number == l->number) {
-		l->ca_refused = true;
+	bool blame = broken || number != l->number || time_now() - l->life.made > NOT_OLD_S;
+	if (blame && number == l->number) {
+		l->ca_refused |= broken;
 		renewal_drop(&l->life);
 	}
 	pthread_mutex_unlock(&l->lock);
-	return true;
+	return blame;
 }
 
 int kms_link_sign(struct kms_link *l, const Kms__SignCertRequest *in, struct arena *a,

@@ -504,7 +504,7 @@ check "starts with small limits" start
 ga_07_bounds() # two are in the making, two wait and one too many is refused; who waits too long is told
 {
 	local i asked=()
-	printf 1500 >"$work/tsm/delay"
+	printf 3000 >"$work/tsm/delay"
 	for i in 1 2 3 4 5; do
 		curl -sS --unix-socket "$work/dstack.sock" -o "$work/bound.$i" "http://x/GetQuote?report_data=0$i" &
 		asked+=($!)

@@ -329,6 +329,11 @@ static void refusals_and_absence(void **state)
 	assert_int_equal(kms.signs, 1);
 	assert_int_equal(ask(l, &e), 0);
 	int asked = kms.temp_asked;
+	kms.refusals = 1;
+	l->life.made = time_now() - 3600; // perhaps the evidence is too old for it: once more with new one
+	assert_int_equal(ask(l, &e), 0);
+	assert_int_equal(l->number, 2);
+	assert_int_equal(kms.signs, 4);
 	kms_end();
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(ask(l, &e), -1);

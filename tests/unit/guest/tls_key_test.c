@@ -48,6 +48,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	EVP_PKEY_free(agent.ca.key); // custody's, elsewhere
 	cert_close(&agent);
 	fixture_free(&fixture);
 	return 0;
