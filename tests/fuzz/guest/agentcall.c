@@ -16,7 +16,7 @@
 #include "core/codec/base64.h"
 #include "core/codec/json.h"
 #include "guestapi.h"
-#include "outside.h"
+#include "external.h"
 #include "prpc.pb-c.h"
 #include "rpc/server_impl.h"
 
@@ -29,7 +29,7 @@ static struct custody custody;
 static struct agent agent = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static struct fixture fixture;
 static struct guest_side side;
-static struct outside outside;
+static struct external external;
 static struct rpc_server *server;
 static const struct rpc_method *methods[METHODS_MAX];
 static size_t methods_n;
@@ -177,7 +177,7 @@ void agent_call_setup(enum agent_service service)
 	server = rpc_server_new(base);
 	side.containers = containers_new(base, "", 1);
 	must(server && side.containers, "out of memory");
-	outside = outside_here(base, &side);
+	external.outside = outside_here(base, &side);
 	rpc_server_gate(server, service == AGENT_GUEST ? guest_gate : NULL, NULL);
 	switch (service) {
 	case AGENT_DSTACK:
@@ -190,7 +190,7 @@ void agent_call_setup(enum agent_service service)
 		add(tappd_methods, tappd_methods_n);
 		break;
 	case AGENT_WORKER:
-		must(!mount_external(server, &outside), "mount");
+		must(!external_mount(server, &external), "mount");
 		add(worker_methods, worker_methods_n);
 		break;
 	case AGENT_GUEST:
@@ -253,7 +253,9 @@ static void carry(const struct sb *out, struct sb *in)
 	for (int i = 0; i < 5 && server->http.conns; i++)
 		event_base_loop(server->http.base, EVLOOP_NONBLOCK);
 	must(!r && !server->http.conns && !server->calls, "the connection or the call is still there");
-	must(in->n && !in->bad, "no answer");
+	must(!in->bad, "an answer without end");
+	for (size_t i = 0; i < forms_n; i++)
+		must(!holds(in, &forms[i]), forms[i].what);
 }
 
 static int split(const struct sb *in, struct span *body, bool *json)
@@ -301,6 +303,7 @@ int agent_call(const struct rpc_method *m, unsigned mount, enum agent_form form,
 	if (!request(&out, mounts[mount % mounts_n], m->name, form, p, n))
 		return 0;
 	carry(&out, in);
+	must(in->n, "no answer");
 	int status = split(in, body, &json);
 	must(status == 200 || status == 400 || status == 429, "another status");
 	must(json == (form != FORM_PROTOBUF), "not the request's encoding");
@@ -308,7 +311,17 @@ int agent_call(const struct rpc_method *m, unsigned mount, enum agent_form form,
 		check_json(*body);
 	else
 		check_protobuf(status == 200 ? m->out : &prpc__error__descriptor, *body);
-	for (size_t i = 0; i < forms_n; i++)
-		must(!holds(in, &forms[i]), forms[i].what);
 	return status;
+}
+
+void agent_stream(const void *p, size_t n)
+{
+	auto_sb out = { 0 }, in = { 0 };
+	int status = 0;
+
+	sb_put(&out, p, n);
+	carry(&out, &in);
+	must(!in.n || (sscanf(in.p, "HTTP/1.1 %d ", &status) == 1 && status >= 200 && status < 600 &&
+		       memmem(in.p, in.n, "\r\n\r\n", 4)),
+	     "what came is no answer");
 }

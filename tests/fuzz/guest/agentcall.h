@@ -20,3 +20,5 @@ const struct rpc_method *agent_call_method(size_t i);
 // a request of this form. `body` points into `in`.
 int agent_call(const struct rpc_method *m, unsigned mount, enum agent_form form, const void *p, size_t n,
 	       struct sb *in, struct span *body);
+// Any bytes on a connection: whatever they ask for, paths that are no RPC included.
+void agent_stream(const void *p, size_t n);

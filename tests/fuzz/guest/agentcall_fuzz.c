@@ -2,7 +2,8 @@
 // through the real server to the real method and back; what must hold of every answer is in agentcall.c.
 // Here: a request in protobuf means the same in JSON (RB-05), to the byte where the answer depends on the
 // request alone.
-//   input: method, then form (bits 0-1) and path (bits 2-3), then the body
+//   input: method, then form (bits 0-1) and path (bits 2-3), then the body; with bit 7 what follows is all
+//   that is sent, head included
 #include <stdlib.h>
 #include <string.h>
 #include "agentcall.h"
@@ -62,6 +63,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
 
 	if (n < 2 || n > INPUT_MAX)
 		return 0;
+	if (d[1] & 0x80) {
+		agent_stream(d + 2, n - 2);
+		return 0;
+	}
 	const struct rpc_method *m = agent_call_method(d[0] % agent_call_methods());
 	enum agent_form form = d[1] & 3;
 	int status = agent_call(m, d[1] >> 2, form, d + 2, n - 2, &in, &body);
