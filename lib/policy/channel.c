@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -33,10 +34,14 @@ bool policy_url_is_local(const char *url)
 static int check_files(const struct policy_webhook_opts *o, struct err *e)
 {
 	const char *const files[] = { o->ca_file, o->client_cert, o->client_key };
+	struct stat st;
 
 	for (size_t i = 0; i < 3; i++)
 		if (files[i] && *files[i] && !file_exists(files[i]))
 			return err_code(e, ERR_INPUT, "config.policy", "%s does not exist", files[i]);
+	if (o->client_key && *o->client_key && (stat(o->client_key, &st) || st.st_mode & 077))
+		return err_code(e, ERR_INPUT, "config.policy", "%s can be read by others; chmod 600 it",
+				o->client_key);
 	return 0;
 }
 

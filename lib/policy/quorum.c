@@ -46,14 +46,34 @@ static size_t agreeing(const struct poll *p, const struct vote **one)
 	return best;
 }
 
-// Key epochs are the members' only when all that agree say the same.
-static void set_epochs(const struct poll *p, const struct vote *one, struct policy_answer *a)
+// Both restrictions at once. More revocations than there is room for: nothing is served.
+static void narrow(struct policy_epochs *a, const struct policy_epochs *b)
 {
-	a->epochs = one->answer.epochs;
+	if (!b->given)
+		return;
+	if (!a->given) {
+		*a = *b;
+		return;
+	}
+	a->min = a->min > b->min ? a->min : b->min;
+	a->current = a->current < b->current ? a->current : b->current;
+	a->legacy = a->legacy > b->legacy ? a->legacy : b->legacy;
+	for (size_t i = 0; i < b->n_revoked; i++) {
+		if (a->n_revoked == POLICY_REVOKED_MAX) {
+			a->min = UINT64_MAX;
+			a->current = 0;
+			return;
+		}
+		a->revoked[a->n_revoked++] = b->revoked[i];
+	}
+}
+
+// What any of those that agree takes away is taken away.
+static void set_epochs(const struct poll *p, struct policy_answer *a)
+{
 	for (size_t i = 0; i < p->q->n; i++)
-		if (p->vote[i].yes && !strcmp(p->vote[i].answer.gateway, a->gateway) &&
-		    memcmp(&p->vote[i].answer.epochs, &a->epochs, sizeof a->epochs))
-			a->epochs = (struct policy_epochs){ 0 };
+		if (p->vote[i].yes && !strcmp(p->vote[i].answer.gateway, a->gateway))
+			narrow(&a->epochs, &p->vote[i].answer.epochs);
 }
 
 static void add_reasons(const struct poll *p, struct policy_answer *a)
@@ -89,7 +109,7 @@ static bool decide(const struct poll *p, struct policy_answer *a)
 	snprintf(a->source, sizeof a->source, "quorum %zu of %zu", q->need, q->n);
 	if (best >= q->need) {
 		memcpy(a->gateway, one->answer.gateway, sizeof a->gateway);
-		set_epochs(p, one, a);
+		set_epochs(p, a);
 		snprintf(a->source, sizeof a->source, "quorum %zu of %zu, need %zu", best, q->n, q->need);
 		return true;
 	}

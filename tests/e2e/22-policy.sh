@@ -324,7 +324,8 @@ load 300
 check "300 guests while it hangs: each is refused" test "$lost" = 300
 check "in time" test $(($(ms) - began)) -lt 12000
 kill -CONT "$auth"
-check "it answers again: recovers at once" keys v2
+# What had queued on its socket is in the way for a moment: the kernel refuses more until it is taken.
+check "it answers again: recovers" until_true 3 keys v2
 
 # Quorum: file, webhook, chain; two must allow and name one gateway.
 cat >"$work/policy.json" <<-EOF
@@ -345,3 +346,18 @@ kill -STOP "$chain_pid"
 refused "one of three is not enough" policy.quorum keys v2
 kill -CONT "$chain_pid"
 check "two are again" keys v2
+
+# Our own file, changed with the same command.
+echo 'development = true' >"$work/policy.toml"
+in_file() { dstack app "$@" --policy "$work/policy.toml"; }
+printf '[policy]\nfile = "%s"\n' "$work/policy.toml" | config
+restart
+{ in_file allow-image "$image" && in_file allow "$app1" --compose-hash "$compose" && in_file allow "$app2" --compose-hash "$compose"; } >/dev/null
+check "an app allowed in a file" keys v1
+check "upgraded there in one step (GV-05)" in_file allow "$app1" --compose-hash "$compose2" --replace
+check "version 2 boots" keys v2
+refused "version 1 does not (GV-05)" policy.compose_not_allowed keys v1
+check "suspended there (GV-06)" in_file suspend "$app1"
+refused "it stops" policy.app_suspended keys v2
+check "the other does not (GV-06)" keys other
+check "resumed" eval 'in_file resume "$app1" && keys v2'

@@ -423,9 +423,23 @@ static void hook(void *arg, const struct fake_request *q, struct fake_reply *r)
 	*r = (struct fake_reply){ .body = hook_says[i], .wait_ms = hook_waits[i] };
 }
 
+struct kept_answer {
+	struct policy_answer answer;
+	atomic_bool done;
+};
+
+static void keep(void *arg, const struct policy_answer *a)
+{
+	struct kept_answer *k = arg;
+
+	k->answer = *a;
+	k->done = true;
+}
+
 static void quorum(void **state)
 {
-#define YES(g) "{\"isAllowed\":true,\"gatewayAppId\":\"" g "\",\"reason\":\"\"}"
+#define YES_EPOCHS(e) "{\"isAllowed\":true,\"gatewayAppId\":\"\",\"reason\":\"\",\"keyEpoch\":{" e "}}"
+#define YES(g)        "{\"isAllowed\":true,\"gatewayAppId\":\"" g "\",\"reason\":\"\"}"
 	static const char no[] = "{\"isAllowed\":false,\"gatewayAppId\":\"\",\"reason\":\"no\"}";
 	struct boot_info b = guest();
 	char text[1024];
@@ -467,6 +481,18 @@ static void quorum(void **state)
 	expect(p, &b, POLICY_APP, "policy.quorum_gateway");
 	hook_says[2] = YES("0x" ID2);
 	expect(p, &b, POLICY_APP, NULL);
+	// Of epochs, each may take away.
+	hook_says[0] = no;
+	hook_says[1] = YES_EPOCHS("\"current\":4,\"min\":0,\"revocations\":[{\"epoch\":2,\"at\":7}]");
+	hook_says[2] = YES_EPOCHS("\"current\":3,\"min\":1");
+	struct kept_answer k = { .answer.rc = -1 };
+	policy_ask(p, &b, POLICY_APP, keep, &k);
+	for (int i = 0; !k.done && i < 3000; i++)
+		usleep(1000);
+	assert_int_equal(k.answer.rc, 0);
+	assert_int_equal(k.answer.epochs.min, 1);
+	assert_int_equal(k.answer.epochs.current, 3);
+	assert_int_equal(k.answer.epochs.n_revoked, 1);
 	policy_free(p);
 	for (int i = 0; i < 3; i++)
 		fake_stop(&hooks[i]);
