@@ -182,12 +182,14 @@ static int sign_as_app(void *arg, const uint8_t digest[static 32], uint8_t *sig,
 
 static int add_pem(struct arena *a, X509 *c, char **out, struct err *e)
 {
-	char *pem = arena_alloc(a, PEM_MAX);
+	int der = i2d_X509(c, NULL); // four bytes a three, a newline a line of 64, and the two lines around
+	size_t cap = der > 0 ? (size_t)der / 3 * 4 + (size_t)der / 48 + 128 : 0;
+	char *pem = cap && cap <= PEM_MAX ? arena_alloc(a, cap) : NULL;
 
 	if (!pem)
-		return err_set(e, ERR_SYSTEM, "out of memory");
+		return err_set(e, ERR_SYSTEM, "a certificate of %d bytes is too large", der);
 	*out = pem;
-	return cert_to_pem(c, pem, PEM_MAX, e);
+	return cert_to_pem(c, pem, cap, e);
 }
 
 static struct span evidence_of(const struct request *r)

@@ -21,6 +21,7 @@ for k in a b m; do # the guest agents of three CVMs; the third is a stranger's
 	$guest agent --image "$work/images/one" --app "$kms_app" --compose "${!compose_of}" --pki "$work/pki" \
 		--out "unix:$work/$k/agent.sock" 2>"$work/$k/agent.log" &
 	pids+=($!)
+	eval "agent_$k=$!"
 	(umask 077 && echo "token-of-$k" >"$work/$k/token")
 done
 config() # config NAME [LINES OF core]
@@ -33,6 +34,7 @@ config() # config NAME [LINES OF core]
 		attest_rpc_cert = true
 		enforce_self_authorization = true
 		self_check_s = 5
+		rpc_cert_s = 5
 		site_name = "site $1"
 		${2-}
 		[core.onboard]
@@ -236,6 +238,16 @@ check "its certificate holds under A's root" curl -sS --cacert "$work/a/certs/ro
 ask b GetAppKey $(as good) -d '{}' >"$work/keys.b"
 check "both give an app the same keys" cmp <(jq "[.disk_crypt_key, .env_crypt_key, .k256_key, .k256_signature]" "$work/keys.a") <(jq "[.disk_crypt_key, .env_crypt_key, .k256_key, .k256_signature]" "$work/keys.b")
 check "onboarding from the replica's side is the same KMS" test "$(ask a GetMeta | jq .k256_pubkey)" = "$(ask b GetMeta | jq .k256_pubkey)"
+
+# What a running KMS does for itself: its certificate gets fresh evidence, its own evidence is looked at again.
+served() { openssl s_client -connect "127.0.0.1:$(port a yes)" </dev/null 2>/dev/null | openssl x509 -outform DER | sha256sum; }
+was=$(served)
+until_true 20 grep -q 'RPC certificate renewed' "$work/a/log"
+check "the certificate is renewed while it serves" test "$(served)" != "$was"
+check "with the key it had, under the same root" curl -sS --cacert "$work/b/certs/root-ca.crt" "https://127.0.0.1:$(port a yes)/health"
+kill "$agent_a" && until_true 15 grep -q 'own evidence: ' "$work/a/log"
+refused "a KMS that has no evidence of itself any more" kms.self_denied ask a GetTempCaCert
+check "is not ready, and says why" jq -e '.ready == false and .checks.own_evidence == false' <(ready a)
 
 # What stops a running KMS: the policy, at the next call.
 policy b "\"$mr_a\""

@@ -101,15 +101,15 @@ static void put_variables(struct expect *x)
 static int put_acpi(struct expect *x, const struct eventlog *log, bool tpm, struct fault *f)
 {
 	static const char *const names[] = { "acpi-loader", "acpi-rsdp", "acpi-tpmlog", "acpi-tables" };
-	static const uint8_t zeros[1024];
-	uint8_t blank[MEASURE_LEN];
-	struct sha512 h;
+	static const uint8_t blank[MEASURE_LEN] = {
+		// SHA-384 of 64 KiB of zeros
+		0x69, 0xfc, 0xa4, 0x69, 0x43, 0x11, 0x8a, 0x95, 0x2e, 0x4f, 0x16, 0x5e,
+		0x12, 0x2a, 0x47, 0xf2, 0xb7, 0xb5, 0x33, 0x6f, 0xa8, 0xfa, 0x16, 0x74,
+		0xa2, 0x64, 0x37, 0xd1, 0x83, 0xa7, 0xe9, 0x47, 0xf1, 0x5a, 0x4a, 0x0a,
+		0xfa, 0xbe, 0xce, 0x6d, 0x6b, 0x28, 0xe3, 0xc8, 0x4f, 0x60, 0xfa, 0xc2
+	};
 	size_t seen = 0, want = tpm ? 4 : 3;
 
-	sha384_init(&h);
-	for (int i = 0; i < 64; i++)
-		sha512_add(&h, zeros, sizeof zeros);
-	sha384_end(&h, blank);
 	for (size_t i = 0; i < log->n; i++) {
 		const struct event *e = &log->e[i];
 
