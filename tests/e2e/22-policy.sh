@@ -189,6 +189,16 @@ hook "$port"
 check "webhook is up again: recovers at once" keys good
 check "GetMeta says what the webhook says of itself" until_true 5 eval 'ask GetMeta | jq -e ".chain_id == 5"'
 
+config <<-EOF
+	[[policy.source]]
+	type = "webhook"
+	url = "http://localhost:$port"
+	insecure_plain_http = true
+EOF
+restart
+check "a name is looked up within the KMS's system calls" keys good
+check "and a way in clear is in the log" grep -q 'INSECURE: policy in clear' "$work/kms.log"
+
 # The way to it: TLS on both sides (GV-07).
 ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1)
 for ca in ca stranger; do openssl req -x509 "${ec[@]}" -subj "/CN=$ca" -keyout "$work/$ca.key" -out "$work/$ca.crt" 2>/dev/null; done
