@@ -54,4 +54,13 @@ check "the log of which has the event, and replays to RTMR3" grep -q my-event <(
 check "its attestation" trusted "$work/attestation.bin"
 check "its certificate" trusted "$work/leaf.pem"
 refused "none of it for another app" compose_hash dstack verify "$work/quote.json" --dir "$DSTACK_HOME" --compose-hash "$(printf '%064d' 1)"
+# HB-20: the app's keys, which the KMS's root keys tell, and what was sealed for it. Nothing of the host's side may hold them: console,
+# events, TPM state, shared disk, data disk, logs of the runner, of the KMS and the gateway.
+{
+	printf 'sealed by the SDK' | xxd -p
+	dstack kms derive --cert-dir "$DSTACK_HOME/kms/certs" --app-id "${hash:0:40}" --instance-id "$(dstack ls --json | jq -r '.vms[0].instance_id')" --json |
+		jq -r '.disk_crypt_key, .env_crypt_key, .k256_key'
+} >"$work/secrets"
+check "four secrets of the app are known" test "$(grep -cE '^[0-9a-f]{34,64}$' "$work/secrets")" = 4
+check "HB-20: the host holds none of them" python3 tests/e2e/canary.py "$work/secrets" "$DSTACK_HOME/vmm" "$DSTACK_HOME/log"
 dstack stop sdk --force >/dev/null
