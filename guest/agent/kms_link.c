@@ -25,7 +25,8 @@ struct kms_link {
 	struct renewal life;
 	unsigned number; // of the identity; 0: none yet
 	bool making, threaded;
-	bool ca_refused;          // the KMS did not take the identity: ask for its temporary CA
+	bool suspect;             // the KMS may not take the identity: make another
+	bool ca_refused;          // for which it is asked for its temporary CA
 	char *tmp_cert, *tmp_key; // PEM; NULL: no identity is made
 	struct line *kept;        // a connection nobody uses
 };
@@ -166,6 +167,13 @@ static int make(struct kms_link *l, bool ask, struct ratls_identity *id, struct 
 	return ratls_identity_new(span_str(l->tmp_cert), span_str(l->tmp_key), attest, l->g, id, e);
 }
 
+static bool due(const struct kms_link *l)
+{
+	uint64_t mono = time_mono_ms();
+
+	return renewal_due(&l->life, time_now(), mono) || (l->suspect && mono >= l->life.retry_ms);
+}
+
 // Called and returned with the lock held; another thread may make one meanwhile.
 static void renew(struct kms_link *l)
 {
@@ -173,7 +181,7 @@ static void renew(struct kms_link *l)
 	struct err e = { 0 };
 	bool ask = l->ca_refused;
 
-	if (!l->tmp_cert || l->making || !renewal_due(&l->life, time_now(), time_mono_ms()))
+	if (!l->tmp_cert || l->making || !due(l))
 		return;
 	l->making = true;
 	pthread_mutex_unlock(&l->lock);
@@ -188,7 +196,7 @@ static void renew(struct kms_link *l)
 		ratls_identity_free(&l->id);
 		l->id = id;
 		l->number++;
-		l->ca_refused = false;
+		l->suspect = l->ca_refused = false;
 		renewal_made(&l->life, time_now(), cert_not_after(id.cert));
 		log_info("agent", "certificate for the KMS made number=%u", l->number);
 	}
@@ -218,9 +226,11 @@ static struct line *take(struct kms_link *l, struct err *e)
 	return line;
 }
 
-static void put_back(struct kms_link *l, struct line *line)
+static void put_back(struct kms_link *l, struct line *line, bool worked)
 {
 	pthread_mutex_lock(&l->lock);
+	if (worked && line->number == l->number)
+		l->suspect = l->ca_refused = false;
 	if (!l->kept) {
 		l->kept = line;
 		line = NULL;
@@ -242,8 +252,8 @@ static bool blame_identity(struct kms_link *l, unsigned number, const struct err
 	pthread_mutex_lock(&l->lock);
 	bool blame = broken || number != l->number || time_now() - l->life.made > NOT_OLD_S;
 	if (blame && number == l->number) {
+		l->suspect = true;
 		l->ca_refused |= broken;
-		renewal_drop(&l->life);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return blame;
@@ -252,21 +262,27 @@ static bool blame_identity(struct kms_link *l, unsigned number, const struct err
 int kms_link_sign(struct kms_link *l, const Kms__SignCertRequest *in, struct arena *a,
 		  Kms__SignCertResponse **out, struct err *e)
 {
-	for (int left = 1;; left--) {
-		struct line *line = take(l, e);
-		unsigned number = line ? line->number : 0;
+	struct line *line = take(l, e);
 
-		if (!line)
-			return -1;
+	for (bool again = true; line; again = false) {
+		unsigned number = line->number;
 		if (!rpc_client_call(line->client, "SignCert", &in->base,
 				     &kms__sign_cert_response__descriptor, a, (void **)out, e)) {
-			put_back(l, line);
+			put_back(l, line, true);
 			return 0;
 		}
 		hang_up(line);
-		if (!blame_identity(l, number, e) || !left)
+		if (!again || !blame_identity(l, number, e))
 			return -1;
+		struct err why = *e;
+		line = take(l, e);
+		if (line && line->number == number) { // no other could be made; this one serves on
+			put_back(l, line, false);
+			*e = why;
+			return -1;
+		}
 	}
+	return -1;
 }
 
 static void *run(void *arg)
@@ -285,8 +301,7 @@ void kms_link_kick(struct kms_link *l)
 	pthread_t t;
 
 	pthread_mutex_lock(&l->lock);
-	if (l->tmp_cert && !l->threaded && renewal_due(&l->life, time_now(), time_mono_ms()) &&
-	    !pthread_create(&t, NULL, run, l)) {
+	if (l->tmp_cert && !l->threaded && due(l) && !pthread_create(&t, NULL, run, l)) {
 		pthread_detach(t);
 		l->threaded = true;
 	}

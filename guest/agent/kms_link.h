@@ -4,7 +4,7 @@
 // Spec 10 section 7.5. The KMS is trusted through the root that dstack-setup measured (ca_cert) and nothing
 // else. Our certificate has fresh evidence and is signed by the KMS's temporary CA (which gives no
 // authority); it lives for a day, is renewed with a third of that left, and failures are tried again later
-// and later. A KMS that no longer takes it is asked for its temporary CA anew; one that refuses is
+// and later. When a connection fails the KMS is asked for its temporary CA anew; one that refuses is
 // shown newer evidence, once. Without a temporary CA in the key file none is shown: the request itself
 // carries evidence. One connection is kept.
 #pragma once

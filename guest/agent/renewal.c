@@ -26,8 +26,3 @@ void renewal_failed(struct renewal *r, uint64_t mono_ms)
 	r->failures++;
 	r->retry_ms = mono_ms + (wait < RENEWAL_RETRY_MAX_MS ? wait : RENEWAL_RETRY_MAX_MS);
 }
-
-void renewal_drop(struct renewal *r)
-{
-	r->end = 0;
-}

@@ -19,4 +19,3 @@ bool renewal_good(const struct renewal *r, uint64_t now); // it is there and has
 bool renewal_due(const struct renewal *r, uint64_t now, uint64_t mono_ms);
 void renewal_made(struct renewal *r, uint64_t now, uint64_t end);
 void renewal_failed(struct renewal *r, uint64_t mono_ms);
-void renewal_drop(struct renewal *r); // it is of no use any more; due unless it failed just now

@@ -342,10 +342,14 @@ static void refusals_and_absence(void **state)
 	}
 	assert_int_equal(l->life.failures, 1); // the KMS is not asked for its CA at each call
 	assert_int_equal(asked, 0);
-	kms_start(&temp); // back, at another port here
-	l->life.retry_ms = 0;
+	assert_true(renewal_good(&l->life, time_now()));
+	hang_up(l->kept); // dialled at the port of before
+	l->kept = NULL;
+	kms_start(&temp); // back: at once, and with the certificate it knew
 	assert_int_equal(ask(l, &e), 0);
 	assert_string_equal(kms.peer, "/CN=RA-TLS TEMP Cert");
+	assert_int_equal(l->number, 2);
+	assert_false(l->suspect);
 	kms_link_free(l);
 	kms_end();
 }
