@@ -28,7 +28,7 @@ anvil scratch && scratch=$url
 anvil other --chain-id 1 && other=$url
 "$(foundry cast)" rpc --rpc-url "$other" anvil_mine 0x5 >/dev/null
 (node contracts/compile.js "$work/npm/node_modules" "$work/compiled" && node "$work/npm/check.js" "$work/compiled" contracts/out &&
-	node "$work/npm/contracts.js" "$scratch" "$work/compiled") >"$work/contracts.log" 2>&1 &
+	node "$work/npm/library.js" "$work/compiled" && node "$work/npm/contracts.js" "$scratch" "$work/compiled") >"$work/contracts.log" 2>&1 &
 compiling=$!
 rpc() { "$(foundry cast)" rpc --rpc-url "$chain" "$@"; }
 mine() { rpc anvil_mine "$(printf '0x%x' "${1:-1}")" >/dev/null; }

@@ -165,6 +165,29 @@ async function main() {
 	await refused('an upgrade then', owner, app, call('upgradeToAndCall(address,bytes)', appImpl, 64, 0), revertText('Upgrades are permanently disabled'));
 	await refused('an implementation is upgraded by nobody', owner, newer, call('upgradeToAndCall(address,bytes)', appImpl, 64, 0),
 		error('UUPSUnauthorizedCallContext()'));
+
+	// A proxy that began with OpenZeppelin's library goes on with ours, and back.
+	const library = await deploy('LibraryApp');
+	const begin = strip(call('initialize(address,bytes32,bytes32)', owner, h(1), h(3)));
+	const old = await deploy('LibraryProxy', word(library) + word(64) + word(begin.length / 2) + begin.padEnd(Math.ceil(begin.length / 64) * 64, '0'));
+	await send(owner, kms, call('registerApp(address)', old));
+	await send(owner, old, call('transferOwnership(address)', stranger));
+	const up = await send(owner, old, call('upgradeToAndCall(address,bytes)', newer, 64, 0));
+	is("a proxy of OpenZeppelin's is upgraded to ours", !up.revert, up.revert);
+	is('owner and pending owner stay', await view(old, call('owner()')) === `0x${word(owner)}` &&
+		await view(old, call('pendingOwner()')) === `0x${word(stranger)}`);
+	const o = (over) => boot('isAppAllowed', { app: old, ...over });
+	await verdict('what it allowed', kms, o(), '');
+	await verdict('what it did not', kms, o({ compose: h(7) }), 'Compose hash not allowed');
+	await verdict('nor another device', kms, o({ device: h(8) }), 'Device not allowed');
+	await verdict('nor an old platform', kms, o({ tcb: 'OutOfDate' }), 'TCB status is not up to date');
+	await refused('it is not initialised again', owner, old, call('initialize(address,bool,bool,bytes32,bytes32)', stranger, false, true, h(3), h(1)), again);
+	await send(owner, old, call('replaceComposeHash(bytes32)', h(7)));
+	await verdict('what was allowed before versions is below a floor', kms, o(), 'Compose version is below the floor');
+	await verdict('the new version', kms, o({ compose: h(7) }), '');
+	const back = await send(owner, old, call('upgradeToAndCall(address,bytes)', library, 64, 0));
+	is('and back', !back.revert && await view(old, call('owner()')) === `0x${word(owner)}` &&
+		await view(old, call('allowedComposeHashes(bytes32)', h(7))) === `0x${word(true)}`, back.revert);
 	process.exit(failures ? 1 : 0);
 }
 main().catch((e) => { console.log(`not ok - ${e.stack}`); process.exit(1); });
