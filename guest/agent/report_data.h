@@ -16,5 +16,6 @@ int report_data_of(const char *hash, const char *tag, struct span content,
 		   uint8_t out[static TEE_REPORT_DATA], struct err *e);
 // `pub`: 32 bytes of ed25519 or 33 of secp256k1.
 int report_data_of_key(struct span pub, uint8_t out[static TEE_REPORT_DATA], struct err *e);
-// Raw bytes of a container, which may not speak for the system (core/attest/reportdata.h). Code: agent.reserved.
+// Raw bytes of a container, which may not speak for the system (core/attest/reportdata.h). Code:
+// agent.reserved.
 int report_data_of_app(struct span data, struct err *e);

@@ -34,7 +34,7 @@ check "which carries its policy through the gateway" grep -qi "^content-security
 check "the container's log" grep -q "^hello: app $app on :8080" <(agent "$log?text&bare&tail=all")
 check "with the engine's times, as JSON lines" jq -es 'length >= 1 and all(.channel == "stdout" or .channel == "stderr") and (.[0].message | test("^20[0-9][0-9]-"))' <(agent "$log?text&timestamps&tail=5")
 silent() { agent "$log?text&bare&since=1s" >"$work/since" && { [ ! -s "$work/since" ] || { cat "$work/since" && return 1; }; }; }
-check "nothing since a second ago" silent
+check "nothing since a second ago" until_true 5 silent
 followed() { agent "$log?text&bare&follow&tail=1" -N --max-time 4 >"$work/followed" 2>&1; test $? = 28 && grep -q '^hello: app' "$work/followed"; }
 check "followed, it comes at once and the end does not" followed
 check "another container's log is not there" jq -e '.code == "agent.no_container"' <(agent /logs/nobody)

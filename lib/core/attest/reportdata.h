@@ -11,9 +11,10 @@
 #define REPORT_ACME_ACCOUNT "acme-account" // account URI
 #define REPORT_ZT_CERT      "zt-cert"      // DER SubjectPublicKeyInfo
 
-// The first 16 bytes of every report data that an OS image, and not its app, is to answer for; 48 bytes follow.
-// Agents refuse to quote them for a container, so under a measurement of such an image nobody else minted them. None
-// is in use yet: the domains above are bare hashes, which no agent can tell from an app's own bytes.
+// The first 16 bytes of every report data that an OS image, and not its app, is to answer for; 48 bytes
+// follow. Agents refuse to quote them for a container, so under a measurement of such an image nobody else
+// minted them. None is in use yet: the domains above are bare hashes, which no agent can tell from an app's
+// own bytes.
 #define REPORT_SYSTEM "dstack-system-1:"
 
 // `hash` is one of sha256 sha384 sha512 sha3-256 sha3-384 sha3-512 keccak256 keccak384 keccak512 raw, "" =
