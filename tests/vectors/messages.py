@@ -20,6 +20,9 @@ def messages(text):
     for name, body in re.findall(r"^message (\w+) \{\n(.*?)^\}", text, re.S | re.M):
         fields = []
         for line in body.splitlines():
+            line = line.split("//")[0].rstrip()
+            if not line:
+                continue
             m = re.fullmatch(r"\s*(oneof \w+ \{ |repeated |)(\w+) (\w+) = (\d+);( \})?", line)
             assert m, line
             fields.append((m[1].split(" ")[0], m[2], m[3], int(m[4])))
