@@ -15,8 +15,8 @@ static int check_issuer(X509 *cert, const char *root_pem, struct err *e)
 	if (cert_usage(usage, sizeof usage, cert, e))
 		return -1;
 	if (strcmp(usage, "kms:rpc"))
-		return err_code(e, ERR_UNTRUSTED, "ratls.usage",
-				"the certificate is for %s, not for kms:rpc", STR_QZ(usage));
+		return err_code(e, ERR_UNTRUSTED, "ratls.usage", "the certificate is for %s, not for kms:rpc",
+				STR_QZ(usage));
 	if (!root_pem)
 		return 0;
 	auto_x509 X509 *root = cert_from_pem(span_str(root_pem), e);

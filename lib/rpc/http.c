@@ -170,8 +170,8 @@ static void finished(struct http_conn *c)
 
 static int status_line(struct http_conn *c, char *out, size_t cap, int status, const char *type)
 {
-	return snprintf(out, cap, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s%s", status, phrase(status), type,
-			c->s->headers ? c->s->headers : "", c->headers ? c->headers : "",
+	return snprintf(out, cap, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s%s", status, phrase(status),
+			type, c->s->headers ? c->s->headers : "", c->headers ? c->headers : "",
 			c->close ? "Connection: close\r\n"
 			: c->v10 ? "Connection: keep-alive\r\n"
 				 : "");

@@ -22,14 +22,14 @@ struct http_conn {
 	struct http_conn *next, **prev; // of the server
 	struct bufferevent *bev;
 	struct event *timer, *end; // end: of both directions, see http_notice_end
-	int64_t deadline, armed; // seconds; the timer is armed for `armed`, which may be before `deadline`
+	int64_t deadline, armed;   // seconds; the timer is armed for `armed`, which may be before `deadline`
 	enum http_state st;
 	bool eof, close, head_only, v10, begun, in_advance;
 	bool watched;           // the stream wants to know of the peer's end
 	struct http_head *head; // and its bytes, in one block, only while a request lives
 	uint8_t *body;
 	size_t body_n, body_cap, body_max, left; // left: of the body or the chunk
-	const char *headers; // of this reply, or NULL
+	const char *headers;                     // of this reply, or NULL
 	struct http_peer peer;
 	void *request, *data;
 	void (*release)(void *);
