@@ -137,7 +137,11 @@ static int get_attestation_info(struct rpc_call *call, const void *in, void *out
 	a->os_image_hash = pb_bytes(m, r->boot.os_image_hash, sizeof r->boot.os_image_hash);
 	a->tee_variant = arena_str(m, r->boot.tee_variant);
 	a->site_name = arena_str(m, o->config->site_name);
-	return 0;
+	struct policy_info info;
+	policy_info(o->policy, &info);
+	a->eth_rpc_url = arena_str(m, info.rpc_url);
+	a->kms_contract_address = arena_str(m, info.contract);
+	return arena_bad(m) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
 
 static void on_stopped(void *arg)
