@@ -324,7 +324,9 @@ static int dispatch(struct daemon *d, struct err *e)
 	puts("ready");
 	fflush(stdout);
 	manager_ready(&d->manager, d->base);
-	event_base_dispatch(d->base);
+	on_child(SIGCHLD, 0, d); // one that ended before anybody watched
+	if (!d->ended)
+		event_base_dispatch(d->base);
 	manager_stop(&d->manager);
 	for (size_t i = 0; i < sizeof on / sizeof *on; i++)
 		event_free(on[i]);
