@@ -1,5 +1,6 @@
 // dstack-kms - gives apps their keys when their evidence and the policy allow it. spec: docs/kms.md.
 #include <event2/event.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -23,6 +24,9 @@ enum {
 	WAIT_MS = 55000,
 	STOP_S = 10,
 	PUBLIC_THREADS = 2,
+	TIDY_S = 2,
+	FEW_CONNS = 16,
+	ARENAS = 2,
 	IMAGE_THREADS = 4
 };
 
@@ -35,6 +39,7 @@ struct daemon {
 	struct upkeep upkeep;
 	struct keyproc keys;
 	bool key_process_died;
+	bool was_busy; // since memory was given back
 };
 
 static void on_done(void *arg)
@@ -65,6 +70,21 @@ static void on_child(evutil_socket_t sig, short what, void *arg)
 	event_base_loopbreak(d->base);
 }
 
+// What a thousand guests needed for a moment is not kept for ever.
+static void on_tidy(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct rpc_counts n = rpc_server_counts(d->server);
+
+	(void)fd, (void)what;
+	if (n.conns > FEW_CONNS) {
+		d->was_busy = true;
+	} else if (d->was_busy) {
+		malloc_trim(0);
+		d->was_busy = false;
+	}
+}
+
 // Guests behind one host share an address, so turns are all they get; the limits are for the unproven.
 static int set_limits(struct daemon *d, const struct kms_config *c, struct err *e)
 {
@@ -88,6 +108,8 @@ static int set_limits(struct daemon *d, const struct kms_config *c, struct err *
 static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 {
 	auto_sslctx SSL_CTX *tls = upkeep_first_cert(&d->service, e) ? NULL : service_tls(&d->service, e);
+	struct timeval every = { .tv_sec = TIDY_S };
+	struct event *tidy = event_new(d->base, -1, EV_PERSIST, on_tidy, d);
 	struct event *on[3] = { evsignal_new(d->base, SIGTERM, on_stop, d),
 				evsignal_new(d->base, SIGINT, on_stop, d),
 				evsignal_new(d->base, SIGCHLD, on_child, d) };
@@ -97,12 +119,15 @@ static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 	for (size_t i = 0; i < 3; i++)
 		if (!on[i] || event_add(on[i], NULL))
 			return err_set(e, ERR_SYSTEM, "watch signals");
+	if (!tidy || event_add(tidy, &every))
+		return err_set(e, ERR_SYSTEM, "start a timer");
 	if (set_limits(d, c, e) || upkeep_start(&d->upkeep, &d->service, tls, d->base, e) ||
 	    admin_start(&d->admin, &d->service, d->base, e) || service_mount(&d->service, d->server, e) ||
 	    rpc_server_listen(d->server, c->address, tls, 0, e) || jail_service(e))
 		return -1;
 	log_info("kms", "ready address=%s version=%s", c->address, version_text);
 	event_base_dispatch(d->base);
+	event_free(tidy);
 	for (size_t i = 0; i < 3; i++)
 		event_free(on[i]);
 	return d->key_process_died ? err_code(e, ERR_SYSTEM, "kms.key_process", "the key process ended") : 0;
@@ -203,6 +228,7 @@ int main(int argc, char **argv)
 		log_error("kms", "%s code=%s", e.text, e.code);
 		return err_exit(&e);
 	}
+	mallopt(M_ARENA_MAX, ARENAS); // else each thread keeps what it once needed
 	int rc = check ? check_only(&c, &e) : run(&c, &e);
 	kms_config_free(&c);
 	if (rc) {
