@@ -21,6 +21,7 @@ static const int common[] = {
 
 // Threads, an event loop, connections that were accepted.
 static const int serving[] = {
+	SCMP_SYS(pipe2),
 	SCMP_SYS(accept4),
 	SCMP_SYS(clock_getres),
 	SCMP_SYS(clock_nanosleep),
@@ -56,20 +57,20 @@ static const int serving[] = {
 
 // Files, above all those of the TEE's drivers.
 static const int working[] = {
-	SCMP_SYS(access),       SCMP_SYS(dup),          SCMP_SYS(dup2),       SCMP_SYS(dup3),
-	SCMP_SYS(faccessat),    SCMP_SYS(faccessat2),   SCMP_SYS(fchmod),     SCMP_SYS(fdatasync),
-	SCMP_SYS(flock),        SCMP_SYS(fstatfs),      SCMP_SYS(fsync),      SCMP_SYS(ftruncate),
-	SCMP_SYS(getcpu),       SCMP_SYS(getcwd),       SCMP_SYS(getdents64), SCMP_SYS(getegid),
-	SCMP_SYS(getgid),       SCMP_SYS(getppid),      SCMP_SYS(getrlimit),  SCMP_SYS(ioctl),
-	SCMP_SYS(link),         SCMP_SYS(linkat),       SCMP_SYS(lseek),      SCMP_SYS(lstat),
-	SCMP_SYS(memfd_create), SCMP_SYS(mkdir),        SCMP_SYS(mkdirat),    SCMP_SYS(newfstatat),
-	SCMP_SYS(open),         SCMP_SYS(openat),       SCMP_SYS(pipe),       SCMP_SYS(pipe2),
-	SCMP_SYS(prlimit64),    SCMP_SYS(pselect6),     SCMP_SYS(pwrite64),   SCMP_SYS(readlink),
-	SCMP_SYS(readlinkat),   SCMP_SYS(rename),       SCMP_SYS(renameat),   SCMP_SYS(renameat2),
-	SCMP_SYS(rmdir),        SCMP_SYS(rt_sigaction), SCMP_SYS(select),     SCMP_SYS(stat),
-	SCMP_SYS(statfs),       SCMP_SYS(statx),        SCMP_SYS(sysinfo),    SCMP_SYS(tgkill),
-	SCMP_SYS(umask),        SCMP_SYS(uname),        SCMP_SYS(unlink),     SCMP_SYS(unlinkat),
-	SCMP_SYS(utimensat),    SCMP_SYS(wait4),        SCMP_SYS(waitid),
+	SCMP_SYS(access),       SCMP_SYS(dup),        SCMP_SYS(dup2),       SCMP_SYS(dup3),
+	SCMP_SYS(faccessat),    SCMP_SYS(faccessat2), SCMP_SYS(fchmod),     SCMP_SYS(fdatasync),
+	SCMP_SYS(flock),        SCMP_SYS(fstatfs),    SCMP_SYS(fsync),      SCMP_SYS(ftruncate),
+	SCMP_SYS(getcpu),       SCMP_SYS(getcwd),     SCMP_SYS(getdents64), SCMP_SYS(getegid),
+	SCMP_SYS(getgid),       SCMP_SYS(getppid),    SCMP_SYS(getrlimit),  SCMP_SYS(ioctl),
+	SCMP_SYS(link),         SCMP_SYS(linkat),     SCMP_SYS(lseek),      SCMP_SYS(lstat),
+	SCMP_SYS(memfd_create), SCMP_SYS(mkdir),      SCMP_SYS(mkdirat),    SCMP_SYS(newfstatat),
+	SCMP_SYS(open),         SCMP_SYS(openat),     SCMP_SYS(pipe),       SCMP_SYS(prlimit64),
+	SCMP_SYS(pselect6),     SCMP_SYS(pwrite64),   SCMP_SYS(readlink),   SCMP_SYS(readlinkat),
+	SCMP_SYS(rename),       SCMP_SYS(renameat),   SCMP_SYS(renameat2),  SCMP_SYS(rmdir),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(select),     SCMP_SYS(stat),       SCMP_SYS(statfs),
+	SCMP_SYS(statx),        SCMP_SYS(sysinfo),    SCMP_SYS(tgkill),     SCMP_SYS(umask),
+	SCMP_SYS(uname),        SCMP_SYS(unlink),     SCMP_SYS(unlinkat),   SCMP_SYS(utimensat),
+	SCMP_SYS(wait4),        SCMP_SYS(waitid),
 };
 
 static const int networking[] = {
