@@ -223,6 +223,24 @@ sed "s,$work/kms/certs,$work/full," "$work/kms.toml" >"$work/full.toml"
 refused "making keys in a folder that is in use" kms.dir_not_empty timeout 20 dstack-kms -c "$work/full.toml"
 check "leaves nothing behind" test "$(ls -A "$work/full" && ls -d "$work"/.kms-new* 2>/dev/null)" = note
 
+# km_08: killed at any moment of its first start, a KMS has no keys or all of them.
+sed "s,$work/kms/certs,$work/crash/certs," "$work/kms.toml" >"$work/crash.toml"
+none=0 all=0 some=
+for ms in 010 020 030 035 040 045 050 055 060 065 070 080 090 110; do
+	rm -rf "$work/crash" && mkdir "$work/crash"
+	dstack-kms -c "$work/crash.toml" 2>/dev/null &
+	victim=$!
+	sleep "0.$ms"
+	{ kill -9 "$victim" && wait "$victim"; } 2>/dev/null
+	until_true 5 eval '! pgrep -f "dstack-kms -c $work/crash.toml"'
+	if [ ! -e "$work/crash/certs" ]; then none=$((none + 1)); else
+		n=$(cd "$work/crash/certs" && ls root-ca.key root-ca.crt root-k256.key tmp-ca.key tmp-ca.crt rpc.key rpc-domain 2>/dev/null | wc -l)
+		[ "$n" = 7 ] && all=$((all + 1)) || some="$some $ms:$n"
+	fi
+done
+echo "# killed: $none without keys, $all with all of them"
+check "km_08 killed at any moment: no keys or all" test -z "$some"
+
 # Certificates for a gateway outside a CVM.
 issue() { dstack-kms issue --config "$1" --name gateway --san 10.0.2.2 --app-id "$inst" --out "$work/gw"; }
 refused "a gateway certificate without insecure_development" config.development_only eval \
