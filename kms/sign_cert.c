@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "core/attest/certext.h"
 #include "core/attest/envelope.h"
+#include "core/attest/quote.h"
 #include "crypto/csr.h"
 #include "crypto/issue.h"
 #include "crypto/p256.h"
@@ -16,7 +17,14 @@
 #include "ratls/issue.h"
 #include "service.h"
 
-enum { TEXT_MAX = 253, APP_INFO_MAX = 8192, PEM_MAX = 1 << 20, EVENTS_MAX = 512 };
+enum {
+	TEXT_MAX = 253,
+	APP_INFO_MAX = 8192,
+	PEM_MAX = 1 << 20,
+	EVENTS_MAX = 512,
+	ENVELOPE_ROOM = 4096,
+	RUNTIME_IMR = 3
+};
 static const int64_t day = 86400;
 
 // A text of the request for the certificate: UTF-8 without control characters, with a NUL behind.
@@ -139,24 +147,43 @@ static int add_legacy(struct arena *a, struct request *r, const struct envelope 
 	return 0;
 }
 
-// What a certificate carries of the evidence: stripped of what no verifier needs.
-static int add_evidence(struct arena *a, struct request *r, struct err *e)
+// Version 1 has quote and event log side by side; the config that explains them is the call's.
+static int join_evidence(struct envelope *env, struct wr *scratch, const struct csr *c, const char *vm_config,
+			 struct fault *f)
 {
-	struct span in = r->csr.attestation;
-	uint8_t *room = arena_alloc(a, in.n + 1), *out = arena_alloc(a, in.n + 1);
+	struct quote q;
+
+	if (quote_parse(&q, c->quote) != REASON_OK) // verified before
+		return fault_set(f, "csr.format", "no quote", 0);
+	env->kind = ENVELOPE_TDX;
+	env->quote = c->quote;
+	memcpy(env->report_data, quote_report_data(&q).p, sizeof env->report_data);
+	env->config = span_str(vm_config);
+	if (eventlog_read_json(&env->log, scratch, c->event_log, f))
+		return -1;
+	for (size_t i = 0; i < env->log.n; i++)
+		if (env->log.e[i].imr == RUNTIME_IMR)
+			env->runtime.e[env->runtime.n++] = env->log.e[i];
+	return 0;
+}
+
+// What a certificate carries of the evidence: stripped of what no verifier needs.
+static int add_evidence(struct arena *a, struct request *r, const char *vm_config, struct err *e)
+{
+	const struct csr *c = &r->csr;
+	size_t cap = c->attestation.n + c->quote.n + c->event_log.n + strlen(vm_config) + ENVELOPE_ROOM;
+	uint8_t *room = arena_alloc(a, cap), *out = arena_alloc(a, cap);
 	struct envelope *env = arena_alloc(a, sizeof *env);
 	struct event *events = arena_array(a, 2 * (size_t)EVENTS_MAX, sizeof *events);
-	struct wr scratch = wr_to(room, in.n), w = wr_to(out, in.n);
+	struct wr scratch = wr_to(room, cap), w = wr_to(out, cap);
 	struct fault f = { 0 };
 
-	if (r->csr.version == 1)
-		return err_code(e, ERR_INPUT, "csr.version",
-				"evidence in the certificate needs a version 2 request");
 	if (!room || !out || !env || !events)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	env->log = (struct eventlog){ .e = events, .cap = EVENTS_MAX };
 	env->runtime = (struct eventlog){ .e = events + EVENTS_MAX, .cap = EVENTS_MAX };
-	if (envelope_read(env, &scratch, in, &f))
+	if (c->version == 1 ? join_evidence(env, &scratch, c, vm_config, &f)
+			    : envelope_read(env, &scratch, c->attestation, &f))
 		return err_fault(e, ERR_INPUT, &f);
 	envelope_strip(env);
 	if (envelope_write(&w, env, &f))
@@ -274,7 +301,7 @@ static int sign_request(struct rpc_call *call, struct service_case *c, const Kms
 	if (r->csr.ext_app_info &&
 	    (check_evidence(s, r, in->vm_config, false, full, e) || add_app_info(a, r, full, e)))
 		return -1;
-	if (r->csr.ext_quote && add_evidence(a, r, e))
+	if (r->csr.ext_quote && add_evidence(a, r, in->vm_config, e))
 		return -1;
 	auto_pkey EVP_PKEY *key = p256_from_spki(r->csr.pubkey, e);
 	if (!key || issue_chain(s, a, c, key, out, e))

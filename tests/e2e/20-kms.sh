@@ -164,6 +164,11 @@ check "it carries app id, usage, evidence in both forms and app info" eval '[ "$
 	grep -o "1\.3\.6\.1\.4\.1\.62397\.1\.[0-9]*" | tr "\n" " ")" = "$(printf "1.3.6.1.4.1.62397.1.%s " 3 9 4 8 1 2)" ]'
 check "it lives 90 days at most" openssl x509 -in "$work/web.0" -noout -checkend $((89 * 86400))
 refused "it does not live longer" "will expire" openssl x509 -in "$work/web.0" -noout -checkend $((91 * 86400))
+check "SignCert signs a request of version 1" sign v1 --v1 1 --subject web --san app.example
+check "with the same evidence in both forms" eval '[ "$(openssl x509 -in "$work/v1.0" -noout -text |
+	grep -o "1\.3\.6\.1\.4\.1\.62397\.1\.[0-9]*" | tr "\n" " ")" = "$(printf "1.3.6.1.4.1.62397.1.%s " 3 4 8 1 2)" ]'
+der() { openssl asn1parse -in "$1" | grep -A1 ":1\.3\.6\.1\.4\.1\.62397\.1\.$2\$" | sed -n 's/.*DUMP\]://p' | grep . || echo none; }
+check "byte for byte what version 2 carries" test "$(der "$work/v1.0" 8)" != none -a "$(der "$work/v1.0" 8)$(der "$work/v1.0" 1)$(der "$work/v1.0" 2)" = "$(der "$work/web.0" 8)$(der "$work/web.0" 1)$(der "$work/web.0" 2)"
 refused "km_10 a name of the KMS in a request" csr.san sign kms --subject web --san kms.test
 refused "km_10 a wildcard over the KMS's name" csr.san sign kms --subject web --san '*.test'
 refused "km_10 another app's name in a request" csr.san sign kms --subject web --san "$inst2.apps.example"

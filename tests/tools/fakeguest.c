@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/sb.h"
 #include "base/strings.h"
 #include "core/attest/certext.h"
 #include "core/attest/envelope.h"
@@ -34,7 +35,7 @@ static const char usage[] =
 	"  cert WHO --key FILE --ca FILE --ca-key FILE [--quote FILE] --out FILE\n"
 	"                                            RA-TLS client certificate, with evidence if there is a "
 	"quote\n"
-	"  csr WHO --key FILE --quote FILE --subject NAME [--san NAME] [--days N]\n"
+	"  csr WHO --key FILE --quote FILE --subject NAME [--san NAME] [--days N] [--v1 1]\n"
 	"                                            a SignCert request as JSON\n"
 	"  agent WHO --pki DIR --out ADDRESS         a guest agent that answers Attest and Info until "
 	"killed\n"
@@ -45,7 +46,7 @@ enum { EVIDENCE_MAX = GUESTLIKE_MAX };
 struct options {
 	struct guestlike_who who;
 	const char *key, *ca, *ca_key, *quote, *out, *subject, *san, *pki;
-	uint64_t days;
+	uint64_t days, v1;
 };
 
 static int put_file(const char *dir, const char *name, const void *p, size_t n, struct wr *sums,
@@ -257,13 +258,34 @@ static int make_csr(struct options *o, struct err *e)
 			   .attestation = span_of(bytes, n) };
 	if (o->san)
 		csr.names[csr.n_names++] = span_str(o->san);
-	csr.has_not_after = o->days != 0;
+	static struct guestlike g;
+	static char log[EVIDENCE_MAX];
+	auto_free char *quote = NULL;
+	struct wr l = wr_to(log, sizeof log);
+	if (o->v1) {
+		guestlike_make(&g, &o->who);
+		eventlog_write_json(&l, &g.log, false);
+		if (l.bad || file_read(o->quote, 65536, &quote, &n, e))
+			return -1;
+		csr.version = 1;
+		csr.quote = span_of(quote, n);
+		csr.event_log = span_of(log, l.n);
+		csr.ext_app_info = false;
+	}
+	csr.has_not_after = !o->v1 && o->days != 0;
 	csr.not_after = (uint64_t)time(NULL) + o->days * 86400;
 	struct wr w = wr_to(body, sizeof body);
 	csr_write(&w, &csr);
 	if (w.bad || p256_sign(k, span_of(body, w.n), sig, &sig_n, e))
 		return -1;
 	auto_free char *hex = hex_dup(body, w.n), *sig_hex = hex_dup(sig, sig_n);
+	if (o->v1) {
+		auto_sb config = { 0 };
+		sb_json_str(&config, g.config);
+		printf("{\"api_version\":1,\"csr\":\"%s\",\"signature\":\"%s\",\"vm_config\":%s}\n", hex,
+		       sig_hex, config.p);
+		return 0;
+	}
 	printf("{\"api_version\":2,\"csr\":\"%s\",\"signature\":\"%s\"}\n", hex, sig_hex);
 	return 0;
 }
@@ -281,19 +303,20 @@ static bool set_option(struct options *o, int which, const char *v)
 	return which == 9    ? hex_exact(o->who.app, 20, v)
 	       : which == 10 ? hex_exact(o->who.compose, 32, v)
 	       : which == 11 ? hex_exact(o->who.instance, 20, v)
-			     : str_u64(v, &o->days);
+	       : which == 12 ? str_u64(v, &o->days)
+			     : str_u64(v, &o->v1);
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = { "image", "key", "ca",  "ca-key",  "quote",    "out", "subject",
-					     "san",   "pki", "app", "compose", "instance", "days" };
-	struct option table[14] = { 0 };
+	static const char *const names[] = { "image", "key", "ca",  "ca-key",  "quote",    "out",  "subject",
+					     "san",   "pki", "app", "compose", "instance", "days", "v1" };
+	struct option table[15] = { 0 };
 	struct options o = { .subject = "guest" };
 	struct err e = { 0 };
 	int c, rc;
 
-	for (int i = 0; i < 13; i++)
+	for (int i = 0; i < 14; i++)
 		table[i] = (struct option){ names[i], required_argument, NULL, 256 + i };
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1)
 		if (c < 256 || !set_option(&o, c - 256, optarg))
