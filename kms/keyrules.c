@@ -198,9 +198,11 @@ static int decide(const struct keyrules *r, struct keyrules_case *c, const struc
 	c->until = keypolicy_until(p, b);
 	if (!q)
 		return 0;
-	if (keypolicy_pick(p, b->app_id, q->epoch, now, &c->epochs[0], e))
-		return -1;
 	c->current = keypolicy_rule(p, b->app_id)->current;
+	// Who knows of epochs and names none means the newest.
+	const uint64_t *asked = q->epoch || !q->earlier ? q->epoch : &c->current;
+	if (keypolicy_pick(p, b->app_id, asked, now, &c->epochs[0], e))
+		return -1;
 	c->n = 1;
 	if (q->earlier)
 		c->n += (uint32_t)keypolicy_earlier(p, b->app_id, c->epochs[0], now, c->epochs + 1,
