@@ -213,6 +213,10 @@ static void read_rest(struct fields *f, struct compose *c)
 	c->emit_event = field_bool(f, "emit_event", false);
 	c->runner = field_text(f, "runner", "docker-compose");
 	c->storage_fs = field_text(f, "storage_fs", "");
+	const char *seed = field_text(f, "deployment_seed", "");
+	if (hex_read(c->deployment_seed, sizeof c->deployment_seed, seed, strlen(seed),
+		     &c->deployment_seed_n))
+		refuse(f, "compose.type", "deployment_seed is not hex of at most 64 bytes");
 	c->allowed_envs = field_texts(f, "allowed_envs", COMPOSE_ENVS_MAX);
 	c->event_log_version = 1;
 	if (field_has(f, "event_log_version", &v)) {

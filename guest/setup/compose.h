@@ -7,7 +7,7 @@
 
 enum provider { PROVIDER_NONE, PROVIDER_KMS, PROVIDER_LOCAL, PROVIDER_TPM };
 
-enum { COMPOSE_SCRIPTS_MAX = 5, COMPOSE_ENVS_MAX = 1024, COMPOSE_PORTS_MAX = 1024 };
+enum { COMPOSE_SCRIPTS_MAX = 5, COMPOSE_ENVS_MAX = 1024, COMPOSE_PORTS_MAX = 1024, COMPOSE_SEED_MAX = 64 };
 
 struct port_attrs {
 	uint32_t port;
@@ -22,6 +22,8 @@ struct compose {
 	bool gateway, no_instance_id, secure_time, emit_event;
 	const char *runner, *storage_fs; // storage_fs "" when not said
 	uint64_t swap_size;
+	uint8_t deployment_seed[COMPOSE_SEED_MAX]; // makes this deployment's keys its own
+	size_t deployment_seed_n;
 	struct texts allowed_envs, init_scripts;
 	uint8_t gpu_policy_hash[32];
 	bool attest_gpu;

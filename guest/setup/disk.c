@@ -17,6 +17,7 @@
 #include "base/secret.h"
 #include "base/strings.h"
 #include "header.h"
+#include "rekey.h"
 #include "run.h"
 
 enum { PASS = 64, SECTOR = 512, ITERATIONS = 1000, COPY_STEP = 1 << 20 };
@@ -48,13 +49,16 @@ static struct crypt_device *device_open(const char *header, const char *device, 
 }
 
 // The key has 256 random bits already: a slow derivation would buy nothing (spec 61 section 9).
+const struct crypt_pbkdf_type disk_pbkdf = { .type = CRYPT_KDF_PBKDF2,
+					     .hash = "sha256",
+					     .iterations = ITERATIONS,
+					     .flags = CRYPT_PBKDF_NO_BENCHMARK };
+
 int disk_format(const char *header, const char *device, const char *pass, struct err *e)
 {
-	const struct crypt_pbkdf_type pbkdf = { .type = CRYPT_KDF_PBKDF2,
-						.hash = "sha256",
-						.iterations = ITERATIONS,
-						.flags = CRYPT_PBKDF_NO_BENCHMARK };
-	struct crypt_params_luks2 params = { .pbkdf = &pbkdf, .data_device = device, .sector_size = SECTOR };
+	struct crypt_params_luks2 params = { .pbkdf = &disk_pbkdf,
+					     .data_device = device,
+					     .sector_size = SECTOR };
 	auto_close int fd = open(header, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 || ftruncate(fd, HEADER_AREA))
@@ -111,7 +115,7 @@ static int activate(const char *header, const char *device, const char *pass, st
 		return -1;
 	int rc = crypt_load(cd, CRYPT_LUKS2, NULL);
 	if (rc >= 0)
-		rc = crypt_activate_by_passphrase(cd, DISK_NAME, 0, pass, PASS, 0);
+		rc = crypt_activate_by_passphrase(cd, DISK_NAME, CRYPT_ANY_SLOT, pass, PASS, 0);
 	crypt_free(cd);
 	if (rc == -EPERM)
 		return err_code(
@@ -170,17 +174,65 @@ static int first_boot(const char *device, const char *header, const char *at, co
 	return disk_copy_header(header, device, e);
 }
 
-static int later_boot(const char *device, const char *header, const char *at, const char *pass, struct err *e)
+// A crash while the key was changed may leave two headers that differ.
+static int take_header(const char *device, const char *header, struct err *e)
 {
-	return disk_copy_header(device, header, e) || check_copy(header, e) ||
-			       activate(header, device, pass, e) || check_filesystem(e) || mount_data(at, e)
+	struct err why;
+
+	if (disk_copy_header(device, header, e))
+		return -1;
+	if (!check_copy(header, e))
+		return 0;
+	if (rekey_mend(header, device, &why))
+		return -1;
+	log_warn("disk", "the encryption header was mended: %s", e->text);
+	return 0;
+}
+
+struct keys {
+	const uint8_t *key;
+	const uint8_t (*older)[32];
+	size_t n;
+};
+
+// With the newest key that fits. Which one it is is only known by trying; the current one stays afterwards.
+static int open_with(const char *header, const char *device, const struct keys *k, const char *pass,
+		     struct err *e)
+{
+	int rc = activate(header, device, pass, e);
+
+	for (size_t i = 0; rc && !strcmp(e->code, "disk.key") && i < k->n; i++) {
+		char old[PASS + 1];
+		struct err why;
+
+		hex_encode(old, k->older[i], 32);
+		if (!activate(header, device, old, &why)) {
+			rc = 0;
+			if (rekey_disk(header, device, old, pass, &why))
+				log_warn("disk", "opened with an earlier epoch's key, which stays: %s",
+					 why.text);
+			else
+				log_info("disk",
+					 "opened with an earlier epoch's key, changed to the current one");
+		}
+		secret_wipe(old, sizeof old);
+	}
+	return rc;
+}
+
+static int later_boot(const char *device, const char *header, const char *at, const struct keys *k,
+		      const char *pass, struct err *e)
+{
+	return take_header(device, header, e) || open_with(header, device, k, pass, e) ||
+			       check_filesystem(e) || mount_data(at, e)
 		       ? -1
 		       : 0;
 }
 
-int disk_setup(const char *private_dir, const char *at, const uint8_t key[static 32], bool *is_new,
-	       struct err *e)
+int disk_setup(const char *private_dir, const char *at, const uint8_t key[static 32],
+	       const uint8_t (*older)[32], size_t n, bool *is_new, struct err *e)
 {
+	const struct keys k = { key, older, n };
 	char device[DEV_PATH], pass[PASS + 1];
 	auto_free char *header = str_format("%s/luks-header", private_dir);
 	enum data_state state;
@@ -189,7 +241,8 @@ int disk_setup(const char *private_dir, const char *at, const uint8_t key[static
 		return header ? -1 : err_set(e, ERR_SYSTEM, "out of memory");
 	*is_new = state == DATA_BLANK;
 	hex_encode(pass, key, 32);
-	int rc = *is_new ? first_boot(device, header, at, pass, e) : later_boot(device, header, at, pass, e);
+	int rc = *is_new ? first_boot(device, header, at, pass, e)
+			 : later_boot(device, header, at, &k, pass, e);
 	secret_wipe(pass, sizeof pass);
 	unlink(header);
 	return rc;

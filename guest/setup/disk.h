@@ -11,12 +11,17 @@
 #define DISK_NAME   "dstack-data"
 #define DISK_MAPPED "/dev/mapper/" DISK_NAME
 
+struct crypt_pbkdf_type;
+
 // Open or make the disk and mount it on `at`. `private_dir` is a folder in memory. *is_new tells which.
 // Codes: disk.missing, disk.ambiguous, disk.header, disk.key, disk.format, disk.filesystem, disk.mount.
-int disk_setup(const char *private_dir, const char *at, const uint8_t key[static 32], bool *is_new,
-	       struct err *e);
+// A disk that only opens with one of the `n` older keys is given the current one (rekey.h).
+int disk_setup(const char *private_dir, const char *at, const uint8_t key[static 32],
+	       const uint8_t (*older)[32], size_t n, bool *is_new, struct err *e);
 int disk_swap(const char *at, uint64_t size, struct err *e); // a swap file on it, made anew
 int disk_close(struct err *e);                               // unmounted before
+
+extern const struct crypt_pbkdf_type disk_pbkdf;
 
 // Parts, for tests. `header` is a file of HEADER_AREA bytes.
 int disk_format(const char *header, const char *device, const char *pass, struct err *e);

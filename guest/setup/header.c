@@ -152,12 +152,20 @@ static bool is_base64(struct json obj, const char *name)
 	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")] == 0;
 }
 
+// The name of the one key slot: a change of key goes from 0 to 1 and back.
+static const char *slot_name(struct json slots)
+{
+	struct json v;
+
+	return json_get(slots, "1", &v) ? "1" : "0";
+}
+
 static bool keyslot_is_ours(struct json slots, uint64_t hdr_size)
 {
 	struct json slot, af, area, kdf;
 	uint64_t offset, size;
 
-	if (!HAS_ONLY(slots, "0") || !json_get(slots, "0", &slot) ||
+	if (!HAS_ONLY(slots, slot_name(slots)) || !json_get(slots, slot_name(slots), &slot) ||
 	    !HAS_ONLY(slot, "type", "key_size", "af", "area", "kdf") || !json_get(slot, "af", &af) ||
 	    !json_get(slot, "area", &area) || !json_get(slot, "kdf", &kdf))
 		return false;
@@ -187,7 +195,7 @@ static bool segment_is_ours(struct json segments)
 	       is_text(s, "encryption", "aes-xts-plain64") && is_number(s, "sector_size", 512, 512);
 }
 
-static bool list_is_zero(struct json obj, const char *name)
+static bool list_is(struct json obj, const char *name, const char *only)
 {
 	struct json list, item;
 	struct json_iter it;
@@ -195,16 +203,16 @@ static bool list_is_zero(struct json obj, const char *name)
 	if (!json_get(obj, name, &list) || json_kind(list) != JSON_ARRAY || json_count(list) != 1)
 		return false;
 	it = json_iter(list);
-	return json_next(&it, NULL, &item) && json_is(item, "0");
+	return json_next(&it, NULL, &item) && json_is(item, only);
 }
 
-static bool digest_is_ours(struct json digests)
+static bool digest_is_ours(struct json digests, const char *slot)
 {
 	struct json d;
 
 	return HAS_ONLY(digests, "0") && json_get(digests, "0", &d) &&
 	       HAS_ONLY(d, "type", "keyslots", "segments", "hash", "iterations", "salt", "digest") &&
-	       is_text(d, "type", "pbkdf2") && list_is_zero(d, "keyslots") && list_is_zero(d, "segments") &&
+	       is_text(d, "type", "pbkdf2") && list_is(d, "keyslots", slot) && list_is(d, "segments", "0") &&
 	       is_text(d, "hash", "sha256") && is_number(d, "iterations", 1000, ITERATIONS_MAX) &&
 	       is_base64(d, "salt") && is_base64(d, "digest");
 }
@@ -226,7 +234,7 @@ static int check_metadata(const struct binary *b, struct err *e)
 		return refuse(e, "key slot is not the one that we make");
 	if (!segment_is_ours(segments))
 		return refuse(e, "data segment is not aes-xts-plain64 at 16 MiB");
-	if (!digest_is_ours(digests))
+	if (!digest_is_ours(digests, slot_name(slots)))
 		return refuse(e, "digest is not the one that we make");
 	if (!HAS_ONLY(config, "json_size", "keyslots_size") || !decimal(config, "json_size", &json_size) ||
 	    !decimal(config, "keyslots_size", &area_size) || json_size != b->size - BIN ||
@@ -247,4 +255,28 @@ int header_check(struct span area, struct err *e)
 	if (first.size != second.size || first.seqid != second.seqid || !span_eq(first.json, second.json))
 		return refuse(e, "its two copies differ");
 	return check_metadata(&first, e);
+}
+
+// The second copy stands behind the first, whose size a broken first one does not tell.
+static int find_second(struct span area, struct binary *out, uint64_t *at, struct err *e)
+{
+	for (*at = HDR_MIN; *at <= HDR_MAX; *at *= 2)
+		if (!read_binary(area, *at, "SKUL\xba\xbe", out, e) && out->size == *at)
+			return 0;
+	return refuse(e, "neither of its copies holds");
+}
+
+int header_odd_one(struct span area, uint64_t *at, struct err *e)
+{
+	struct binary b;
+
+	if (area.n < HEADER_AREA)
+		return refuse(e, "disk is too small");
+	if (!read_binary(area, 0, "LUKS\xba\xbe", &b, e) && !check_metadata(&b, e)) {
+		*at = b.size;
+		return 0;
+	}
+	*at = 0;
+	uint64_t second;
+	return find_second(area, &b, &second, e) ? -1 : check_metadata(&b, e);
 }

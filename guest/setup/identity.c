@@ -92,6 +92,11 @@ int setup_early_events(struct setup *s, struct err *e)
 	    setup_emit(s, "app-id", s->instance.app_id, ID_SIZE, e) ||
 	    setup_emit(s, "compose-hash", c->hash, sizeof c->hash, e))
 		return -1;
+	if (c->deployment_seed_n) {
+		SHA256(c->deployment_seed, c->deployment_seed_n, hash);
+		if (setup_emit(s, "deployment-seed", hash, sizeof hash, e))
+			return -1;
+	}
 	for (size_t i = 0; i < c->init_scripts.n; i++) {
 		SHA256((const uint8_t *)c->init_scripts.v[i], strlen(c->init_scripts.v[i]), hash);
 		if (setup_emit(s, "init-script-hash", hash, sizeof hash, e))

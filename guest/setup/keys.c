@@ -97,6 +97,22 @@ static int take_reply(struct guest_keys *k, const Kms__AppKeyResponse *r, struct
 		       : 0;
 }
 
+static int take_earlier(struct guest_keys *k, const Kms__AppKeyResponse *r, struct err *e)
+{
+	for (size_t i = 0; i < r->n_epochs && k->n_earlier < KEYS_EARLIER_MAX; i++) {
+		const Kms__EpochKeys *m = r->epochs[i];
+		size_t n = k->n_earlier;
+		if (take(k->earlier_disk[n], 32, m->disk_crypt_key, "earlier disk key", e) ||
+		    take(k->earlier_env[n], 32, m->env_crypt_key, "earlier environment key", e))
+			return -1;
+		k->n_earlier++;
+	}
+	if (r->epoch || k->n_earlier)
+		log_info("setup", "keys of epoch %llu and %zu before it", (unsigned long long)r->epoch,
+			 k->n_earlier);
+	return 0;
+}
+
 static int take_provider_id(struct guest_keys *k, struct err *e)
 {
 	auto_x509 X509 *ca = cert_from_pem(span_str(k->ca_cert), e);
@@ -123,12 +139,15 @@ static int ask_kms(struct setup *s, const char *url, struct err *e)
 		return -1;
 	req.api_version = 1;
 	req.vm_config = (char *)(uintptr_t)s->sys.vm_config;
+	req.want_previous = true; // upstream's KMS knows neither this nor the seed
+	req.deployment_seed =
+		(ProtobufCBinaryData){ s->compose.deployment_seed_n, s->compose.deployment_seed };
 	auto_rpc_client *c = keys_kms_client(k, &id, e);
 	int rc =
 		!c ||
 				rpc_client_call(c, "GetAppKey", &req.base, &kms__app_key_response__descriptor,
 						s->arena, (void **)&r, e) ||
-				take_reply(k, r, e)
+				take_reply(k, r, e) || take_earlier(k, r, e)
 			? -1
 			: 0;
 	ratls_identity_free(&id);

@@ -8,11 +8,14 @@
 #include "base/err.h"
 #include "core/codec/buf.h"
 
-enum { PROVIDER_ID_MAX = 256 };
+enum { PROVIDER_ID_MAX = 256, KEYS_EARLIER_MAX = 7 };
 
 struct guest_keys {
 	uint8_t disk[32], env[32], k256[32], k256_sig[65];
 	bool has_env;
+	// Of epochs before the current one, newest first: a disk or environment may still be locked by them.
+	uint8_t earlier_disk[KEYS_EARLIER_MAX][32], earlier_env[KEYS_EARLIER_MAX][32];
+	size_t n_earlier;
 	const char *gateway_app_id, *ca_cert;         // PEM
 	const char *url, *temp_ca_cert, *temp_ca_key; // of the KMS; else NULL
 	const char *own_ca_key;                       // PEM, providers none and local

@@ -145,6 +145,7 @@ check "a guest that names no epoch sees no difference" test "$(jq -c "$fields" "
 check "the new epoch has other keys" test "$(jq -c "[$fields, .epoch, .current_epoch]" "$work/new.json")" = "[$(derive --epoch 1 | jq -c "$fields"),1,1]"
 check "and brings the one before, with its end" eval 'jq -e ".epochs[0].epoch == 0 and .epochs[0].revoke_at > 0" "$work/new.json" &&
 	test "$(jq -c ".epochs[0] | $fields" "$work/new.json")" = "$(jq -c "$fields" "$work/keys0.json")"'
+check "a guest that knows of epochs and names none gets the newest" test "$(keys '{"want_previous":true}' | jq -c '[.epoch, .epochs[0].epoch]')" = '[1,0]'
 env() { ask GetAppEnvEncryptPubKey -d "{\"app_id\":\"$app\"$1}"; }
 check "the environment key of an epoch is that of its secret" test "$(env ',"epoch":1' | jq -r .public_key)" = "$(derive --epoch 1 | jq -r .env_public_key)"
 check "a seed that the guest has not measured is none" test "$(keys '{"epoch":1,"deployment_seed":"0102"}' | jq .disk_crypt_key)" = "$(jq .disk_crypt_key "$work/new.json")"

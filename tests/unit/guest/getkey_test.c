@@ -1,5 +1,5 @@
-// KM-05 and KM-06 at the guest's GetKey: paths of any kind give keys or a code, and what two algorithms at one
-// path share is exactly upstream's rule, nothing between other paths.
+// KM-05 and KM-06 at the guest's GetKey: paths of any kind give keys or a code, and what two algorithms at
+// one path share is exactly upstream's rule, nothing between other paths.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "guest/agent/keys.h"
+#include "keys.h"
 
 static struct secret *root(void)
 {
@@ -30,7 +30,8 @@ static void km_06_one_path_two_algorithms(void **state)
 	assert_true(a.public_n != b.public_n);
 	assert_int_equal(derive_key(&k, "wallet/2", "p", "ed25519", &other, &e), 0);
 	assert_memory_not_equal(b.key, other.key, sizeof b.key);
-	assert_int_equal(derive_key(&k, "wallet/1", "q", "k256", &other, &e), 0); // the purpose is only signed
+	assert_int_equal(derive_key(&k, "wallet/1", "q", "k256", &other, &e),
+			 0); // the purpose is only signed
 	assert_memory_equal(a.key, other.key, sizeof a.key);
 	assert_memory_not_equal(a.signature, other.signature, sizeof a.signature);
 	secret_free(k.k256);

@@ -11,7 +11,9 @@
 #include "base/file.h"
 #include "disk.h"
 #include "header.h"
+#include "rekey.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <libcryptsetup.h>
 #include <openssl/sha.h>
@@ -200,6 +202,139 @@ static void opens_with_its_key_only(void **state)
 	crypt_free(cd);
 }
 
+// ---- another pass phrase (rekey.h)
+
+static const char newer[] = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
+static char private[64];
+
+static void put(const char *path, const void *p, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_int_equal(pwrite(fd, p, n, 0), n);
+	close(fd);
+}
+
+static uint8_t *get(const char *path)
+{
+	uint8_t *p = malloc(HEADER_AREA);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(pread(fd, p, HEADER_AREA, 0), HEADER_AREA);
+	close(fd);
+	return p;
+}
+
+// As a boot does: the disk's header copied, mended when it must be, and tried. Which of the two opens it.
+static int opens_with(const char **which)
+{
+	const char *const word[] = { newer, pass };
+	struct crypt_device *cd = NULL;
+	struct err e = { 0 }, why = { 0 };
+	int rc = -1;
+
+	assert_int_equal(disk_copy_header(disk, private, &e), 0);
+	uint8_t *bytes = get(private);
+	if (header_check(span_of(bytes, HEADER_AREA), &e) && rekey_mend(private, disk, &why))
+		fail_msg("%s; %s", e.text, why.text);
+	free(bytes);
+	assert_int_equal(crypt_init_data_device(&cd, private, disk), 0);
+	assert_int_equal(crypt_load(cd, CRYPT_LUKS2, NULL), 0);
+	*which = NULL;
+	for (size_t i = 0; i < 2 && rc < 0; i++) {
+		rc = crypt_activate_by_passphrase(cd, NULL, CRYPT_ANY_SLOT, word[i], strlen(word[i]), 0);
+		if (rc >= 0)
+			*which = word[i];
+	}
+	crypt_free(cd);
+	bytes = get(disk);
+	if (header_check(span_of(bytes, HEADER_AREA), &e))
+		fail_msg("the disk's header is not ours afterwards: %s", e.text);
+	free(bytes);
+	return rc;
+}
+
+static uint8_t *rekeyed(uint64_t *at, uint64_t *n)
+{
+	struct crypt_device *cd = NULL;
+	struct err e = { 0 };
+
+	snprintf(private, sizeof private, "%s/private", dir);
+	put(disk, area, HEADER_AREA);
+	assert_int_equal(disk_copy_header(disk, private, &e), 0);
+	if (rekey_disk(private, disk, pass, newer, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(crypt_init_data_device(&cd, private, disk), 0);
+	assert_int_equal(crypt_load(cd, CRYPT_LUKS2, NULL), 0);
+	assert_int_equal(crypt_keyslot_area(cd, 1, at, n), 0);
+	assert_int_equal(crypt_keyslot_status(cd, 0), CRYPT_SLOT_INACTIVE);
+	assert_int_equal(crypt_activate_by_passphrase(cd, NULL, CRYPT_ANY_SLOT, pass, strlen(pass), 0),
+			 -EPERM);
+	crypt_free(cd);
+	return get(disk);
+}
+
+static void key_is_changed(void **state)
+{
+	const char *which;
+	uint64_t at, n;
+	struct err e = { 0 };
+
+	(void)state;
+	free(rekeyed(&at, &n));
+	assert_true(opens_with(&which) >= 0);
+	assert_ptr_equal(which, newer);
+	assert_int_equal(rekey_disk(private, disk, pass, newer, &e), -1);
+	assert_string_equal(e.code, "disk.key");
+	assert_int_equal(rekey_disk(private, disk, newer, pass, &e), 0);
+	assert_true(opens_with(&which) >= 0);
+	assert_ptr_equal(which, pass);
+}
+
+// A crash after any number of bytes of any of the four steps: one of the two pass phrases opens the disk, and
+// its header is whole again.
+static void crash_at_any_point(void **state)
+{
+	uint64_t at, n, size = header_size(area);
+	uint8_t *after = rekeyed(&at, &n), *torn = malloc(HEADER_AREA);
+	const struct {
+		uint64_t at, n;
+	} step[] = { { at, n }, { size, size }, { 0, size }, { 0, HEADER_AREA } };
+
+	(void)state;
+	for (size_t s = 0; s < 4; s++)
+		for (unsigned part = 0; part <= 4; part++) {
+			const char *which;
+			memcpy(torn, area, HEADER_AREA);
+			for (size_t done = 0; done < s; done++)
+				memcpy(torn + step[done].at, after + step[done].at, step[done].n);
+			memcpy(torn + step[s].at, after + step[s].at, step[s].n * part / 4);
+			put(disk, torn, HEADER_AREA);
+			if (opens_with(&which) < 0)
+				fail_msg("step %zu, %u of 4 parts: nothing opens it", s, part);
+		}
+	free(after);
+	free(torn);
+}
+
+static void two_broken_headers_are_refused(void **state)
+{
+	uint8_t *bad = malloc(HEADER_AREA);
+	struct err e = { 0 };
+	uint64_t at;
+
+	(void)state;
+	memcpy(bad, area, HEADER_AREA);
+	assert_int_equal(header_odd_one(span_of(bad, HEADER_AREA), &at, &e), 0);
+	bad[100] ^= 1;
+	assert_int_equal(header_odd_one(span_of(bad, HEADER_AREA), &at, &e), 0);
+	assert_int_equal(at, 0);
+	bad[header_size(area) + 100] ^= 1;
+	assert_int_equal(header_odd_one(span_of(bad, HEADER_AREA), &at, &e), -1);
+	assert_string_equal(e.code, "disk.header");
+	free(bad);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +342,9 @@ int main(void)
 		cmocka_unit_test(changed_metadata_is_refused),
 		cmocka_unit_test(changed_binary_is_refused),
 		cmocka_unit_test(opens_with_its_key_only),
+		cmocka_unit_test(key_is_changed),
+		cmocka_unit_test(crash_at_any_point),
+		cmocka_unit_test(two_broken_headers_are_refused),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
