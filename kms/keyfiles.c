@@ -1,5 +1,6 @@
 #include "keyfiles.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -10,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "crypto/issue.h"
@@ -231,17 +233,49 @@ static int put_in_place(const char *fresh, const char *dir, const char *parent, 
 	return sync_folder(parent, e);
 }
 
+// What a KMS that was killed in its first start left beside its folder: keys that never were in use.
+static void sweep(const char *parent, const char *prefix)
+{
+	DIR *d = opendir(parent);
+	struct err ignored;
+
+	for (const struct dirent *x; d && (x = readdir(d));) {
+		auto_free char *path =
+			str_starts(x->d_name, prefix) ? path_in(parent, x->d_name, &ignored) : NULL;
+		if (path && file_remove_tree(path, &ignored))
+			log_warn("kms", "%s", ignored.text);
+	}
+	if (d)
+		closedir(d);
+}
+
+// ".kms-new-NAME-" of the key folder's own name, so that KMSs beside each other do not meet.
+static char *fresh_prefix(const char *dir, struct err *e)
+{
+	size_t n = strlen(dir), from;
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	for (from = n; from && dir[from - 1] != '/'; from--)
+		;
+	char *p = str_format(".kms-new-%.*s-", (int)(n - from), dir + from);
+	if (!p)
+		err_set(e, ERR_SYSTEM, "out of memory");
+	return p;
+}
+
 int keyfiles_install(const char *dir, const char *domain, const struct keyfiles_roots *r,
 		     const char *bootstrap_info, struct err *e)
 {
-	auto_free char *parent = NULL, *fresh = NULL;
+	auto_free char *parent = NULL, *prefix = fresh_prefix(dir, e);
 	struct err ignored;
 
-	if (parent_of(dir, &parent, e) || file_mkdirs(parent, 0755, e))
+	if (!prefix || parent_of(dir, &parent, e) || file_mkdirs(parent, 0755, e))
 		return -1;
-	fresh = path_in(parent, ".kms-new-XXXXXX", e);
+	sweep(parent, prefix);
+	auto_free char *fresh = str_format("%s/%sXXXXXX", parent, prefix);
 	if (!fresh)
-		return -1;
+		return err_set(e, ERR_SYSTEM, "out of memory");
 	if (!mkdtemp(fresh)) // 0700
 		return err_errno(e, "make a folder in %s", parent);
 	if (put_all(fresh, domain, r, bootstrap_info, e) || put_in_place(fresh, dir, parent, e)) {

@@ -245,6 +245,13 @@ for ms in 010 020 030 035 040 045 050 055 060 065 070 080 090 110; do
 done
 echo "# killed: $none without keys, $all with all of them"
 check "km_08 killed at any moment: no keys or all" test -z "$some"
+rm -rf "$work/crash" && mkdir -p "$work/crash/.kms-new-certs-abcdef" "$work/crash/.kms-new-other-abcdef" && touch "$work/crash/.kms-new-certs-abcdef/root-ca.key"
+dstack-kms -c "$work/crash.toml" 2>/dev/null &
+victim=$!
+until_true 10 test -e "$work/crash/certs/rpc.crt"
+check "what a killed one left is removed, another's is not" test "$(ls -d "$work"/crash/.kms-new*)" = "$work/crash/.kms-new-other-abcdef"
+kill "$victim"
+wait "$victim"
 
 # Certificates for a gateway outside a CVM.
 issue() { dstack-kms issue --config "$1" --name gateway --san 10.0.2.2 --app-id "$inst" --out "$work/gw"; }
