@@ -57,6 +57,7 @@ kms=${pids[-1]}
 keys=$(pgrep -P "$kms" | head -n 1)
 "$build/bench/bench-kms" "https://127.0.0.1:$port/prpc" "$work/kms/root-ca.crt" "$work/guest.crt" "$work/guest.key" \
 	"$work/csr.json" "$kms" "$keys"
+"$build/bench/bench-audit" "$work/audit"
 ulimit -n 4096
 "$build/bench/bench-kms-load" "127.0.0.1:$port" "$work/kms/root-ca.crt" "$work/kms/tmp-ca.crt" "$work/kms/tmp-ca.key" \
 	"$work/pki" "$work/images/one" "$app" "$compose" "$kms" "$keys" "${GUESTS:-1000}"
