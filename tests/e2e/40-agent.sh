@@ -494,6 +494,9 @@ check "and so has the log" has "$(post GetQuote '{}')" '.event_log | fromjson | 
 for name in app-id system-ready ''; do
 	check "the name '$name' is refused" has "$(post EmitEvent "{\"event\":\"$name\"}")" '.code == "agent.event_name"'
 done
+check "the C library's example does everything, its event too" eval 'DSTACK_SIMULATOR_ENDPOINT=$work/dstack.sock dstack-example >"$work/example.out" &&
+	grep -q "^event  *recorded in RTMR3" "$work/example.out" && grep -q "^gpus  *{.gpu" "$work/example.out"'
+check "as the log shows" has "$(post GetQuote '{}')" '.event_log | fromjson | .[-1] | .event == "example-ran" and .event_payload == "6f6e6365"'
 check "a name with a colon is refused" has "$(post EmitEvent '{"event":"a:b"}')" '.code == "runtime.name"'
 kill "$agent" && wait "$agent"
 
