@@ -244,8 +244,9 @@ static int check_url(struct job *j, struct trust *t, struct trust_result *out, s
 	return r;
 }
 
-// A KMS that runs in a CVM of this stack is judged with the app that has its keys from it.
-static void check_kms(struct job *j, struct trust *t, struct trust_result *out)
+// A KMS that runs in a CVM of this stack is judged with the app that has its keys from it. -1: it is what
+// fails.
+static int check_kms(struct job *j, struct trust *t, struct trust_result *out, struct err *why)
 {
 	const char *compose = or_context(j, NULL, "kms_compose"), *url = or_context(j, NULL, "kms");
 	auto_free struct trust_result *kms = calloc(1, sizeof *kms);
@@ -254,8 +255,10 @@ static void check_kms(struct job *j, struct trust *t, struct trust_result *out)
 	uint8_t hash[32];
 	size_t n;
 
-	if (!compose || !url || !j->kms_root || !kms)
-		return;
+	if (!compose || !url || !j->kms_root)
+		return 0;
+	if (!kms)
+		return err_set(why, ERR_SYSTEM, "out of memory");
 	struct kms_expect x = { .url = url, .compose_hash = hash };
 	int rc = file_read(compose, COMPOSE_MAX, &text, &n, &e) ||
 		 file_read(j->kms_root, FILE_MAX, &root, &n, &e);
@@ -265,6 +268,9 @@ static void check_kms(struct job *j, struct trust *t, struct trust_result *out)
 		rc = kms_checked(t, &x, kms, &e);
 	}
 	kms_claims(&out->verdict, kms, rc, &e);
+	if (rc)
+		*why = e;
+	return rc ? -1 : 0;
 }
 
 static int check_file(struct job *j, struct trust *t, struct trust_result *out, struct err *e)
@@ -373,8 +379,8 @@ static int verify(struct job *j, struct err *e)
 	}
 	int r = url ? check_url(j, t, out, e) : check_file(j, t, out, e);
 
-	if (out->verdict.n)
-		check_kms(j, t, out);
+	if (!r)
+		r = check_kms(j, t, out, e);
 	trust_free(t);
 	return r && !out->verdict.n ? -1 : print(j, out, e);
 }

@@ -10,9 +10,8 @@
 #define DOMAIN      "dstack.localhost"
 #define GATEWAY_APP "0000000000000000000000000000000000000000"
 
-const char *const stackconf_services[] = {
-	"collateral", "key-provider", "registry", "kms", "gateway", "vmm"
-};
+const char *const stackconf_services[] = { "collateral", "key-provider", "registry", "auth",
+					   "images",     "kms",          "gateway",  "vmm" };
 const size_t stackconf_n_services = sizeof stackconf_services / sizeof *stackconf_services;
 
 static const char registry_yml[] = "# The local image registry: loopback only, for the examples.\n"

@@ -22,7 +22,7 @@ check "verify judges the KMS with the app" claim kms_evidence '.ok and (.value |
 check "by its compose file" claim kms_compose ".ok and .value == \"$(sha256sum "$DSTACK_HOME/apps/kms.json" | cut -d' ' -f1)\""
 cp "$DSTACK_HOME/apps/kms.json" "$work/kms.json"
 sed -i 's/"name":"kms"/"name":"kmz"/' "$DSTACK_HOME/apps/kms.json"
-refused "another compose file of the KMS fails the app's verdict" compose_hash verify
+refused "another compose file of the KMS fails the app's verdict" compose_hash.mismatch verify
 cp "$work/kms.json" "$DSTACK_HOME/apps/kms.json"
 refused "with another image it would be another KMS" kms.other_image dstack kms deploy --image \
 	"docker.io/dstack/kms@sha256:$(printf '0%.0s' {1..64})"
@@ -45,3 +45,4 @@ sed -i 's/^mr_aggregated = .*/mr_aggregated = ["'"$(printf 'f%.0s' {1..64})"'"]/
 temp_ca() { curl -s --max-time 10 --cacert "$DSTACK_HOME/kms/certs/root-ca.crt" -d '{}' "https://127.0.0.1:18702/prpc/GetTempCaCert?json"; }
 check "a KMS that is no longer allowed gives nothing" until_true 20 bash -c "$(declare -f temp_ca); temp_ca | grep -q kms.self_denied"
 check "down" dstack down --dir "$DSTACK_HOME"
+check "nothing of the stack is left" sh -c "! pgrep -af '${DSTACK_HOME%e}[e]'"
