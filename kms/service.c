@@ -134,6 +134,7 @@ SSL_CTX *service_tls(const struct service *s, struct err *e)
 		.key_pem = span_of(key->b, key->n),
 		.roots_pem = span_str(s->temp_ca_pem),
 		.peer = TLS_PEER_OPTIONAL,
+		.allow_tls12 = true,
 	};
 	return tls_ctx_new(&conf, e);
 }

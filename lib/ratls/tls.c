@@ -118,6 +118,42 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, co
 	return SSL_TLSEXT_ERR_OK;
 }
 
+// A client that offers TLS 1.3, or a master secret of 1.2 that is bound to its handshake (RFC 7627).
+static bool offers_enough(SSL *ssl)
+{
+	const unsigned char *p = NULL;
+	size_t n = 0;
+
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_extended_master_secret, &p, &n) == 1)
+		return true;
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &p, &n) != 1)
+		return false;
+	for (size_t i = 1; i + 1 < n; i += 2)
+		if (p[i] == TLS1_3_VERSION >> 8 && p[i + 1] == (TLS1_3_VERSION & 0xff))
+			return true;
+	return false;
+}
+
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+	(void)arg;
+	if (offers_enough(ssl))
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_HANDSHAKE_FAILURE;
+	return SSL_CLIENT_HELLO_ERROR;
+}
+
+// What 1.2 must have to be as good as 1.3: forward secrecy, authenticated encryption.
+static int set_versions(SSL_CTX *ctx, const struct tls_conf *c)
+{
+	if (!c->allow_tls12)
+		return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1;
+	if (c->is_server)
+		SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
+	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+	       SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1;
+}
+
 static int set_own_pem(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 {
 	auto_bio BIO *in = BIO_new_mem_buf(c->cert_pem.p, (int)c->cert_pem.n);
@@ -222,8 +258,7 @@ static int set_hooks(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 int tls_ctx_setup(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 {
 	pthread_once(&once, make_indexes);
-	if (ctx_index < 0 || ssl_index < 0 ||
-	    SSL_CTX_set_min_proto_version(ctx, c->allow_tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) != 1)
+	if (ctx_index < 0 || ssl_index < 0 || !set_versions(ctx, c))
 		return err_ssl(e, ERR_SYSTEM, "make TLS context");
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE);

@@ -1,4 +1,5 @@
-// tls - SSL_CTX for our servers and clients: TLS 1.3, no tickets, no session cache, no renegotiation.
+// tls - SSL_CTX for our servers and clients: TLS 1.3 (where allowed also 1.2), no tickets, no session cache,
+// no renegotiation.
 //
 // The peer's chain is checked against the pinned roots given here and nothing else (never the system's).
 // Evidence in a certificate is judged by the caller: in `check`, during the handshake and before any request
@@ -24,7 +25,9 @@ struct tls_conf {
 	EVP_PKEY *key;
 	struct span roots_pem;
 	enum tls_peer peer;
-	bool allow_tls12;       // only where a stock guest needs it
+	// Only where others' clients need it: suites with ECDHE and AEAD, and of a client its extended master
+	// secret (RFC 7627).
+	bool allow_tls12;
 	const char *peer_usage; // NULL, or the special usage the peer's leaf must carry ("kms:rpc")
 	// NULL, or a last word on the peer's leaf, chain already verified. Its refusal ends the handshake.
 	int (*check)(void *arg, X509 *leaf, struct err *e);

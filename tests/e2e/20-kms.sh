@@ -82,7 +82,9 @@ check "environment key of an app" jq -e '.public_key | length == 64' <(ask "GetA
 refused "environment key of 19 bytes of app" kms.app_id ask GetAppEnvEncryptPubKey -d '{"app_id":"00"}'
 refused "an unknown method" rpc.unknown_method ask GetSecrets
 refused "an API version of the future" kms.api_version ask GetAppKey -d '{"api_version":2}'
-refused "TLS 1.2" "alert" curl -sSk --tls-max 1.2 "$url/health"
+check "TLS 1.2" curl -sS --tls-max 1.2 --cacert "$work/kms/certs/root-ca.crt" "$url/health"
+refused "TLS 1.2 without forward secrecy or AEAD" "alert" curl -sSk --tls-max 1.2 --ciphers ECDHE-ECDSA-AES128-SHA256:AES128-GCM-SHA256 "$url/health"
+refused "TLS 1.1" "alert" curl -sSk --tlsv1.0 --tls-max 1.1 --ciphers ALL:@SECLEVEL=0 "$url/health"
 
 # Evidence.
 who=(--image "$work/images/one" --app "$app" --compose "$compose")

@@ -67,7 +67,12 @@ struct outcome {
 	char client_code[48], server_code[48];
 	bool server_saw_cert;
 	int version;
+	char suite[64];
+	bool resumable; // the client was given something to resume with
 };
+
+// What a test makes of the client beyond its tls_conf.
+static void (*make_odd)(SSL_CTX *client);
 
 static void note(SSL *s, char code[48])
 {
@@ -85,6 +90,8 @@ static struct outcome join(const struct tls_conf *cc, const struct tls_conf *sc)
 
 	if (!sx)
 		fail_msg("%s", e.text);
+	if (make_odd)
+		make_odd(cx);
 	SSL *c = SSL_new(cx), *s = SSL_new(sx);
 	BIO_new_bio_pair(&a, 0, &b, 0);
 	SSL_set_bio(c, a, a);
@@ -101,6 +108,8 @@ static struct outcome join(const struct tls_conf *cc, const struct tls_conf *sc)
 	o.client = SSL_is_init_finished(c) && SSL_get_error(c, SSL_do_handshake(c)) == SSL_ERROR_NONE;
 	o.server = SSL_is_init_finished(s) == 1;
 	o.version = SSL_version(s);
+	o.resumable = SSL_get0_session(c) && SSL_SESSION_is_resumable(SSL_get0_session(c));
+	snprintf(o.suite, sizeof o.suite, "%s", SSL_get_cipher_name(s));
 	o.server_saw_cert = SSL_get0_peer_certificate(s) != NULL;
 	assert_int_equal(SSL_session_reused(c), 0);
 	note(c, o.client_code);
@@ -136,6 +145,73 @@ static void plain(void **state)
 	(void)state;
 	assert_true(o.client && o.server && !o.server_saw_cert);
 	assert_int_equal(o.version, TLS1_3_VERSION);
+}
+
+static void at_most_12(SSL_CTX *c)
+{
+	SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION);
+	SSL_CTX_clear_options(c, SSL_OP_NO_TICKET);
+}
+
+static void no_ems(SSL_CTX *c)
+{
+	at_most_12(c);
+	SSL_CTX_set_options(c, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+}
+
+static void no_ems_but_13(SSL_CTX *c)
+{
+	SSL_CTX_set_options(c, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+}
+
+static void cbc(SSL_CTX *c)
+{
+	at_most_12(c);
+	SSL_CTX_set_cipher_list(
+		c, "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA:AES128-GCM-SHA256@SECLEVEL=0");
+}
+
+static void at_most_11(SSL_CTX *c)
+{
+	SSL_CTX_set_cipher_list(c, "ALL:@SECLEVEL=0");
+	SSL_CTX_set_min_proto_version(c, TLS1_VERSION);
+	SSL_CTX_set_max_proto_version(c, TLS1_1_VERSION);
+}
+
+static struct outcome join_odd(void (*odd)(SSL_CTX *), bool server_allows)
+{
+	struct tls_conf c = client_conf(), s = server_conf(TLS_PEER_OPTIONAL);
+
+	c.allow_tls12 = true;
+	s.allow_tls12 = server_allows;
+	make_odd = odd;
+	struct outcome o = join(&c, &s);
+	make_odd = NULL;
+	return o;
+}
+
+static void tls12_where_allowed(void **state)
+{
+	struct outcome o = join_odd(at_most_12, true);
+
+	(void)state;
+	assert_true(o.client && o.server);
+	assert_int_equal(o.version, TLS1_2_VERSION);
+	assert_true(!strncmp(o.suite, "ECDHE-", 6) &&
+		    (strstr(o.suite, "GCM") || strstr(o.suite, "CHACHA20")));
+	assert_false(join_odd(at_most_12, false).server);
+	assert_false(join_odd(cbc, true).server);
+	assert_false(join_odd(no_ems, true).server);
+	assert_false(join_odd(at_most_11, true).server);
+	assert_int_equal(join_odd(NULL, true).version, TLS1_3_VERSION);
+	assert_true(join_odd(no_ems_but_13, true).server);
+}
+
+static void ch_12_nothing_to_resume(void **state)
+{
+	(void)state;
+	assert_false(join_odd(at_most_12, true).resumable);
+	assert_false(join_odd(NULL, true).resumable);
 }
 
 static void ch_06_client_refuses_server(void **state)
@@ -291,6 +367,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain),
+		cmocka_unit_test(tls12_where_allowed),
+		cmocka_unit_test(ch_12_nothing_to_resume),
 		cmocka_unit_test(ch_06_client_refuses_server),
 		cmocka_unit_test(server_judges_client),
 		cmocka_unit_test(hook_decides),
