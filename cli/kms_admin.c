@@ -138,8 +138,12 @@ static int done(int rc, const struct err *e)
 static int change_rotate(struct keypolicy *p, void *arg, struct err *e)
 {
 	const struct admin_args *a = arg;
+	struct keypolicy_turn t = { .app = a->has_app ? a->app : NULL,
+				    .now = time_now(),
+				    .overlap_s = a->overlap_s,
+				    .move_legacy = a->move_legacy };
 
-	return keypolicy_rotate(p, a->has_app ? a->app : NULL, time_now(), a->overlap_s, a->move_legacy, e);
+	return keypolicy_rotate(p, &t, e);
 }
 
 int kms_rotate(int argc, char **argv)

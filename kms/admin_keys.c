@@ -29,26 +29,18 @@ static int app_of(ProtobufCBinaryData b, const uint8_t **app, struct err *e)
 	return b.len && b.len != APP_ID ? err_code(e, ERR_INPUT, "kms.app_id", "app_id must be 20 bytes") : 0;
 }
 
-struct rotation {
-	const uint8_t *app;
-	uint64_t now, overlap_s;
-	bool move_legacy;
-};
-
 static int rotate(struct keypolicy *p, void *arg, struct err *e)
 {
-	const struct rotation *r = arg;
-
-	return keypolicy_rotate(p, r->app, r->now, r->overlap_s, r->move_legacy, e);
+	return keypolicy_rotate(p, arg, e);
 }
 
 int kms_admin_rotate(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
 	struct service *s = rpc_arg(call);
 	const Kms__RotateEpochRequest *q = in;
-	struct rotation r = { .now = kms_audit_now(&s->audit),
-			      .overlap_s = q->overlap_s,
-			      .move_legacy = q->move_legacy };
+	struct keypolicy_turn r = { .now = kms_audit_now(&s->audit),
+				    .overlap_s = q->overlap_s,
+				    .move_legacy = q->move_legacy };
 	char what[160];
 
 	if (app_of(q->app_id, &r.app, e))

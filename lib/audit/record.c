@@ -5,9 +5,9 @@
 #include "core/codec/json.h"
 
 static const char *const names[AUDIT_EVENTS] = {
-	[AUDIT_CREATED] = "log-created", [AUDIT_START] = "start",        [AUDIT_KEYS] = "key-release",
-	[AUDIT_CERT] = "sign-cert",      [AUDIT_ROOTS] = "kms-handover", [AUDIT_POLICY] = "policy-change",
-	[AUDIT_ADMIN] = "admin",
+	[AUDIT_CREATED] = "log-created", [AUDIT_START] = "start",          [AUDIT_KEYS] = "key-release",
+	[AUDIT_CERT] = "sign-cert",      [AUDIT_ROOTS] = "kms-handover",   [AUDIT_POLICY] = "policy-change",
+	[AUDIT_ADMIN] = "admin",         [AUDIT_ROTATE] = "root-rotation",
 };
 
 const char *audit_event_name(uint32_t event)
@@ -55,6 +55,8 @@ void audit_entry_clean(struct audit_entry *x)
 		x->event = AUDIT_ADMIN;
 	if (x->n_epochs > AUDIT_EPOCHS_MAX)
 		x->n_epochs = AUDIT_EPOCHS_MAX;
+	if (x->n_roots > AUDIT_EPOCHS_MAX)
+		x->n_roots = AUDIT_EPOCHS_MAX;
 	clean_flag(&x->ok);
 	clean_flag(&x->has_boot);
 	clean_flag(&x->has_key);
@@ -100,6 +102,8 @@ void audit_record_write(struct wr *w, const struct audit_record *r)
 	wr_str(w, ",\"epochs\":[");
 	for (uint32_t i = 0; i < x->n_epochs; i++)
 		put_dec(w, i ? "," : "", x->epochs[i]);
+	for (uint32_t i = 0; i < x->n_roots; i++)
+		put_dec(w, i ? "," : "],\"roots\":[", x->roots[i]);
 	put_hex(w, "],\"seed\":", x->seed, x->has_seed);
 	put_hex(w, ",\"key\":", x->key, x->has_key);
 	put_hex(w, ",\"evidence\":", x->evidence, x->has_evidence);
@@ -210,6 +214,22 @@ static bool read_epochs(struct json v, struct audit_entry *x)
 	return true;
 }
 
+// Only there when another set than the first is in it.
+static bool read_roots(struct json all, struct audit_entry *x)
+{
+	struct json list, one;
+	uint64_t r;
+
+	if (!json_get(all, "roots", &list))
+		return true;
+	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &one); x->n_roots++) {
+		if (x->n_roots == AUDIT_EPOCHS_MAX || json_u64(one, UINT32_MAX, &r))
+			return false;
+		x->roots[x->n_roots] = (uint32_t)r;
+	}
+	return true;
+}
+
 static bool read_entry(const struct json v[static N], struct audit_entry *x)
 {
 	bool ok;
@@ -243,7 +263,8 @@ int audit_record_read(struct audit_record *r, struct span line, struct fault *f)
 		return fault_set(f, "audit.record", "a record is too long", 0);
 	if (json_parse(&all, line, NULL) || json_pick(all, member, v, N) != N ||
 	    json_u64(v[SEQ], UINT64_MAX, &r->seq) || json_u64(v[TIME], UINT64_MAX, &r->time) ||
-	    json_hex(v[PREV], r->prev, sizeof r->prev) || !read_entry(v, &r->entry))
+	    json_hex(v[PREV], r->prev, sizeof r->prev) || !read_entry(v, &r->entry) ||
+	    !read_roots(all, &r->entry))
 		return fault_set(f, "audit.record", "a record is malformed", 0);
 	audit_entry_clean(&r->entry);
 	audit_record_write(&w, r);

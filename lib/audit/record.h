@@ -18,6 +18,7 @@ enum audit_event {
 	AUDIT_ROOTS,   // GetKmsKey: the root keys to another KMS
 	AUDIT_POLICY,  // epochs or revocations changed
 	AUDIT_ADMIN,   // anything else an operator did
+	AUDIT_ROTATE,  // a new root set
 	AUDIT_EVENTS
 };
 
@@ -33,6 +34,8 @@ struct audit_entry {
 	uint8_t seed[32];     // SHA-256 of the deployment seed
 	uint32_t n_epochs;    // whose keys were given
 	uint64_t epochs[AUDIT_EPOCHS_MAX];
+	uint32_t n_roots; // root sets of those epochs, or the one that signed; 0: set 0 and no other
+	uint32_t roots[AUDIT_EPOCHS_MAX];
 	uint64_t skipped;        // refusals of peers without evidence since the last record, beyond the limit
 	char source[AUDIT_WORD]; // who decided: the policy's kind
 	char code[AUDIT_CODE];

@@ -92,6 +92,55 @@ static bool has_ended(const struct keypolicy_rule *r, uint64_t epoch, uint64_t n
 	return at && at <= now;
 }
 
+static uint32_t root_in(const struct keypolicy_rule *r, uint64_t epoch)
+{
+	uint32_t root = 0;
+
+	for (size_t i = 0; i < r->n_roots && r->root[i].epoch <= epoch; i++)
+		root = r->root[i].root;
+	return root;
+}
+
+uint32_t keypolicy_root(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch)
+{
+	return root_in(keypolicy_rule(p, app), epoch);
+}
+
+uint32_t keypolicy_root_max(const struct keypolicy *p)
+{
+	uint32_t max = root_in(&p->common, UINT64_MAX);
+
+	for (size_t i = 0; i < p->n_apps; i++) {
+		uint32_t root = root_in(&p->apps[i].rule, UINT64_MAX);
+		max = root > max ? root : max;
+	}
+	return max;
+}
+
+// Epochs of a set are neighbours: from its entry to before the next one.
+bool keypolicy_serves_root(const struct keypolicy *p, const uint8_t app[static 20], uint32_t root,
+			   uint64_t now)
+{
+	const struct keypolicy_rule *r = keypolicy_rule(p, app);
+	uint64_t first = 0, last = r->current, ended = 0;
+	bool found = !root;
+
+	for (size_t i = 0; i < r->n_roots; i++) {
+		if (r->root[i].root == root) {
+			first = r->root[i].epoch;
+			found = true;
+		} else if (r->root[i].root > root && r->root[i].epoch - 1 < last) {
+			last = r->root[i].epoch - 1;
+		}
+	}
+	first = first > r->min ? first : r->min;
+	if (!found || first > last)
+		return false;
+	for (size_t i = 0; i < r->n_ends; i++)
+		ended += r->end[i].epoch >= first && r->end[i].epoch <= last && r->end[i].at <= now;
+	return ended < last - first + 1 || last - first == UINT64_MAX;
+}
+
 int keypolicy_pick(const struct keypolicy *p, const uint8_t app[static 20], const uint64_t *asked,
 		   uint64_t now, uint64_t *out, struct err *e)
 {
@@ -214,20 +263,37 @@ static int set_end(struct keypolicy_rule *r, uint64_t epoch, uint64_t at, struct
 	return 0;
 }
 
-int keypolicy_rotate(struct keypolicy *p, const uint8_t *app, uint64_t now, uint64_t overlap_s,
-		     bool move_legacy, struct err *e)
+// Never back to an older set: what made it leave that one still holds.
+static int set_root(struct keypolicy_rule *r, uint64_t epoch, uint32_t root, struct err *e)
 {
-	struct keypolicy_rule *r = rule_to_change(p, app, e);
+	uint32_t was = root_in(r, UINT64_MAX);
+
+	if (root < was)
+		return err_code(e, ERR_INPUT, "keypolicy.value",
+				"the current epoch hangs on root set %u, a later one cannot hang on %u", was,
+				root);
+	if (root == was)
+		return 0;
+	if (r->n_roots == KEYPOLICY_ROOTS_MAX)
+		return full(e, "root sets");
+	r->root[r->n_roots++] = (struct keypolicy_from){ epoch, root };
+	return 0;
+}
+
+int keypolicy_rotate(struct keypolicy *p, const struct keypolicy_turn *t, struct err *e)
+{
+	struct keypolicy_rule *r = rule_to_change(p, t->app, e);
 
 	if (!r)
 		return -1;
-	if (r->current == UINT64_MAX || overlap_s > UINT64_MAX - now)
+	if (r->current == UINT64_MAX || t->overlap_s > UINT64_MAX - t->now)
 		return err_code(e, ERR_INPUT, "keypolicy.value",
 				"no epoch follows, or the overlap is too long");
-	if (overlap_s && set_end(r, r->current, now + overlap_s, e))
+	if ((t->has_root && set_root(r, r->current + 1, t->root, e)) ||
+	    (t->overlap_s && set_end(r, r->current, t->now + t->overlap_s, e)))
 		return -1;
 	r->current++;
-	if (move_legacy)
+	if (t->move_legacy)
 		r->legacy = r->current;
 	p->version++;
 	return 0;

@@ -18,6 +18,7 @@ enum {
 	KEYPOLICY_APPS_MAX = 4096,
 	KEYPOLICY_REVOKED_MAX = 16384,
 	KEYPOLICY_ENDS_MAX = 64,
+	KEYPOLICY_ROOTS_MAX = 8, // as many as a KMS has root sets at most (crypto/rotation.h)
 	KEYPOLICY_REASON = 128,
 	KEYPOLICY_TEXT_MAX = 8 << 20,
 };
@@ -31,10 +32,16 @@ struct keypolicy_end {
 	uint64_t epoch, at; // Unix seconds
 };
 
+struct keypolicy_from {
+	uint64_t epoch; // from this one on, up to the next entry,
+	uint32_t root;  // secrets hang on this root set
+};
+
 struct keypolicy_rule {
 	uint64_t current, min, legacy;
-	size_t n_ends;
+	size_t n_ends, n_roots;
 	struct keypolicy_end end[KEYPOLICY_ENDS_MAX];
+	struct keypolicy_from root[KEYPOLICY_ROOTS_MAX]; // both ascending; before the first: set 0
 };
 
 struct keypolicy *keypolicy_new(void); // version 0: epoch 0 for all, nothing revoked; NULL when out of memory
@@ -47,6 +54,12 @@ uint64_t keypolicy_version(const struct keypolicy *p);
 const struct keypolicy_rule *keypolicy_rule(const struct keypolicy *p, const uint8_t app[static 20]);
 // When the epoch ends; 0: no end is set.
 uint64_t keypolicy_end_of(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch);
+// The root set that an app's epoch hangs on; the newest that the document names.
+uint32_t keypolicy_root(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch);
+uint32_t keypolicy_root_max(const struct keypolicy *p);
+// Is an epoch of the app served that hangs on this set?
+bool keypolicy_serves_root(const struct keypolicy *p, const uint8_t app[static 20], uint32_t root,
+			   uint64_t now);
 
 // The epoch of a request that named `*asked` (NULL: none).
 int keypolicy_pick(const struct keypolicy *p, const uint8_t app[static 20], const uint64_t *asked,
@@ -61,8 +74,14 @@ int keypolicy_check(const struct keypolicy *p, const struct boot_info *b, uint64
 uint64_t keypolicy_until(const struct keypolicy *p, const struct boot_info *b);
 
 // Changes; each makes the next version. `app` NULL: the rule for all others.
-int keypolicy_rotate(struct keypolicy *p, const uint8_t *app, uint64_t now, uint64_t overlap_s,
-		     bool move_legacy, struct err *e) __attribute__((warn_unused_result));
+struct keypolicy_turn {
+	const uint8_t *app;
+	uint64_t now, overlap_s;
+	bool move_legacy, has_root;
+	uint32_t root; // that the new epoch hangs on; not an older set than the current one's
+};
+int keypolicy_rotate(struct keypolicy *p, const struct keypolicy_turn *t, struct err *e)
+	__attribute__((warn_unused_result));
 int keypolicy_end_epoch(struct keypolicy *p, const uint8_t *app, uint64_t epoch, uint64_t at, struct err *e)
 	__attribute__((warn_unused_result));
 // Of something revoked already: the earlier time holds.

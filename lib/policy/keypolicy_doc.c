@@ -63,7 +63,11 @@ static void put_rule(struct sb *b, const struct keypolicy_rule *r)
 	for (size_t i = 0; i < r->n_ends; i++)
 		sb_fmt(b, "%s{\"epoch\":%llu,\"at\":%llu}", i ? "," : "", (unsigned long long)r->end[i].epoch,
 		       (unsigned long long)r->end[i].at);
-	sb_str(b, "]}");
+	sb_chr(b, ']');
+	for (size_t i = 0; i < r->n_roots; i++)
+		sb_fmt(b, "%s{\"epoch\":%llu,\"root\":%u}", i ? "," : ",\"roots\":[",
+		       (unsigned long long)r->root[i].epoch, r->root[i].root);
+	sb_str(b, r->n_roots ? "]}" : "}");
 }
 
 void keypolicy_write(struct sb *b, const struct keypolicy *p)
@@ -89,11 +93,19 @@ void keypolicy_write(struct sb *b, const struct keypolicy *p)
 	sb_str(b, "]}\n");
 }
 
-// ---- reading: all members, no other
+// ---- reading: all members, no other; `roots` of a rule only when it has some
 
 static bool members(struct json v, const char *const *name, struct json *out, size_t n)
 {
 	return json_kind(v) == JSON_OBJECT && json_count(v) == n && json_pick(v, name, out, n) == n;
+}
+
+static bool rule_members(struct json v, const char *const *name, struct json *out, size_t n)
+{
+	struct json roots;
+	size_t more = json_kind(v) == JSON_OBJECT && json_get(v, "roots", &roots);
+
+	return json_kind(v) == JSON_OBJECT && json_count(v) == n + more && json_pick(v, name, out, n) == n;
 }
 
 static int read_ends(struct json list, struct keypolicy_rule *r, struct err *e)
@@ -116,14 +128,36 @@ static int read_ends(struct json list, struct keypolicy_rule *r, struct err *e)
 	return 0;
 }
 
-static int read_rule(const struct json v[static 4], struct keypolicy_rule *r, struct err *e)
+static int read_roots(struct json rule, struct keypolicy_rule *r, struct err *e)
+{
+	static const char *const name[] = { "epoch", "root" };
+	struct json list, one, v[2];
+	uint64_t root;
+
+	if (!json_get(rule, "roots", &list))
+		return 0;
+	if (json_kind(list) != JSON_ARRAY || !json_count(list))
+		return bad(e, "roots is no array, or an empty one");
+	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &one); r->n_roots++) {
+		struct keypolicy_from *f = &r->root[r->n_roots];
+		const struct keypolicy_from *was = r->n_roots ? f - 1 : &(struct keypolicy_from){ 0 };
+		if (r->n_roots == KEYPOLICY_ROOTS_MAX || !members(one, name, v, 2) ||
+		    json_u64(v[0], UINT64_MAX, &f->epoch) || json_u64(v[1], KEYPOLICY_ROOTS_MAX - 1, &root) ||
+		    f->epoch <= was->epoch || root <= was->root || f->epoch > r->current)
+			return bad(e, "a root set of an epoch is malformed, out of order or one too many");
+		f->root = (uint32_t)root;
+	}
+	return 0;
+}
+
+static int read_rule(struct json rule, const struct json v[static 4], struct keypolicy_rule *r, struct err *e)
 {
 	if (json_u64(v[0], UINT64_MAX, &r->current) || json_u64(v[1], UINT64_MAX, &r->min) ||
 	    json_u64(v[2], UINT64_MAX, &r->legacy))
 		return bad(e, "current, min or legacy is no number");
 	if (r->min > r->current || r->legacy > r->current)
 		return bad(e, "min or legacy is beyond current");
-	return read_ends(v[3], r, e);
+	return read_ends(v[3], r, e) || read_roots(rule, r, e) ? -1 : 0;
 }
 
 static int read_app(struct keypolicy *p, struct json one, struct err *e)
@@ -132,12 +166,12 @@ static int read_app(struct keypolicy *p, struct json one, struct err *e)
 	struct app_rule r = { 0 };
 	struct json v[5];
 
-	if (!members(one, name, v, 5) || json_hex(v[4], r.app, sizeof r.app))
+	if (!rule_members(one, name, v, 5) || json_hex(v[4], r.app, sizeof r.app))
 		return bad(e, "an app's rule is malformed");
 	for (size_t i = 0; i < p->n_apps; i++)
 		if (!memcmp(p->apps[i].app, r.app, sizeof r.app))
 			return bad(e, "an app has two rules");
-	return read_rule(v, &r.rule, e) || !keypolicy_add_app(p, &r, e) ? -1 : 0;
+	return read_rule(one, v, &r.rule, e) || !keypolicy_add_app(p, &r, e) ? -1 : 0;
 }
 
 static int read_revoked(struct keypolicy *p, struct json one, struct err *e)
@@ -164,9 +198,9 @@ static int read_all(struct keypolicy *p, struct span text, struct err *e)
 	if (json_parse(&all, text, &f))
 		return bad(e, f.what);
 	if (!members(all, name, v, 4) || json_u64(v[0], UINT64_MAX - 1, &p->version) ||
-	    !members(v[1], rule, r, 4) || json_kind(v[2]) != JSON_ARRAY || json_kind(v[3]) != JSON_ARRAY)
+	    !rule_members(v[1], rule, r, 4) || json_kind(v[2]) != JSON_ARRAY || json_kind(v[3]) != JSON_ARRAY)
 		return bad(e, "must be {\"version\",\"default\",\"apps\",\"revoked\"}");
-	if (read_rule(r, &p->common, e))
+	if (read_rule(v[1], r, &p->common, e))
 		return -1;
 	for (struct json_iter it = json_iter(v[2]); json_next(&it, NULL, &one);)
 		if (read_app(p, one, e))

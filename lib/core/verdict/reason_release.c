@@ -89,6 +89,19 @@ static const struct reason_text table[] = {
 		"Ask for the current epoch; what is still locked by the old one needs a backup or the roots.",
 	},
 	{
+		"epoch.root", "The app's epoch hangs on another root set than this address serves",
+		"A KMS serves each root set at an address of its own; a guest that was sent to the wrong one, by its "
+		"host or by an old configuration, gets nothing there.",
+		"Use the address of the root set that the message names (dstack kms roots), and its CA as "
+		"key_provider_id.",
+	},
+	{
+		"roots.statement", "A root set is not proved to follow the one before it",
+		"Each set after the first is signed by the K256 key of the set before it and by its own.",
+		"Compare the files under roots/ of core.cert_dir with a backup; of a KMS on the network, trust none "
+		"of its newer sets.",
+	},
+	{
 		"revoked.app", "The app is revoked",
 		"Whatever it runs, it gets no keys here.",
 		"Ask the operator of the KMS why.",

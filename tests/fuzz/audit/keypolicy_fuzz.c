@@ -24,6 +24,10 @@ static void judge(const struct keypolicy *p)
 	for (size_t i = 0; i < n; i++)
 		if (earlier[i] >= r->current || earlier[i] < r->min)
 			abort();
+	uint32_t root = keypolicy_root(p, app, r->current);
+	if (root > keypolicy_root_max(p) || keypolicy_root(p, app, r->min) > root ||
+	    !keypolicy_serves_root(p, app, root, 0)) // nothing has ended at 0
+		abort();
 	if (keypolicy_check(p, &guest, 1000, &e) && !*e.code)
 		abort();
 }
@@ -45,7 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	judge(p);
 	uint64_t version = keypolicy_version(p);
-	if (!keypolicy_rotate(p, NULL, 1000, 5, true, &e) && keypolicy_version(p) != version + 1)
+	struct keypolicy_turn turn = {
+		.now = 1000, .overlap_s = 5, .move_legacy = true, .has_root = true, .root = 7
+	};
+	if (!keypolicy_rotate(p, &turn, &e) && keypolicy_version(p) != version + 1)
 		abort();
 	judge(p);
 	keypolicy_free(p);

@@ -37,6 +37,16 @@ static void not_picked(const struct keypolicy *p, const uint8_t *a, const uint64
 	assert_string_equal(e.code, code);
 }
 
+static int rotate(struct keypolicy *p, const uint8_t *a, uint64_t now, uint64_t overlap_s, bool move_legacy,
+		  struct err *e)
+{
+	struct keypolicy_turn t = {
+		.app = a, .now = now, .overlap_s = overlap_s, .move_legacy = move_legacy
+	};
+
+	return keypolicy_rotate(p, &t, e);
+}
+
 static const uint64_t e0 = 0, e1 = 1, e2 = 2, e3 = 3;
 
 // An old guest, which names no epoch, sees no difference until legacy is moved.
@@ -50,7 +60,7 @@ static void rotation_with_overlap(void **state)
 	picked(p, app, NULL, NOW, 0);
 	picked(p, app, &e0, NOW, 0);
 	not_picked(p, app, &e1, NOW, "epoch.not_served");
-	assert_int_equal(keypolicy_rotate(p, app, NOW, 100, false, &e), 0);
+	assert_int_equal(rotate(p, app, NOW, 100, false, &e), 0);
 	assert_int_equal(keypolicy_version(p), 1);
 	picked(p, app, NULL, NOW, 0);
 	picked(p, app, &e1, NOW, 1);
@@ -61,7 +71,7 @@ static void rotation_with_overlap(void **state)
 	not_picked(p, other, &e1, NOW, "epoch.not_served");
 	assert_int_equal(keypolicy_end_of(p, app, 0), NOW + 100);
 	assert_int_equal(keypolicy_end_of(p, app, 1), 0);
-	assert_int_equal(keypolicy_rotate(p, app, NOW, 0, true, &e), 0);
+	assert_int_equal(rotate(p, app, NOW, 0, true, &e), 0);
 	picked(p, app, NULL, NOW + 100, 2);
 	assert_int_equal(keypolicy_earlier(p, app, 2, NOW, earlier, 8), 2);
 	assert_int_equal(earlier[0], 1);
@@ -69,6 +79,93 @@ static void rotation_with_overlap(void **state)
 	assert_int_equal(keypolicy_earlier(p, app, 2, NOW + 100, earlier, 8), 1);
 	assert_int_equal(keypolicy_earlier(p, app, 2, NOW, earlier, 1), 1);
 	keypolicy_free(p);
+}
+
+static int rotate_to(struct keypolicy *p, const uint8_t *a, uint32_t root, struct err *e)
+{
+	struct keypolicy_turn t = { .app = a, .now = NOW, .overlap_s = 100, .has_root = true, .root = root };
+
+	return keypolicy_rotate(p, &t, e);
+}
+
+// A document that names no root set is what it was before there were any; an epoch hangs on the set of the
+// last entry at or before it, and never on an older one than the epoch before.
+static void epochs_on_root_sets(void **state)
+{
+	struct keypolicy *p = keypolicy_new();
+	auto_sb one = { 0 }, two = { 0 };
+	struct err e;
+
+	(void)state;
+	assert_int_equal(keypolicy_root_max(p), 0);
+	assert_true(keypolicy_serves_root(p, app, 0, NOW));
+	assert_false(keypolicy_serves_root(p, app, 1, NOW));
+	assert_int_equal(rotate_to(p, app, 0, &e), 0);
+	keypolicy_write(&one, p);
+	assert_null(strstr(one.p, "roots"));
+	assert_int_equal(rotate_to(p, app, 1, &e), 0);
+	assert_int_equal(rotate(p, app, NOW, 0, false, &e), 0);
+	assert_int_equal(rotate_to(p, app, 3, &e), 0);
+	assert_int_equal(keypolicy_root(p, app, 0), 0);
+	assert_int_equal(keypolicy_root(p, app, 1), 0);
+	assert_int_equal(keypolicy_root(p, app, 2), 1);
+	assert_int_equal(keypolicy_root(p, app, 3), 1);
+	assert_int_equal(keypolicy_root(p, app, 4), 3);
+	assert_int_equal(keypolicy_root(p, other, 4), 0);
+	assert_int_equal(keypolicy_root_max(p), 3);
+	assert_int_equal(rotate_to(p, app, 2, &e), -1);
+	assert_string_equal(e.code, "keypolicy.value");
+	// 0 and 1 have ends at NOW + 100, 3 has, 2 has none.
+	assert_true(keypolicy_serves_root(p, app, 0, NOW + 99));
+	assert_false(keypolicy_serves_root(p, app, 0, NOW + 100));
+	assert_true(keypolicy_serves_root(p, app, 1, NOW + 100));
+	assert_false(keypolicy_serves_root(p, app, 2, NOW));
+	assert_true(keypolicy_serves_root(p, app, 3, NOW + 100));
+	assert_int_equal(keypolicy_end_epoch(p, app, 2, NOW + 5, &e), 0);
+	assert_false(keypolicy_serves_root(p, app, 1, NOW + 100));
+	keypolicy_write(&two, p);
+	assert_non_null(strstr(two.p, ",\"roots\":[{\"epoch\":2,\"root\":1},{\"epoch\":4,\"root\":3}]}"));
+	struct keypolicy *again = keypolicy_parse(span_of(two.p, two.n), &e);
+	auto_sb three = { 0 };
+	keypolicy_write(&three, again);
+	assert_string_equal(two.p, three.p);
+	keypolicy_free(again);
+	keypolicy_free(p);
+	// New apps follow the common rule.
+	p = keypolicy_new();
+	assert_int_equal(rotate_to(p, NULL, 1, &e), 0);
+	assert_int_equal(keypolicy_root(p, other, 1), 1);
+	assert_int_equal(rotate(p, app, NOW, 0, false, &e), 0);
+	assert_int_equal(keypolicy_root(p, app, 2), 1);
+	keypolicy_free(p);
+}
+
+static void malformed_roots(void **state)
+{
+	static const char *const roots[] = {
+		"",
+		"{}",
+		"{\"epoch\":0,\"root\":1}",
+		"{\"epoch\":1,\"root\":0}",
+		"{\"epoch\":9,\"root\":1}",
+		"{\"epoch\":1,\"root\":8}",
+		"{\"epoch\":1,\"root\":1,\"x\":1}",
+		"{\"epoch\":1,\"root\":1},{\"epoch\":1,\"root\":2}",
+		"{\"epoch\":1,\"root\":2},{\"epoch\":2,\"root\":1}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+		char text[400];
+		struct err e = { 0 };
+		snprintf(text, sizeof text,
+			 "{\"version\":1,\"default\":{\"current\":3,\"min\":0,\"legacy\":0,\"ends\":[],"
+			 "\"roots\":[%s]},"
+			 "\"apps\":[],\"revoked\":[]}",
+			 roots[i]);
+		assert_null(keypolicy_parse(span_str(text), &e));
+		assert_string_equal(e.code, "keypolicy.syntax");
+	}
 }
 
 static void ends_of_epochs(void **state)
@@ -79,7 +176,7 @@ static void ends_of_epochs(void **state)
 	(void)state;
 	assert_int_equal(keypolicy_end_epoch(p, NULL, 0, NOW, &e), -1);
 	assert_string_equal(e.code, "keypolicy.value");
-	assert_int_equal(keypolicy_rotate(p, NULL, NOW, 0, false, &e), 0);
+	assert_int_equal(rotate(p, NULL, NOW, 0, false, &e), 0);
 	assert_int_equal(keypolicy_end_epoch(p, NULL, 0, NOW + 5, &e), 0);
 	assert_int_equal(keypolicy_end_epoch(p, NULL, 0, NOW + 50, &e), 0);
 	assert_int_equal(keypolicy_end_of(p, other, 0), NOW + 5); // the earlier holds
@@ -89,7 +186,7 @@ static void ends_of_epochs(void **state)
 	assert_int_equal(keypolicy_end_epoch(p, NULL, 1, NOW, &e), -1); // the current one
 	assert_int_equal(keypolicy_end_epoch(p, NULL, 7, NOW, &e), -1);
 	// An app's own rule begins as a copy of the common one.
-	assert_int_equal(keypolicy_rotate(p, app, NOW, 0, false, &e), 0);
+	assert_int_equal(rotate(p, app, NOW, 0, false, &e), 0);
 	picked(p, app, &e2, NOW, 2);
 	not_picked(p, other, &e2, NOW, "epoch.not_served");
 	not_picked(p, app, &e0, NOW + 2, "epoch.revoked");
@@ -156,8 +253,8 @@ static void reads_what_it_wrote(void **state)
 	auto_sb one = { 0 }, two = { 0 };
 
 	(void)state;
-	assert_int_equal(keypolicy_rotate(p, app, NOW, 10, true, &e), 0);
-	assert_int_equal(keypolicy_rotate(p, NULL, NOW, 0, false, &e), 0);
+	assert_int_equal(rotate(p, app, NOW, 10, true, &e), 0);
+	assert_int_equal(rotate(p, NULL, NOW, 0, false, &e), 0);
 	assert_int_equal(
 		keypolicy_revoke(p, KEYPOLICY_IMAGE, span_of(b.os_image_hash, 32), NOW, "a \"b\" \\", &e), 0);
 	keypolicy_write(&one, p);
@@ -216,7 +313,7 @@ static void malformed_documents(void **state)
 
 static int add_one(struct keypolicy *p, void *arg, struct err *e)
 {
-	return keypolicy_rotate(p, arg, NOW, 0, false, e);
+	return rotate(p, arg, NOW, 0, false, e);
 }
 
 static int refuse(struct keypolicy *p, void *arg, struct err *e)
@@ -252,7 +349,8 @@ static void file_is_edited_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rotation_with_overlap), cmocka_unit_test(ends_of_epochs),
+		cmocka_unit_test(rotation_with_overlap), cmocka_unit_test(epochs_on_root_sets),
+		cmocka_unit_test(malformed_roots),       cmocka_unit_test(ends_of_epochs),
 		cmocka_unit_test(revocations),           cmocka_unit_test(reads_what_it_wrote),
 		cmocka_unit_test(malformed_documents),   cmocka_unit_test(file_is_edited_whole),
 	};
