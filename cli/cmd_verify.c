@@ -31,6 +31,9 @@ struct text {
 
 struct job {
 	const char *target, *connect, *image_dir, *pccs, *root, *kms_root, *dir;
+	const char *kms_cert; // of the KMS, got earlier
+	bool ask_kms;         // over the network also where the target is a file
+	bool kms_left_out;    // this stack's KMS has evidence, which was not looked at
 	struct text policy, collateral, only_root, compose; // files given
 	struct context context;
 	bool has_context, json;
@@ -128,6 +131,12 @@ static int option(struct job *j, int c, struct err *e)
 	case 'j':
 		j->json = true;
 		return 0;
+	case 'Q':
+		j->ask_kms = true;
+		return 0;
+	case 'q':
+		j->kms_cert = optarg;
+		return 0;
 	default:
 		return err_code(e, ERR_INPUT, "cli.option", "see dstack verify --help");
 	}
@@ -151,6 +160,8 @@ static int read_args(struct job *j, int argc, char **argv, struct err *e)
 		{ "pccs-url", required_argument, NULL, 'p' },
 		{ "development-root", required_argument, NULL, 'r' },
 		{ "dir", required_argument, NULL, 'D' },
+		{ "kms", no_argument, NULL, 'Q' },
+		{ "kms-cert", required_argument, NULL, 'q' },
 		{ "json", no_argument, NULL, 'j' },
 		{ 0 },
 	};
@@ -165,6 +176,8 @@ static int read_args(struct job *j, int argc, char **argv, struct err *e)
 		return err_code(e, ERR_INPUT, "cli.option", "--root excludes --development-root");
 	if (j->kms_root && j->x.key_provider_id.n)
 		return err_code(e, ERR_INPUT, "cli.option", "--kms-root excludes --key-provider-id");
+	if (j->ask_kms && j->kms_cert)
+		return err_code(e, ERR_INPUT, "cli.option", "--kms excludes --kms-cert");
 	j->target = argv[optind];
 	j->x.policy = span_of(j->policy.p, j->policy.n);
 	j->x.collateral = span_of(j->collateral.p, j->collateral.n);
@@ -244,8 +257,13 @@ static int check_url(struct job *j, struct trust *t, struct trust_result *out, s
 	return r;
 }
 
+static bool is_url(const struct job *j)
+{
+	return str_starts(j->target, "https://");
+}
+
 // A KMS that runs in a CVM of this stack is judged with the app that has its keys from it. -1: it is what
-// fails.
+// fails. What lies in a file is judged without asking anybody but for collateral, unless told so.
 static int check_kms(struct job *j, struct trust *t, struct trust_result *out, struct err *why)
 {
 	const char *compose = or_context(j, NULL, "kms_compose"), *url = or_context(j, NULL, "kms");
@@ -256,10 +274,17 @@ static int check_kms(struct job *j, struct trust *t, struct trust_result *out, s
 	size_t n;
 
 	if (!compose || !url || !j->kms_root)
+		return j->ask_kms || j->kms_cert
+			       ? err_code(why, ERR_INPUT, "cli.option",
+					  "--kms and --kms-cert are for a stack whose KMS runs in a CVM")
+			       : 0;
+	if (!is_url(j) && !j->ask_kms && !j->kms_cert) {
+		j->kms_left_out = true;
 		return 0;
+	}
 	if (!kms)
 		return err_set(why, ERR_SYSTEM, "out of memory");
-	struct kms_expect x = { .url = url, .compose_hash = hash };
+	struct kms_expect x = { .url = url, .cert_file = j->kms_cert, .compose_hash = hash };
 	int rc = file_read(compose, COMPOSE_MAX, &text, &n, &e) ||
 		 file_read(j->kms_root, FILE_MAX, &root, &n, &e);
 	if (!rc) {
@@ -311,7 +336,7 @@ static struct span compose_text(const struct job *j)
 	return span_of(j->compose.p, j->compose.n);
 }
 
-// The verdict as everybody prints it; with --compose one more member, `lint`.
+// The verdict as everybody prints it; with --compose one more member, `lint`; `kms` where that was left out.
 static void print_json(const struct job *j, const struct trust_result *r)
 {
 	struct wr w = wr_to(malloc(1 << 20), 1 << 20);
@@ -320,10 +345,11 @@ static void print_json(const struct job *j, const struct trust_result *r)
 
 	if (w.p) {
 		trust_json(&w, r);
-		printf("%.*s", (int)w.n - (list ? 1 : 0), (const char *)w.p);
+		bool more = list || j->kms_left_out;
+		printf("%.*s", (int)w.n - (more ? 1 : 0), (const char *)w.p);
 		if (list)
-			printf(",\"lint\":%s}", list);
-		putchar('\n');
+			printf(",\"lint\":%s", list);
+		puts(j->kms_left_out ? ",\"kms\":\"not_checked\"}" : more ? "}" : "");
 	}
 	free(w.p);
 }
@@ -356,6 +382,8 @@ static int print(const struct job *j, const struct trust_result *r, const struct
 	else
 		printf("\nNOT trusted: %s [%s]\n", v->error[0] ? v->error : e->text,
 		       v->code[0] ? v->code : e->code);
+	if (j->kms_left_out)
+		puts("KMS: not checked, a file is judged without asking it (--kms, --kms-cert FILE)");
 	if (j->compose.p)
 		print_lint(j);
 	return status;
@@ -370,14 +398,13 @@ static int verify(struct job *j, struct err *e)
 				       .insecure_development = j->root };
 	struct trust *t = trust_new(&config, e);
 	auto_free struct trust_result *out = calloc(1, sizeof *out);
-	bool url = strncmp(j->target, "https://", 8) == 0;
 
 	if (!t || !out) {
 		trust_free(t);
 		free(TAKE(out));
 		return t ? (err_set(e, ERR_SYSTEM, "out of memory"), -1) : -1;
 	}
-	int r = url ? check_url(j, t, out, e) : check_file(j, t, out, e);
+	int r = is_url(j) ? check_url(j, t, out, e) : check_file(j, t, out, e);
 
 	if (!r)
 		r = check_kms(j, t, out, e);

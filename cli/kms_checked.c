@@ -3,10 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/file.h"
 #include "base/strings.h"
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
 #include "peer.h"
+
+enum { CERT_MAX = 1 << 20 };
 
 static int check_issuer(X509 *cert, const char *root_pem, struct err *e)
 {
@@ -27,13 +31,21 @@ static int check_issuer(X509 *cert, const char *root_pem, struct err *e)
 	return 0;
 }
 
+static X509 *read_cert(const char *path, struct err *e)
+{
+	auto_free char *pem = NULL;
+	size_t n;
+
+	return file_read(path, CERT_MAX, &pem, &n, e) ? NULL : cert_from_pem(span_of(pem, n), e);
+}
+
 int kms_checked(struct trust *t, const struct kms_expect *x, struct trust_result *out, struct err *e)
 {
 	struct trust_expect expect = { .compose_hash = x->compose_hash, .judge_tcb = true };
-	auto_x509 X509 *cert = peer_certificate(x->url, NULL, e);
+	auto_x509 X509 *cert = x->cert_file ? read_cert(x->cert_file, e) : peer_certificate(x->url, NULL, e);
 
 	if (!cert || check_issuer(cert, x->root_pem, e) || trust_check_cert(t, out, cert, &expect, e))
-		return err_wrap(e, "KMS %s", x->url);
+		return err_wrap(e, "KMS %s", x->cert_file ? x->cert_file : x->url);
 	return 0;
 }
 

@@ -7,7 +7,8 @@
 #include "ratls/trust.h"
 
 struct kms_expect {
-	const char *url;             // https://host:port
+	const char *url;             // https://host:port: asked, and the handshake finished
+	const char *cert_file;       // or its certificate (PEM), got earlier; NULL: ask
 	const uint8_t *compose_hash; // 32, of its app-compose.json
 	const char *root_pem;        // its root CA; NULL: not compared
 };

@@ -71,6 +71,8 @@ static const char help_verify[] =
 	"  --at UNIX                 time to judge at (default now)\n"
 	"  --root FILE.der           the only root accepted (default: Intel's)\n"
 	"  --dir DIR                 stack folder whose config.toml gives defaults\n"
+	"  --kms                     of a FILE: ask the stack's KMS for its evidence, too, as for a URL\n"
+	"  --kms-cert FILE           judge the KMS by its certificate (PEM) got earlier; nobody is asked\n"
 	"  --emit-page               write verify.html, which verifies in a browser, to standard output\n"
 	"  --json                    the verdict {ok, status, advisory_ids, code, error, claims, ..}\n"
 	"Exit 0 trusted, 5 not trusted, 2 unreadable, 6 nobody answered.";
