@@ -16,7 +16,8 @@ static const struct kms_command parts[] = {
 	  "--admin URL --token-file FILE | --state DIR [--app-id HEX] [--overlap TIME] [--move-legacy]",
 	  kms_rotate },
 	{ "revoke",
-	  "app|compose|device|image HEX | epoch N [--app-id HEX] [--at UNIX] [--reason TEXT] [--lift] "
+	  "app|compose|device|image HEX | cert SERIAL --app-id HEX | epoch N [--app-id HEX] [--at UNIX] "
+	  "[--reason TEXT] [--lift] "
 	  "(--admin URL --token-file FILE | --state DIR)",
 	  kms_revoke },
 	{ "policy", "--admin URL --token-file FILE | --state DIR", kms_policy },

@@ -172,8 +172,15 @@ static int change_revoke(struct keypolicy *p, void *arg, struct err *e)
 		return keypolicy_end_epoch(p, a->has_app ? a->app : NULL, a->epoch, at, e);
 	if (!keypolicy_kind_read(a->kind, &kind))
 		return err_code(e, ERR_INPUT, "keypolicy.value",
-				"kind %s is none of app, compose, device, image, epoch", STR_QZ(a->kind));
+				"kind %s is none of app, compose, device, image, cert, epoch",
+				STR_QZ(a->kind));
+	uint8_t cert[KEYPOLICY_VALUE_MAX];
 	struct span value = span_of(a->value, a->value_n);
+	if (kind == KEYPOLICY_CERT) {
+		if (keypolicy_cert_value(a->has_app ? a->app : NULL, value, cert, e))
+			return -1;
+		value = span_of(cert, sizeof cert);
+	}
 	return a->lift ? keypolicy_restore(p, kind, value, e)
 		       : keypolicy_revoke(p, kind, value, at, a->reason, e);
 }

@@ -85,6 +85,7 @@ int kms_admin_revoke(struct rpc_call *call, const void *in, void *out, struct er
 			    .reason = q->reason,
 			    .lift = q->lift };
 	bool epoch = !strcmp(q->kind, "epoch");
+	uint8_t cert[KEYPOLICY_VALUE_MAX];
 	char what[200];
 
 	if (q->opt_at_case == KMS__REVOKE_REQUEST__OPT_AT_AT && q->at > r.at)
@@ -93,7 +94,13 @@ int kms_admin_revoke(struct rpc_call *call, const void *in, void *out, struct er
 		return -1;
 	if (!epoch && !keypolicy_kind_read(q->kind, &r.kind))
 		return err_code(e, ERR_INPUT, "keypolicy.value",
-				"kind %s is none of app, compose, device, image, epoch", STR_QZ(q->kind));
+				"kind %s is none of app, compose, device, image, cert, epoch",
+				STR_QZ(q->kind));
+	if (!epoch && r.kind == KEYPOLICY_CERT) {
+		if (keypolicy_cert_value(r.app, r.value, cert, e))
+			return -1;
+		r.value = span_of(cert, sizeof cert);
+	}
 	if (epoch && r.lift)
 		return err_code(e, ERR_INPUT, "keypolicy.value", "the end of an epoch is not taken back");
 	if (epoch)
@@ -101,7 +108,8 @@ int kms_admin_revoke(struct rpc_call *call, const void *in, void *out, struct er
 			 r.app ? STR_HEX(r.app, APP_ID) : "all", (unsigned long long)r.at);
 	else
 		snprintf(what, sizeof what, "%s %s %s at=%llu", r.lift ? "restore" : "revoke", q->kind,
-			 r.value.n <= 32 ? STR_HEX(r.value.p, r.value.n) : "", (unsigned long long)r.at);
+			 r.value.n <= sizeof cert ? STR_HEX(r.value.p, r.value.n) : "",
+			 (unsigned long long)r.at);
 	return keyrules_change(&s->rules, epoch ? end_epoch : revoke, &r, what, e) ||
 			       answer(s, rpc_arena(call), out, e)
 		       ? -1

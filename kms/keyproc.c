@@ -289,10 +289,10 @@ X509 *keyproc_app_ca(struct keyproc *k, const uint8_t app[static APP_ID], struct
 	return cert_from_der(span_of(j.a.cert.der, j.a.cert.n), e);
 }
 
-int keyproc_sign_app(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
-		     uint8_t *sig, size_t *sig_len, struct err *e)
+static int sign_app(struct keyproc *k, enum key_op op, const struct audit_entry *x,
+		    const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len, struct err *e)
 {
-	struct key_job j = { .q = { .op = KEY_SIGN_APP, .entry = *x } };
+	struct key_job j = { .q = { .op = op, .entry = *x } };
 
 	memcpy(j.q.digest, digest, sizeof j.q.digest);
 	if (keyproc_ask(k, &j, e))
@@ -302,6 +302,18 @@ int keyproc_sign_app(struct keyproc *k, const struct audit_entry *x, const uint8
 	memcpy(sig, j.a.sig.sig, j.a.sig.n);
 	*sig_len = j.a.sig.n;
 	return 0;
+}
+
+int keyproc_sign_app(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
+		     uint8_t *sig, size_t *sig_len, struct err *e)
+{
+	return sign_app(k, KEY_SIGN_APP, x, digest, sig, sig_len, e);
+}
+
+int keyproc_sign_crl(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
+		     uint8_t *sig, size_t *sig_len, struct err *e)
+{
+	return sign_app(k, KEY_SIGN_CRL, x, digest, sig, sig_len, e);
 }
 
 X509 *keyproc_rpc_cert(struct keyproc *k, struct span attestation, struct err *e)

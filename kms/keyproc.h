@@ -59,6 +59,9 @@ X509 *keyproc_app_ca(struct keyproc *k, const uint8_t app[static APP_ID], struct
 // A signature by the CA key of x->boot's app over a SHA-256 digest; recorded with the digest.
 int keyproc_sign_app(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
 		     uint8_t *sig, size_t *sig_len, struct err *e);
+// The same of a list of revoked certificates; the record says that it was one.
+int keyproc_sign_crl(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
+		     uint8_t *sig, size_t *sig_len, struct err *e);
 // Makes a record durable: of a refusal, before it is answered, or of a change. *seq may be NULL.
 int keyproc_record(struct keyproc *k, const struct audit_entry *x, uint64_t *seq, struct err *e);
 // The log as it is now: its signed head and how many bytes of the file are meant.

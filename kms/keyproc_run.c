@@ -165,6 +165,7 @@ static const struct {
 	[KEY_HEAD] = { do_head, .after = true },
 	[KEY_APP] = { do_app, AUDIT_KEYS, .recorded = true },
 	[KEY_SIGN_APP] = { do_sign_app, AUDIT_CERT, .recorded = true },
+	[KEY_SIGN_CRL] = { do_sign_app, AUDIT_CRL, .recorded = true },
 	[KEY_EXPORT] = { do_export, AUDIT_ROOTS, .recorded = true },
 	[KEY_RECORD] = { do_record, AUDIT_EVENTS, .recorded = true },
 };

@@ -7,7 +7,7 @@
 static const char *const names[AUDIT_EVENTS] = {
 	[AUDIT_CREATED] = "log-created", [AUDIT_START] = "start",          [AUDIT_KEYS] = "key-release",
 	[AUDIT_CERT] = "sign-cert",      [AUDIT_ROOTS] = "kms-handover",   [AUDIT_POLICY] = "policy-change",
-	[AUDIT_ADMIN] = "admin",         [AUDIT_ROTATE] = "root-rotation",
+	[AUDIT_ADMIN] = "admin",         [AUDIT_ROTATE] = "root-rotation", [AUDIT_CRL] = "sign-crl",
 };
 
 const char *audit_event_name(uint32_t event)
@@ -63,6 +63,7 @@ void audit_entry_clean(struct audit_entry *x)
 	clean_flag(&x->has_evidence);
 	clean_flag(&x->has_digest);
 	clean_flag(&x->has_seed);
+	clean_flag(&x->has_serial);
 	clean_text(x->source, sizeof x->source);
 	clean_text(x->code, sizeof x->code);
 	clean_text(x->reason, sizeof x->reason);
@@ -108,6 +109,11 @@ void audit_record_write(struct wr *w, const struct audit_record *r)
 	put_hex(w, ",\"key\":", x->key, x->has_key);
 	put_hex(w, ",\"evidence\":", x->evidence, x->has_evidence);
 	put_hex(w, ",\"digest\":", x->digest, x->has_digest);
+	if (x->has_serial) { // not in records of before
+		wr_str(w, ",\"serial\":");
+		wr_json_hex(w, x->serial, sizeof x->serial);
+		put_dec(w, ",\"not_after\":", x->not_after);
+	}
 	put_dec(w, ",\"skipped\":", x->skipped);
 	put_text(w, ",\"anchor\":", x->has_boot ? x->boot.anchor : "");
 	wr_str(w, ",\"boot\":");
@@ -230,6 +236,17 @@ static bool read_roots(struct json all, struct audit_entry *x)
 	return true;
 }
 
+// Only there when a certificate was signed, and not in records of before.
+static bool read_serial(struct json all, struct audit_entry *x)
+{
+	struct json serial, end;
+
+	x->has_serial = json_get(all, "serial", &serial);
+	return !x->has_serial ||
+	       (json_get(all, "not_after", &end) && !json_hex(serial, x->serial, sizeof x->serial) &&
+		!json_u64(end, UINT64_MAX, &x->not_after));
+}
+
 static bool read_entry(const struct json v[static N], struct audit_entry *x)
 {
 	bool ok;
@@ -264,7 +281,7 @@ int audit_record_read(struct audit_record *r, struct span line, struct fault *f)
 	if (json_parse(&all, line, NULL) || json_pick(all, member, v, N) != N ||
 	    json_u64(v[SEQ], UINT64_MAX, &r->seq) || json_u64(v[TIME], UINT64_MAX, &r->time) ||
 	    json_hex(v[PREV], r->prev, sizeof r->prev) || !read_entry(v, &r->entry) ||
-	    !read_roots(all, &r->entry))
+	    !read_roots(all, &r->entry) || !read_serial(all, &r->entry))
 		return fault_set(f, "audit.record", "a record is malformed", 0);
 	audit_entry_clean(&r->entry);
 	audit_record_write(&w, r);

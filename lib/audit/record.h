@@ -19,6 +19,7 @@ enum audit_event {
 	AUDIT_POLICY,  // epochs or revocations changed
 	AUDIT_ADMIN,   // anything else an operator did
 	AUDIT_ROTATE,  // a new root set
+	AUDIT_CRL,     // a list of revoked certificates was signed
 	AUDIT_EVENTS
 };
 
@@ -27,11 +28,13 @@ struct audit_entry {
 	uint32_t event;   // enum audit_event
 	uint8_t ok;       // done; else refused, and `code` says why
 	uint8_t has_boot; // evidence was verified: `boot` is what it proved
-	uint8_t has_key, has_evidence, has_digest, has_seed;
+	uint8_t has_key, has_evidence, has_digest, has_seed, has_serial;
 	uint8_t key[32];      // SHA-256 of the client's SubjectPublicKeyInfo
 	uint8_t evidence[32]; // SHA-256 of the evidence it showed
 	uint8_t digest[32];   // of what was signed, or of the document
 	uint8_t seed[32];     // SHA-256 of the deployment seed
+	uint8_t serial[20];   // of the certificate that was signed
+	uint64_t not_after;   // its end, Unix seconds
 	uint32_t n_epochs;    // whose keys were given
 	uint64_t epochs[AUDIT_EPOCHS_MAX];
 	uint32_t n_roots; // root sets of those epochs, or the one that signed; 0: set 0 and no other

@@ -136,6 +136,18 @@ static int add_ca(X509 *c, const struct cert_spec *s, const uint8_t *spki, struc
 	return add_key_id(c, spki, e) || add_conf(c, NID_basic_constraints, text, e) ? -1 : 0;
 }
 
+static int add_crl_url(X509 *c, const char *url, struct err *e)
+{
+	char text[CERT_URL_MAX + 8];
+
+	if (!url)
+		return 0;
+	if (strlen(url) > CERT_URL_MAX || strpbrk(url, ", ;\r\n"))
+		return err_set(e, ERR_INPUT, "the URL of a revocation list is malformed");
+	snprintf(text, sizeof text, "URI:%s", url);
+	return add_conf(c, NID_crl_distribution_points, text, e);
+}
+
 // The order of spec 20 section 2.5.
 static int add_extensions(X509 *c, const struct cert_spec *s, const uint8_t *spki, struct err *e)
 {
@@ -148,7 +160,7 @@ static int add_extensions(X509 *c, const struct cert_spec *s, const uint8_t *spk
 		return -1;
 	if ((s->server_auth || s->client_auth) && add_conf(c, NID_ext_key_usage, eku, e))
 		return -1;
-	if (add_ca(c, s, spki, e))
+	if (add_ca(c, s, spki, e) || add_crl_url(c, s->crl_url, e))
 		return -1;
 	return add_content(c, CERT_EXT_APP_ID, s->app_id, e) ||
 			       add_content(c, CERT_EXT_APP_INFO, s->app_info, e) ||
@@ -326,6 +338,18 @@ uint64_t cert_not_after(const X509 *c)
 	time_t s = ASN1_TIME_to_tm(X509_get0_notAfter(c), &t) == 1 ? timegm(&t) : 0;
 
 	return s > 0 ? (uint64_t)s : 0;
+}
+
+int cert_serial(const X509 *c, uint8_t out[static 20])
+{
+	const ASN1_INTEGER *i = X509_get0_serialNumber(c);
+	int n = ASN1_STRING_length(i);
+
+	if (n < 1 || n > 20 || ASN1_STRING_type(i) != V_ASN1_INTEGER)
+		return -1;
+	memset(out, 0, 20);
+	memcpy(out + 20 - n, ASN1_STRING_get0_data(i), (size_t)n);
+	return 0;
 }
 
 int cert_spki(X509 *c, uint8_t spki[static CERT_SPKI_MAX], size_t *n, struct err *e)

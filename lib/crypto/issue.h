@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "core/codec/buf.h"
 
-enum { CERT_SANS_MAX = 128, CERT_SPKI_MAX = 1024, CERT_PEM_MAX = 64 * 1024 };
+enum { CERT_SANS_MAX = 128, CERT_SPKI_MAX = 1024, CERT_PEM_MAX = 64 * 1024, CERT_URL_MAX = 256 };
 
 enum cert_ext { // 1.3.6.1.4.1.62397.1.x
 	CERT_EXT_QUOTE = 1,
@@ -29,7 +29,8 @@ struct cert_spec {
 	bool server_auth, client_auth;
 	int64_t not_before, not_after;                    // Unix seconds, both required
 	struct span app_id, app_info, usage, attestation; // an empty one is left out
-	bool encode_only; // the certificate is only to be encoded: its key as an object is not made
+	bool encode_only;    // the certificate is only to be encoded: its key as an object is not made
+	const char *crl_url; // where the issuer's revocation list is; NULL: said nowhere
 	struct span quote, event_log; // the legacy form of `attestation`, for readers that know no other
 };
 
@@ -46,8 +47,9 @@ X509 *cert_issue(const struct cert_spec *spec, EVP_PKEY *subject_key, const stru
 
 // 1: found, `content` borrows from the certificate; 0: absent; -1: malformed or twice.
 int cert_ext(const X509 *c, enum cert_ext which, struct span *content, struct err *e);
-bool cert_usage_is(const X509 *c, const char *usage); // e.g. "kms:rpc"
-uint64_t cert_not_after(const X509 *c);               // Unix seconds, 0: malformed
+bool cert_usage_is(const X509 *c, const char *usage);   // e.g. "kms:rpc"
+uint64_t cert_not_after(const X509 *c);                 // Unix seconds, 0: malformed
+int cert_serial(const X509 *c, uint8_t out[static 20]); // zeros in front; -1: longer, or negative
 int cert_spki(X509 *c, uint8_t spki[static CERT_SPKI_MAX], size_t *n,
 	      struct err *e); // DER SubjectPublicKeyInfo
 

@@ -16,6 +16,7 @@ static const struct {
 	[KEYPOLICY_COMPOSE] = { "compose", "revoked.compose", "compose file", 32 },
 	[KEYPOLICY_DEVICE] = { "device", "revoked.device", "machine", 32 },
 	[KEYPOLICY_IMAGE] = { "image", "revoked.image", "guest image", 32 },
+	[KEYPOLICY_CERT] = { "cert", "revoked.cert", "certificate", KEYPOLICY_VALUE_MAX },
 };
 
 const char *keypolicy_kind_name(enum keypolicy_kind k)
@@ -181,8 +182,10 @@ static struct span part_of(const struct boot_info *b, enum keypolicy_kind k)
 		return span_of(b->compose_hash, b->has_compose_hash ? 32 : 0);
 	case KEYPOLICY_DEVICE:
 		return span_of(b->device_id, 32);
-	default:
+	case KEYPOLICY_IMAGE:
 		return span_of(b->os_image_hash, b->has_os_image_hash ? 32 : 0);
+	default: // not of a guest
+		return span_of(NULL, 0);
 	}
 }
 
@@ -218,6 +221,38 @@ uint64_t keypolicy_until(const struct keypolicy *p, const struct boot_info *b)
 			first = r->at;
 	}
 	return first;
+}
+
+uint64_t keypolicy_epoch_until(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch)
+{
+	const struct keypolicy_rule *r = keypolicy_rule(p, app);
+	uint64_t at = end_in(r, epoch);
+
+	return epoch < r->min ? 1 : at ? at : UINT64_MAX;
+}
+
+void keypolicy_certs(const struct keypolicy *p, const uint8_t app[static 20],
+		     void (*fn)(void *arg, const uint8_t serial[static 20], uint64_t at), void *arg)
+{
+	for (size_t i = 0; i < p->n_revoked; i++)
+		if (p->revoked[i].kind == KEYPOLICY_CERT && !memcmp(p->revoked[i].value, app, 20))
+			fn(arg, p->revoked[i].value + 20, p->revoked[i].at);
+}
+
+int keypolicy_cert_value(const uint8_t *app, struct span serial, uint8_t out[static KEYPOLICY_VALUE_MAX],
+			 struct err *e)
+{
+	static const uint8_t none[20];
+
+	if (!app || !serial.n || serial.n > 20 || !memcmp(none, serial.p, serial.n))
+		return err_code(
+			e, ERR_INPUT, "keypolicy.value",
+			"a certificate is named by its serial number, of 1 to 20 bytes, and the id of "
+			"its app");
+	memset(out, 0, KEYPOLICY_VALUE_MAX);
+	memcpy(out, app, 20);
+	memcpy(out + KEYPOLICY_VALUE_MAX - serial.n, serial.p, serial.n);
+	return 0;
 }
 
 // ---- changes

@@ -21,12 +21,20 @@ enum {
 	KEYPOLICY_ROOTS_MAX = 8, // as many as a KMS has root sets at most (crypto/rotation.h)
 	KEYPOLICY_REASON = 128,
 	KEYPOLICY_TEXT_MAX = 8 << 20,
+	KEYPOLICY_VALUE_MAX = 40,
 };
 
 struct boot_info;
 struct keypolicy;
 
-enum keypolicy_kind { KEYPOLICY_APP, KEYPOLICY_COMPOSE, KEYPOLICY_DEVICE, KEYPOLICY_IMAGE, KEYPOLICY_KINDS };
+enum keypolicy_kind {
+	KEYPOLICY_APP,
+	KEYPOLICY_COMPOSE,
+	KEYPOLICY_DEVICE,
+	KEYPOLICY_IMAGE,
+	KEYPOLICY_CERT, // one certificate: its app's id and its serial number, 20 bytes each
+	KEYPOLICY_KINDS
+};
 
 struct keypolicy_end {
 	uint64_t epoch, at; // Unix seconds
@@ -72,6 +80,11 @@ int keypolicy_check(const struct keypolicy *p, const struct boot_info *b, uint64
 	__attribute__((warn_unused_result));
 // The first time at which that ends, UINT64_MAX: none is set.
 uint64_t keypolicy_until(const struct keypolicy *p, const struct boot_info *b);
+// When certificates of that epoch end with it; UINT64_MAX: no end is set.
+uint64_t keypolicy_epoch_until(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch);
+// The certificates of an app that are revoked one by one.
+void keypolicy_certs(const struct keypolicy *p, const uint8_t app[static 20],
+		     void (*fn)(void *arg, const uint8_t serial[static 20], uint64_t at), void *arg);
 
 // Changes; each makes the next version. `app` NULL: the rule for all others.
 struct keypolicy_turn {
@@ -91,6 +104,9 @@ int keypolicy_restore(struct keypolicy *p, enum keypolicy_kind kind, struct span
 	__attribute__((warn_unused_result)); // takes a revocation back
 
 const char *keypolicy_kind_name(enum keypolicy_kind k);
+// As people write it, at most 20 bytes of hex: zeros are put in front.
+int keypolicy_cert_value(const uint8_t *app, struct span serial, uint8_t out[static KEYPOLICY_VALUE_MAX],
+			 struct err *e);
 bool keypolicy_kind_read(const char *name, enum keypolicy_kind *out);
 size_t keypolicy_value_size(enum keypolicy_kind k);
 

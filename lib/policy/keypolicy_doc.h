@@ -10,7 +10,7 @@ struct app_rule {
 
 struct revocation {
 	enum keypolicy_kind kind;
-	uint8_t value[32];
+	uint8_t value[KEYPOLICY_VALUE_MAX];
 	uint64_t at;
 	char reason[KEYPOLICY_REASON];
 };

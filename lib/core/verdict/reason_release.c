@@ -122,6 +122,33 @@ static const struct reason_text table[] = {
 		"Use another image.",
 	},
 	{
+		"revoked.cert", "The certificate is on its CA's list of revoked ones",
+		"The KMS revoked it, or the app, code, machine, image or epoch it was signed for.",
+		"A guest that is still allowed asks for a new one by itself; see dstack kms policy and docs/kms-epochs.md.",
+	},
+	{
+		"crl.stale", "No valid list of revoked certificates could be had",
+		"The KMS was not reached for longer than its last list is valid, so a certificate may have been revoked "
+		"since.",
+		"Let the gateway reach the addresses of revocation.kms_urls, each of which must answer.",
+	},
+	{
+		"crl.invalid", "A list of revoked certificates does not hold",
+		"It is malformed, not signed by the CA of the app's certificates, from the future, or older than one "
+		"seen before.",
+		"Check revocation.kms_urls: it is another KMS's, or somebody in between changes what it says.",
+	},
+	{
+		"crl.rate", "Too many lists of revoked certificates were asked for",
+		"Lists of apps that have no certificate here are only made at a slow rate.",
+		"Ask again later.",
+	},
+	{
+		"crl.full", "Too many certificates are alive",
+		"Each one could have to be revoked, so the KMS signs only as many as it can keep count of.",
+		"Ask for certificates that live shorter (certificates.max_days), and not for a new one each time.",
+	},
+	{
 		"kms.seed", "The deployment seed is too long",
 		"It has at most 64 bytes.",
 		"Use a shorter deployment_seed in the compose file.",

@@ -215,7 +215,7 @@ static void revocations(void **state)
 	struct err e;
 
 	(void)state;
-	for (size_t k = 0; k < KEYPOLICY_KINDS; k++) {
+	for (size_t k = 0; k < KEYPOLICY_CERT; k++) {
 		struct keypolicy *p = keypolicy_new();
 		enum keypolicy_kind kind = (enum keypolicy_kind)k;
 
@@ -243,6 +243,61 @@ static void revocations(void **state)
 		assert_int_equal(keypolicy_revoke(p, kind, part[k], 0, "", &e), -1);
 		keypolicy_free(p);
 	}
+}
+
+struct named {
+	size_t n;
+	uint8_t serial[20];
+	uint64_t at;
+};
+
+static void take_cert(void *arg, const uint8_t serial[static 20], uint64_t at)
+{
+	struct named *x = arg;
+
+	memcpy(x->serial, serial, 20);
+	x->at = at;
+	x->n++;
+}
+
+// One certificate, by its serial number as people write it: without the zeros in front.
+static void certificates(void **state)
+{
+	static const uint8_t written[3] = { 0xab, 0, 1 }, whole[20] = { [17] = 0xab, [19] = 1 }, zero[20];
+	struct keypolicy *p = keypolicy_new(), *again;
+	uint8_t value[KEYPOLICY_VALUE_MAX];
+	struct boot_info b = guest();
+	struct named x = { 0 };
+	struct sb text = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(keypolicy_cert_value(NULL, span_of(written, 3), value, &e), -1);
+	assert_int_equal(keypolicy_cert_value(app, span_of(written, 0), value, &e), -1);
+	assert_int_equal(keypolicy_cert_value(app, span_of(zero, 20), value, &e), -1);
+	assert_int_equal(keypolicy_cert_value(app, span_of(written, 3), value, &e), 0);
+	assert_int_equal(keypolicy_revoke(p, KEYPOLICY_CERT, span_of(value, sizeof value), NOW, "lost", &e),
+			 0);
+	assert_int_equal(keypolicy_check(p, &b, NOW, &e), 0); // the app itself is not revoked
+	keypolicy_write(&text, p);
+	again = keypolicy_parse(span_of(text.p, text.n), &e);
+	assert_non_null(again);
+	keypolicy_certs(again, app, take_cert, &x);
+	keypolicy_certs(again, other, take_cert, &x);
+	assert_int_equal(x.n, 1);
+	assert_memory_equal(x.serial, whole, 20);
+	assert_int_equal(x.at, NOW);
+	assert_int_equal(keypolicy_restore(again, KEYPOLICY_CERT, span_of(value, sizeof value), &e), 0);
+	keypolicy_certs(again, app, take_cert, &x);
+	assert_int_equal(x.n, 1);
+	// An epoch's certificates end with it.
+	assert_int_equal(rotate(p, app, NOW, 60, false, &e), 0);
+	assert_int_equal(keypolicy_epoch_until(p, app, 0), NOW + 60);
+	assert_true(keypolicy_epoch_until(p, app, 1) == UINT64_MAX);
+	assert_true(keypolicy_epoch_until(p, other, 0) == UINT64_MAX);
+	sb_free(&text);
+	keypolicy_free(again);
+	keypolicy_free(p);
 }
 
 static void reads_what_it_wrote(void **state)
@@ -351,8 +406,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rotation_with_overlap), cmocka_unit_test(epochs_on_root_sets),
 		cmocka_unit_test(malformed_roots),       cmocka_unit_test(ends_of_epochs),
-		cmocka_unit_test(revocations),           cmocka_unit_test(reads_what_it_wrote),
-		cmocka_unit_test(malformed_documents),   cmocka_unit_test(file_is_edited_whole),
+		cmocka_unit_test(revocations),           cmocka_unit_test(certificates),
+		cmocka_unit_test(reads_what_it_wrote),   cmocka_unit_test(malformed_documents),
+		cmocka_unit_test(file_is_edited_whole),
 	};
 
 	return cmocka_run_group_tests_name("keypolicy", tests, NULL, NULL);
