@@ -184,7 +184,7 @@ static int keep_head(struct kms_audit *a, struct err *e)
 	struct audit_head h;
 	uint64_t bytes;
 
-	if (keyproc_head(a->keys, &h, &bytes, e))
+	if (keyproc_head(a->keys, 0, &h, &bytes, e))
 		return -1;
 	bool due = h.size >= a->head_size + HEAD_RECORDS ||
 		   (h.size > a->head_size && (a->stop || time_mono_ms() - a->head_at >= HEAD_MS));

@@ -24,7 +24,7 @@ static int head_now(struct service *s, struct audit_head *h, struct err *e)
 {
 	uint64_t bytes;
 
-	return keyproc_head(s->keys, h, &bytes, e) || audit_view_extend(s->audit.view, bytes, e) ? -1 : 0;
+	return keyproc_head(s->keys, 0, h, &bytes, e) || audit_view_extend(s->audit.view, bytes, e) ? -1 : 0;
 }
 
 int kms_audit_checkpoint(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -35,7 +35,7 @@ int kms_audit_checkpoint(struct rpc_call *call, const void *in, void *out, struc
 	uint64_t bytes;
 
 	(void)in;
-	if (service_check_shown(s, call, e) || keyproc_head(s->keys, &h, &bytes, e))
+	if (service_check_shown(s, call, e) || keyproc_head(s->keys, 0, &h, &bytes, e))
 		return -1;
 	m = head_message(rpc_arena(call), &h);
 	if (!m || arena_bad(rpc_arena(call)))

@@ -23,7 +23,7 @@ static int sign_as_app(void *arg, const uint8_t digest[static 32], uint8_t *sig,
 {
 	const struct signer *s = arg;
 
-	return keyproc_sign_app(s->keys, s->entry, digest, sig, sig_len, e);
+	return keyproc_sign_app(s->keys, 0, s->entry, digest, sig, sig_len, e);
 }
 
 static int check(const struct service *s, const Kms__DevelopmentCertRequest *q, struct err *e)
@@ -79,7 +79,7 @@ int kms_admin_dev_cert(struct rpc_call *call, const void *in, void *out, struct 
 		return -1;
 	entry_of(&x, q);
 	auto_pkey EVP_PKEY *key = p256_from_spki(span_of(q->public_key.data, q->public_key.len), e);
-	auto_x509 X509 *ca = key ? keyproc_app_ca(s->keys, q->app_id.data, e) : NULL;
+	auto_x509 X509 *ca = key ? keyproc_app_ca(s->keys, 0, q->app_id.data, e) : NULL;
 	struct cert_spec spec = { .cn = q->name,
 				  .sans = (const char *const *)q->alt_names,
 				  .n_sans = q->n_alt_names,

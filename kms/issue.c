@@ -106,12 +106,12 @@ static int issue_with(const struct keystore *s, const struct args *a, const uint
 		.usage = span_str("app:custom"),
 	};
 	auto_pkey EVP_PKEY *ca_key = NULL;
-	auto_x509 X509 *ca = keystore_app_ca(s, app, &ca_key, e);
+	auto_x509 X509 *ca = keystore_app_ca(&s->set[0], app, &ca_key, e);
 	auto_pkey EVP_PKEY *key = ca ? p256_new(e) : NULL;
 	struct cert_issuer by = { .cert = ca, .key = ca_key };
 	auto_x509 X509 *leaf = key ? cert_issue(&spec, key, &by, e) : NULL;
 
-	return leaf ? write_all(a->out, leaf, ca, s->ca_cert, key, e) : -1;
+	return leaf ? write_all(a->out, leaf, ca, s->set[0].ca_cert, key, e) : -1;
 }
 
 static int run(const struct args *a, struct err *e)

@@ -159,6 +159,18 @@ int jail_key_process(struct err *e)
 	return enter(SCMP_ACT_KILL_PROCESS, log, sizeof log / sizeof *log, e);
 }
 
+int jail_key_maker(struct err *e)
+{
+	static const int files[] = { SCMP_SYS(open),    SCMP_SYS(openat),     SCMP_SYS(mkdir),
+				     SCMP_SYS(mkdirat), SCMP_SYS(rename),     SCMP_SYS(renameat),
+				     SCMP_SYS(unlink),  SCMP_SYS(unlinkat),   SCMP_SYS(rmdir),
+				     SCMP_SYS(fchmod),  SCMP_SYS(fsync),      SCMP_SYS(fstat),
+				     SCMP_SYS(lstat),   SCMP_SYS(newfstatat), SCMP_SYS(getdents64),
+				     SCMP_SYS(fcntl),   SCMP_SYS(lseek),      SCMP_SYS(renameat2) };
+
+	return enter(SCMP_ACT_KILL_PROCESS, files, sizeof files / sizeof *files, e);
+}
+
 int jail_service(struct err *e)
 {
 	return enter(SCMP_ACT_ERRNO(EPERM), service, sizeof service / sizeof *service, e);

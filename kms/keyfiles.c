@@ -40,6 +40,7 @@ enum keyfiles_state keyfiles_state(const char *dir, struct err *e)
 {
 	const char *missing = NULL;
 	size_t have = 0;
+	uint32_t sets;
 
 	for (size_t i = 0; i < N_NEEDED; i++) {
 		auto_free char *path = path_in(dir, needed[i], e);
@@ -55,9 +56,11 @@ enum keyfiles_state keyfiles_state(const char *dir, struct err *e)
 			return KEYFILES_BAD;
 		}
 	}
+	if (keyring_count(dir, &sets, e))
+		return KEYFILES_BAD;
 	if (have == N_NEEDED)
 		return KEYFILES_ALL;
-	if (!have)
+	if (!have && sets == 1)
 		return KEYFILES_NONE;
 	err_code(e, ERR_INPUT, "kms.partial_keys",
 		 "%s has %zu of %d key files, %s is missing: restore it, nothing is created beside existing "
@@ -173,6 +176,9 @@ static int put_all(const char *dir, const char *domain, const struct keyfiles_ro
 	    put_ca(dir, "tmp-ca.key", "tmp-ca.crt", r->temp_ca, keyfiles_temp_ca_cert, e) ||
 	    write_key(dir, "rpc.key", rpc, e) || put_text(dir, keyfiles_domain, domain, e))
 		return -1;
+	for (uint32_t i = 0; i < r->n_more; i++)
+		if (keyring_add(dir, i + 1, (const void *)r->more[i].files->b, r->more[i].statement, e))
+			return -1;
 	return info ? put_text(dir, keyfiles_bootstrap_info, info, e) : 0;
 }
 
@@ -194,6 +200,8 @@ void keyfiles_roots_free(struct keyfiles_roots *r)
 	EVP_PKEY_free(r->ca);
 	EVP_PKEY_free(r->temp_ca);
 	secret_free(r->k256);
+	for (uint32_t i = 0; i < r->n_more; i++)
+		keyring_set_free(&r->more[i]);
 	*r = (struct keyfiles_roots){ 0 };
 }
 

@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 
 #include "base/secret.h"
+#include "keyring.h"
 
 enum keyfiles_state { KEYFILES_NONE, KEYFILES_ALL, KEYFILES_BAD };
 
@@ -18,7 +19,9 @@ enum keyfiles_state keyfiles_state(const char *dir, struct err *e);
 // What a KMS begins with: made here, or taken over from another KMS.
 struct keyfiles_roots {
 	EVP_PKEY *ca, *temp_ca;
-	struct secret *k256; // 32 bytes
+	struct secret *k256;                    // 32 bytes
+	struct keyring_set more[ROOT_SETS_MAX]; // sets 1 and up
+	uint32_t n_more;
 };
 int keyfiles_roots_new(struct keyfiles_roots *r, struct err *e);
 void keyfiles_roots_free(struct keyfiles_roots *r);

@@ -257,10 +257,10 @@ int keyproc_public(struct keyproc *k, uint8_t ca_spki[static 91], uint8_t k256_p
 	return 0;
 }
 
-int keyproc_env(struct keyproc *k, const struct app_epoch *at, const uint8_t app[static APP_ID],
-		uint64_t time, struct env_key *out, struct err *e)
+int keyproc_env(struct keyproc *k, uint32_t root, const struct app_epoch *at,
+		const uint8_t app[static APP_ID], uint64_t time, struct env_key *out, struct err *e)
 {
-	struct key_job j = { .q = { .op = KEY_ENV, .time = time, .epoch = at->epoch } };
+	struct key_job j = { .q = { .op = KEY_ENV, .root = root, .time = time, .epoch = at->epoch } };
 
 	if (at->seed.n > sizeof j.q.seed)
 		return err_code(e, ERR_INPUT, "kms.seed", "deployment seed of %zu bytes, at most %d",
@@ -275,9 +275,9 @@ int keyproc_env(struct keyproc *k, const struct app_epoch *at, const uint8_t app
 	return 0;
 }
 
-X509 *keyproc_app_ca(struct keyproc *k, const uint8_t app[static APP_ID], struct err *e)
+X509 *keyproc_app_ca(struct keyproc *k, uint32_t root, const uint8_t app[static APP_ID], struct err *e)
 {
-	struct key_job j = { .q.op = KEY_APP_CA };
+	struct key_job j = { .q = { .op = KEY_APP_CA, .root = root } };
 
 	memcpy(j.q.app, app, APP_ID);
 	if (keyproc_ask(k, &j, e))
@@ -289,10 +289,10 @@ X509 *keyproc_app_ca(struct keyproc *k, const uint8_t app[static APP_ID], struct
 	return cert_from_der(span_of(j.a.cert.der, j.a.cert.n), e);
 }
 
-static int sign_app(struct keyproc *k, enum key_op op, const struct audit_entry *x,
+static int sign_app(struct keyproc *k, enum key_op op, uint32_t root, const struct audit_entry *x,
 		    const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len, struct err *e)
 {
-	struct key_job j = { .q = { .op = op, .entry = *x } };
+	struct key_job j = { .q = { .op = op, .root = root, .entry = *x } };
 
 	memcpy(j.q.digest, digest, sizeof j.q.digest);
 	if (keyproc_ask(k, &j, e))
@@ -304,21 +304,21 @@ static int sign_app(struct keyproc *k, enum key_op op, const struct audit_entry 
 	return 0;
 }
 
-int keyproc_sign_app(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
-		     uint8_t *sig, size_t *sig_len, struct err *e)
+int keyproc_sign_app(struct keyproc *k, uint32_t root, const struct audit_entry *x,
+		     const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len, struct err *e)
 {
-	return sign_app(k, KEY_SIGN_APP, x, digest, sig, sig_len, e);
+	return sign_app(k, KEY_SIGN_APP, root, x, digest, sig, sig_len, e);
 }
 
-int keyproc_sign_crl(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
-		     uint8_t *sig, size_t *sig_len, struct err *e)
+int keyproc_sign_crl(struct keyproc *k, uint32_t root, const struct audit_entry *x,
+		     const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len, struct err *e)
 {
-	return sign_app(k, KEY_SIGN_CRL, x, digest, sig, sig_len, e);
+	return sign_app(k, KEY_SIGN_CRL, root, x, digest, sig, sig_len, e);
 }
 
-X509 *keyproc_rpc_cert(struct keyproc *k, struct span attestation, struct err *e)
+X509 *keyproc_rpc_cert(struct keyproc *k, uint32_t root, struct span attestation, struct err *e)
 {
-	struct key_job j = { .q.op = KEY_RPC_CERT, .more = attestation };
+	struct key_job j = { .q = { .op = KEY_RPC_CERT, .root = root }, .more = attestation };
 	X509 *c = NULL;
 
 	if (attestation.n > KEY_MORE_MAX / 2) {
@@ -338,9 +338,9 @@ int keyproc_export(struct keyproc *k, const struct audit_entry *x, struct keypro
 	int rc = keyproc_ask(k, &j, e);
 
 	if (!rc) {
-		memcpy(out->ca, j.a.roots.ca, sizeof out->ca);
 		memcpy(out->temp_ca, j.a.roots.temp_ca, sizeof out->temp_ca);
-		memcpy(out->k256, j.a.roots.k256, sizeof out->k256);
+		memcpy(out->set, j.a.roots.set, sizeof out->set);
+		out->n = j.a.roots.n;
 		out->seq = j.a.seq;
 	}
 	OPENSSL_cleanse(&j.a, KEY_REPLY_FIXED);
@@ -358,9 +358,33 @@ int keyproc_record(struct keyproc *k, const struct audit_entry *x, uint64_t *seq
 	return 0;
 }
 
-int keyproc_head(struct keyproc *k, struct audit_head *head, uint64_t *bytes, struct err *e)
+int keyproc_make_roots(struct keyproc *k, struct rotation *made, struct err *e)
 {
-	struct key_job j = { .q.op = KEY_HEAD };
+	struct key_job j = { .q.op = KEY_ROOTS_NEW };
+
+	if (keyproc_ask(k, &j, e))
+		return -1;
+	*made = j.a.made;
+	return 0;
+}
+
+int keyproc_keep_roots(struct keyproc *k, const struct rotation *made, struct span evidence, uint64_t *seq,
+		       struct err *e)
+{
+	struct key_job j = { .q.op = KEY_ROOTS_KEEP, .more = evidence };
+
+	if (evidence.n > KEY_MORE_MAX / 2)
+		return err_code(e, ERR_INPUT, "kms.own_evidence", "evidence of %zu bytes", evidence.n);
+	rotation_id(made->ca_spki, made->k256_pub, j.q.digest);
+	if (keyproc_ask(k, &j, e))
+		return -1;
+	*seq = j.a.seq;
+	return 0;
+}
+
+int keyproc_head(struct keyproc *k, uint32_t root, struct audit_head *head, uint64_t *bytes, struct err *e)
+{
+	struct key_job j = { .q = { .op = KEY_HEAD, .root = root } };
 
 	if (keyproc_ask(k, &j, e))
 		return -1;

@@ -53,26 +53,34 @@ void keyproc_submit(struct keyproc *k, struct key_job *j);
 int keyproc_ask(struct keyproc *k, struct key_job *j, struct err *e);
 
 int keyproc_public(struct keyproc *k, uint8_t ca_spki[static 91], uint8_t k256_pub[static 33], struct err *e);
-int keyproc_env(struct keyproc *k, const struct app_epoch *at, const uint8_t app[static APP_ID],
-		uint64_t time, struct env_key *out, struct err *e);
-X509 *keyproc_app_ca(struct keyproc *k, const uint8_t app[static APP_ID], struct err *e);
+// From here on `root` is a root set.
+int keyproc_env(struct keyproc *k, uint32_t root, const struct app_epoch *at,
+		const uint8_t app[static APP_ID], uint64_t time, struct env_key *out, struct err *e);
+X509 *keyproc_app_ca(struct keyproc *k, uint32_t root, const uint8_t app[static APP_ID], struct err *e);
 // A signature by the CA key of x->boot's app over a SHA-256 digest; recorded with the digest.
-int keyproc_sign_app(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
-		     uint8_t *sig, size_t *sig_len, struct err *e);
+int keyproc_sign_app(struct keyproc *k, uint32_t root, const struct audit_entry *x,
+		     const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len, struct err *e);
 // The same of a list of revoked certificates; the record says that it was one.
-int keyproc_sign_crl(struct keyproc *k, const struct audit_entry *x, const uint8_t digest[static 32],
-		     uint8_t *sig, size_t *sig_len, struct err *e);
+int keyproc_sign_crl(struct keyproc *k, uint32_t root, const struct audit_entry *x,
+		     const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len, struct err *e);
 // Makes a record durable: of a refusal, before it is answered, or of a change. *seq may be NULL.
 int keyproc_record(struct keyproc *k, const struct audit_entry *x, uint64_t *seq, struct err *e);
-// The log as it is now: its signed head and how many bytes of the file are meant.
-int keyproc_head(struct keyproc *k, struct audit_head *head, uint64_t *bytes, struct err *e);
+// The log as it is now: its head, signed by that set's K256 key, and how many bytes of the file are meant.
+int keyproc_head(struct keyproc *k, uint32_t root, struct audit_head *head, uint64_t *bytes, struct err *e);
 // The KMS's own certificate, over its RPC key; `attestation` may be empty.
-X509 *keyproc_rpc_cert(struct keyproc *k, struct span attestation, struct err *e);
+X509 *keyproc_rpc_cert(struct keyproc *k, uint32_t root, struct span attestation, struct err *e);
 // The roots, for another KMS, which x->boot is; recorded. ERR_DENIED kms.no_handover unless configured. The
 // caller wipes `out`.
 struct keyproc_roots {
-	char ca[P256_PEM_MAX], temp_ca[P256_PEM_MAX]; // PKCS#8
-	uint8_t k256[32];
+	char temp_ca[P256_PEM_MAX];
+	uint32_t n;
+	struct key_root set[ROOT_SETS_MAX];
 	uint64_t seq; // of the record
 };
 int keyproc_export(struct keyproc *k, const struct audit_entry *x, struct keyproc_roots *out, struct err *e);
+
+// A new root set in two steps: made, with its statement; then, with evidence of its birth (may be empty), on
+// the disk, recorded and in use. One that is not kept is forgotten when the next one is made.
+int keyproc_make_roots(struct keyproc *k, struct rotation *made, struct err *e);
+int keyproc_keep_roots(struct keyproc *k, const struct rotation *made, struct span evidence, uint64_t *seq,
+		       struct err *e);

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "crypto/appkeys.h"
 #include "crypto/p256.h"
+#include "crypto/rotation.h"
 
 // Requests from KEY_APP on leave a record in the audit log before their answer leaves.
 enum key_op {
@@ -14,21 +15,24 @@ enum key_op {
 	KEY_APP_CA,
 	KEY_RPC_CERT,
 	KEY_HEAD,
+	KEY_ROOTS_NEW,
 	KEY_APP,
 	KEY_SIGN_APP,
 	KEY_SIGN_CRL,
 	KEY_EXPORT,
 	KEY_RECORD,
+	KEY_ROOTS_KEEP,
 	KEY_OPS
 };
 enum { KEY_CERT_MAX = 1024, KEY_WAITING_MAX = 32, KEY_MORE_MAX = 96 * 1024 };
 
 struct key_request {
 	uint32_t op, id;
-	uint32_t more; // bytes in a second message: the evidence of KEY_RPC_CERT
+	uint32_t more; // bytes in a second message: the evidence of KEY_RPC_CERT, KEY_ROOTS_KEEP
+	uint32_t root; // which set; of KEY_APP each epoch of the entry has its own
 	uint32_t seed_n;
 	uint8_t app[APP_ID]; // of KEY_ENV, KEY_APP_CA; of the others it is the boot info's
-	uint8_t digest[32], seed[APPKEYS_SEED_MAX];
+	uint8_t digest[32], seed[APPKEYS_SEED_MAX]; // digest of KEY_ROOTS_KEEP: the set's id
 	uint64_t time, epoch;
 	struct audit_entry entry; // of those that are recorded
 };
@@ -57,9 +61,14 @@ struct key_reply {
 			uint8_t sig[72];
 		} sig;
 		struct {
-			char ca[P256_PEM_MAX], temp_ca[P256_PEM_MAX];
-			uint8_t k256[32];
+			char temp_ca[P256_PEM_MAX];
+			uint32_t n;
+			struct key_root {
+				char ca[P256_PEM_MAX]; // PKCS#8
+				uint8_t k256[32];
+			} set[ROOT_SETS_MAX];
 		} roots;
+		struct rotation made;
 		struct {
 			struct audit_head head;
 			uint64_t bytes; // of the log file

@@ -15,8 +15,8 @@ static int fill(struct arena *a, const struct keyproc_roots *r, Kms__KmsKeyRespo
 	if (!k || !out->keys)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	kms__kms_keys__init(k);
-	k->ca_key = arena_str(a, r->ca);
-	k->k256_key = pb_bytes(a, r->k256, sizeof r->k256);
+	k->ca_key = arena_str(a, r->set[0].ca);
+	k->k256_key = pb_bytes(a, r->set[0].k256, sizeof r->set[0].k256);
 	out->temp_ca_key = arena_str(a, r->temp_ca);
 	out->keys[0] = k;
 	out->n_keys = 1;

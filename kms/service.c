@@ -378,7 +378,7 @@ static int give_env_key(struct rpc_call *call, const void *in, void *out, struct
 	struct app_epoch at = { .seed = span_of(q->deployment_seed.data, q->deployment_seed.len) };
 	bool named = q->opt_epoch_case == KMS__APP_ID__OPT_EPOCH_EPOCH;
 	if (keyrules_epoch(&s->rules, q->app_id.data, named ? &q->epoch : NULL, &at.epoch, e) ||
-	    keyproc_env(s->keys, &at, q->app_id.data, a->timestamp, &key, e))
+	    keyproc_env(s->keys, 0, &at, q->app_id.data, a->timestamp, &key, e))
 		return -1;
 	a->public_key = pb_bytes(rpc_arena(call), key.pub, sizeof key.pub);
 	a->signature = pb_bytes(rpc_arena(call), key.sig, sizeof key.sig);

@@ -204,7 +204,7 @@ static int sign_as_app(void *arg, const uint8_t digest[static 32], uint8_t *sig,
 {
 	const struct app_signer *s = arg;
 
-	return keyproc_sign_app(s->keys, s->entry, digest, sig, sig_len, e);
+	return keyproc_sign_app(s->keys, 0, s->entry, digest, sig, sig_len, e);
 }
 
 static int add_pem(struct arena *a, X509 *c, char **out, struct err *e)
@@ -248,7 +248,7 @@ static int issue_chain(struct service *s, struct arena *a, const struct service_
 	struct app_signer signer = { s->keys, &x };
 
 	entry_of(c, &x);
-	auto_x509 X509 *ca = keyproc_app_ca(s->keys, b->app_id, e);
+	auto_x509 X509 *ca = keyproc_app_ca(s->keys, 0, b->app_id, e);
 	struct cert_issuer by = { .cert = ca, .sign = sign_as_app, .arg = &signer };
 
 	if (!ca)

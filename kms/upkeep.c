@@ -33,7 +33,7 @@ static X509 *make_cert(const struct service *s, struct err *e)
 		err_wrap(e, "RPC certificate");
 		return NULL;
 	}
-	X509 *c = keyproc_rpc_cert(s->keys, span_of(evidence, n), e);
+	X509 *c = keyproc_rpc_cert(s->keys, 0, span_of(evidence, n), e);
 	if (c && keyfiles_write_cert(s->config->keys.dir, "rpc.crt", c, e)) {
 		X509_free(c);
 		return NULL;
