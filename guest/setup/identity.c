@@ -200,15 +200,12 @@ static int check_mrconfigid(struct setup *s, struct err *e)
 
 int setup_check_binding(struct setup *s, struct err *e)
 {
-	const char *pin = s->compose.provider_id;
 	char id[2 * PROVIDER_ID_MAX + 1];
 
-	if (check_mrconfigid(s, e))
+	if (check_mrconfigid(s, e) ||
+	    keys_check_pin(&s->compose, s->keys.provider_id, s->keys.provider_id_n, e))
 		return -1;
 	hex_encode(id, s->keys.provider_id, s->keys.provider_id_n);
-	if (*pin && strcasecmp(pin, id) != 0)
-		return err_code(e, ERR_DENIED, "binding.key_provider",
-				"the key provider is not the one that key_provider_id pins");
 	auto_free char *text =
 		str_format("{\"name\":\"%s\",\"id\":\"%s\"}", provider_name(s->compose.provider), id);
 	return text ? setup_emit(s, "key-provider", text, strlen(text), e)

@@ -4,172 +4,36 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/sb.h"
 #include "base/strings.h"
 #include "crypto/appkeys.h"
 #include "crypto/issue.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
-#include "kms.pb-c.h"
-#include "prpc.pb-c.h"
-#include "ratls/issue.h"
-#include "ratls/tls.h"
-#include "rpc/client.h"
+#include "kms.h"
 #include "localkey.h"
+#include "ratls/issue.h"
 #include "setup.h"
 
-enum { CALL_SECONDS = 60, CA_DAYS = 3650, DAY = 86400 };
+enum { CA_DAYS = 3650, DAY = 86400 };
 
-struct hook {
-	const struct guest_keys *keys;
-	const struct ratls_identity *id;
-};
-
-static int set_tls(SSL_CTX *ctx, void *arg, struct err *e)
+int keys_check_pin(const struct compose *c, const uint8_t *id, size_t n, struct err *e)
 {
-	const struct hook *h = arg;
-	const struct tls_conf c = {
-		.cert = h->id->cert,
-		.key = h->id->key,
-		.roots_pem = span_str(h->keys->ca_cert),
-		.peer = TLS_PEER_REQUIRED,
-		.peer_usage = "kms:rpc",
-	};
+	char hex[2 * PROVIDER_ID_MAX + 1];
 
-	return tls_ctx_setup(ctx, &c, e);
-}
-
-struct rpc_client *keys_kms_client(const struct guest_keys *k, struct ratls_identity *id, struct err *e)
-{
-	static struct hook hook; // the client keeps a pointer to it; there is one KMS connection at a time
-	struct rpc_client_opts o = { .timeout_s = CALL_SECONDS, .tls = set_tls, .arg = &hook };
-
-	hook = (struct hook){ k, id };
-	return rpc_client_new(k->url, &o, e);
-}
-
-// Public facts over an unchecked connection: what comes is checked by its use (spec 60 section 7).
-static int get_temp_ca(const char *url, struct arena *a, struct guest_keys *k, struct err *e)
-{
-	struct rpc_client_opts o = { .timeout_s = CALL_SECONDS, .insecure = true };
-	Kms__GetTempCaCertResponse *r;
-	auto_rpc_client *c = rpc_client_new(url, &o, e);
-
-	if (!c || rpc_client_call(c, "GetTempCaCert", NULL, &kms__get_temp_ca_cert_response__descriptor, a,
-				  (void **)&r, e))
-		return -1;
-	k->url = url;
-	k->temp_ca_cert = r->temp_ca_cert;
-	k->temp_ca_key = r->temp_ca_key;
-	k->ca_cert = r->ca_cert;
-	return 0;
-}
-
-static int take(uint8_t *out, size_t n, ProtobufCBinaryData b, const char *what, struct err *e)
-{
-	if (b.len != n)
-		return err_code(e, ERR_INPUT, "keys.reply", "KMS: %s has %zu bytes, not %zu", what, b.len, n);
-	memcpy(out, b.data, n);
-	return 0;
-}
-
-static int take_reply(struct guest_keys *k, const Kms__AppKeyResponse *r, struct err *e)
-{
-	if (strcmp(r->ca_cert, k->ca_cert) != 0)
-		return err_code(e, ERR_UNTRUSTED, "keys.ca_changed",
-				"KMS: its CA certificate changed between two calls");
-	k->gateway_app_id = *r->gateway_app_id ? r->gateway_app_id : r->tproxy_app_id;
-	k->has_env = r->env_crypt_key.len != 0;
-	k->has_os_image_hash = r->os_image_hash.len != 0;
-	return take(k->disk, sizeof k->disk, r->disk_crypt_key, "disk key", e) ||
-			       (k->has_env &&
-				take(k->env, sizeof k->env, r->env_crypt_key, "environment key", e)) ||
-			       take(k->k256, sizeof k->k256, r->k256_key, "k256 key", e) ||
-			       take(k->k256_sig, sizeof k->k256_sig, r->k256_signature, "k256 signature",
-				    e) ||
-			       (k->has_os_image_hash &&
-				take(k->os_image_hash, 32, r->os_image_hash, "image hash", e))
-		       ? -1
-		       : 0;
-}
-
-static int take_earlier(struct guest_keys *k, const Kms__AppKeyResponse *r, struct err *e)
-{
-	for (size_t i = 0; i < r->n_epochs && k->n_earlier < KEYS_EARLIER_MAX; i++) {
-		const Kms__EpochKeys *m = r->epochs[i];
-		size_t n = k->n_earlier;
-		if (take(k->earlier_disk[n], 32, m->disk_crypt_key, "earlier disk key", e) ||
-		    take(k->earlier_env[n], 32, m->env_crypt_key, "earlier environment key", e))
-			return -1;
-		k->n_earlier++;
-	}
-	if (r->epoch || k->n_earlier)
-		log_info("setup", "keys of epoch %llu and %zu before it", (unsigned long long)r->epoch,
-			 k->n_earlier);
-	return 0;
-}
-
-static int take_provider_id(struct guest_keys *k, struct err *e)
-{
-	auto_x509 X509 *ca = cert_from_pem(span_str(k->ca_cert), e);
-	uint8_t spki[CERT_SPKI_MAX];
-
-	if (!ca || cert_spki(ca, spki, &k->provider_id_n, e))
-		return -1;
-	if (k->provider_id_n > sizeof k->provider_id)
-		return err_code(e, ERR_INPUT, "keys.reply", "KMS: its CA key is too large");
-	memcpy(k->provider_id, spki, k->provider_id_n);
-	return 0;
-}
-
-static int ask_kms(struct setup *s, const char *url, struct err *e)
-{
-	struct guest_keys *k = &s->keys;
-	struct ratls_identity id = { 0 };
-	Kms__GetAppKeyRequest req = KMS__GET_APP_KEY_REQUEST__INIT;
-	Kms__AppKeyResponse *r;
-	const char *full = str_ends(url, "/prpc") ? url : arena_fmt(s->arena, "%s/prpc", url);
-
-	if (!full || get_temp_ca(full, s->arena, k, e) ||
-	    ratls_identity_new(span_str(k->temp_ca_cert), span_str(k->temp_ca_key), setup_attest, s, &id, e))
-		return -1;
-	req.api_version = 1;
-	req.vm_config = (char *)(uintptr_t)s->sys.vm_config;
-	req.want_previous = true; // upstream's KMS knows neither this nor the seed
-	req.deployment_seed =
-		(ProtobufCBinaryData){ s->compose.deployment_seed_n, s->compose.deployment_seed };
-	auto_rpc_client *c = keys_kms_client(k, &id, e);
-	int rc =
-		!c ||
-				rpc_client_call(c, "GetAppKey", &req.base, &kms__app_key_response__descriptor,
-						s->arena, (void **)&r, e) ||
-				take_reply(k, r, e) || take_earlier(k, r, e)
-			? -1
-			: 0;
-	ratls_identity_free(&id);
-	return rc ? -1 : take_provider_id(k, e);
-}
-
-// Each in turn; the first one's error is what is reported.
-static int from_kms(struct setup *s, struct err *e)
-{
-	struct err first = { 0 };
-
-	if (!s->sys.kms_urls.n)
-		return err_code(e, ERR_INPUT, "keys.no_url", "the app needs a KMS but the host named none");
-	for (size_t i = 0; i < s->sys.kms_urls.n; i++) {
-		if (!ask_kms(s, s->sys.kms_urls.v[i], e))
+	if (!*c->provider_id)
+		return 0;
+	if (n <= PROVIDER_ID_MAX) {
+		hex_encode(hex, id, n);
+		if (!strcasecmp(c->provider_id, hex))
 			return 0;
-		log_warn("setup", "KMS %s: %s code=%s", s->sys.kms_urls.v[i], e->text, e->code);
-		if (!i)
-			first = *e;
 	}
-	*e = first;
-	return err_wrap(e, "KMS %s", s->sys.kms_urls.v[0]);
+	return err_code(e, ERR_DENIED, "binding.key_provider",
+			"the key provider is not the one that key_provider_id pins");
 }
 
 // The app's own CA, self-signed, with this boot's evidence over its key.
@@ -225,6 +89,8 @@ static int from_nothing(struct setup *s, struct err *e)
 {
 	uint8_t seed[32];
 
+	if (keys_check_pin(&s->compose, NULL, 0, e)) // a pin names somebody, and this is nobody
+		return -1;
 	if (RAND_bytes(seed, sizeof seed) != 1)
 		return err_set(e, ERR_SYSTEM, "no random numbers");
 	return from_seed(s, seed, e);
@@ -237,6 +103,10 @@ static int from_local(struct setup *s, struct err *e)
 	if (localkey_seed(s, seed, s->keys.provider_id, e))
 		return -1;
 	s->keys.provider_id_n = LOCALKEY_MR;
+	if (keys_check_pin(&s->compose, s->keys.provider_id, LOCALKEY_MR, e)) {
+		OPENSSL_cleanse(seed, sizeof seed);
+		return -1;
+	}
 	return from_seed(s, seed, e);
 }
 
@@ -244,7 +114,7 @@ int keys_obtain(struct setup *s, struct err *e)
 {
 	switch (s->compose.provider) {
 	case PROVIDER_KMS:
-		return from_kms(s, e);
+		return kms_obtain(s, NULL, e);
 	case PROVIDER_LOCAL:
 		return from_local(s, e);
 	case PROVIDER_NONE:

@@ -1,8 +1,9 @@
 // keys - the app's keys: asked from a KMS with evidence, from this machine's local key provider (localkey.h),
 // or made for this boot alone (provider none).
 //
-// Who gives them is measured afterwards (event key-provider) and pinned by the compose file's
-// key_provider_id. They go to .appkeys.json (0600) for the agent, in upstream's form (spec 20 section 2.9).
+// Who gives them is measured afterwards (event key-provider); where the compose file has key_provider_id,
+// nobody else is asked for them. They go to .appkeys.json (0600) for the agent, in upstream's form (spec 20
+// section 2.9).
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"
@@ -26,14 +27,13 @@ struct guest_keys {
 };
 
 struct setup;
-struct rpc_client;
+struct compose;
 
-// Codes: keys.no_url, keys.provider, keys.reply, and what the KMS said.
+// Codes: keys.provider, binding.key_provider, and those of kms.h and localkey.h.
 int keys_obtain(struct setup *s, struct err *e);
 int keys_json(const struct guest_keys *k, struct arena *a, struct span *out, struct err *e);
 // Back from the file, for the gateway checker: url, CA and temporary CA only.
 int keys_read(struct span json, struct arena *a, struct guest_keys *out, struct err *e);
 
-// A connection to the KMS with a fresh RA-TLS certificate, the server pinned to ca_cert with usage kms:rpc.
-struct ratls_identity;
-struct rpc_client *keys_kms_client(const struct guest_keys *k, struct ratls_identity *id, struct err *e);
+// Is the provider with this id the one that the compose file pins, if it pins one? Code binding.key_provider.
+int keys_check_pin(const struct compose *c, const uint8_t *id, size_t n, struct err *e);

@@ -16,12 +16,11 @@
 #include "core/attest/certext.h"
 #include "crypto/issue.h"
 #include "crypto/p256.h"
-#include "crypto/ssl.h"
-#include "gateway.pb-c.h"
+#include "gateway.h"
+#include "kms.h"
 #include "kms.pb-c.h"
 #include "notify.h"
 #include "ratls/issue.h"
-#include "ratls/tls.h"
 #include "rpc/client.h"
 #include "setup.h"
 #include "tee/attest.h"
@@ -36,6 +35,7 @@ enum {
 	MTU = 1400,
 	KEEPALIVE = 25,
 	SERVERS_MAX = 32,
+	CALL_SECONDS = 60,
 	CERT_DAYS = 10,
 	RENEW_BEFORE = 600,
 	ROUND_MAX = 16 << 20,
@@ -106,7 +106,7 @@ static int sign_cert(struct setup *s, bool with_quote, struct client_cert *out, 
 	req.csr = (ProtobufCBinaryData){ csr.n, (uint8_t *)csr.p };
 	req.signature = (ProtobufCBinaryData){ sign, sig };
 	req.vm_config = (char *)(uintptr_t)s->sys.vm_config;
-	auto_rpc_client *c = keys_kms_client(&s->keys, &id, e);
+	auto_rpc_client *c = kms_client(&s->keys, &id, CALL_SECONDS, e);
 	int rc = !c || rpc_client_call(c, "SignCert", &req.base, &kms__sign_cert_response__descriptor,
 				       s->arena, (void **)&r, e)
 			 ? err_wrap(e, "certificate for the gateway")
@@ -128,85 +128,17 @@ static void cert_free(struct client_cert *c)
 	OPENSSL_cleanse(c, sizeof *c);
 }
 
-bool network_app_id_allowed(const char *allowed, const uint8_t app_id[static 20])
-{
-	char hex[41];
-
-	hex_encode(hex, app_id, 20);
-	if (!strcmp(allowed, "any"))
-		return true;
-	for (const char *p = allowed; *p;) {
-		size_t n = strcspn(p, ", ");
-
-		if (n == 40 && !strncasecmp(p, hex, n))
-			return true;
-		p += n + strspn(p + n, ", ");
-	}
-	return false;
-}
-
-struct gateway_hook {
-	const struct setup *setup;
-	const struct client_cert *cert;
-};
-
-static int check_gateway(void *arg, X509 *leaf, struct err *e)
-{
-	const struct setup *s = arg;
-	struct span id;
-	int found = cert_ext(leaf, CERT_EXT_APP_ID, &id, e);
-
-	if (found < 0)
-		return -1;
-	if (!found || id.n != ID_SIZE || !network_app_id_allowed(s->keys.gateway_app_id, id.p))
-		return err_code(e, ERR_DENIED, "gateway.app_id",
-				"the gateway is not the app that the KMS named");
-	return 0;
-}
-
-static int set_tls(SSL_CTX *ctx, void *arg, struct err *e)
-{
-	const struct gateway_hook *h = arg;
-	const struct tls_conf c = {
-		.cert_pem = span_str(h->cert->chain),
-		.key_pem = span_str(h->cert->key_pem),
-		.roots_pem = span_str(h->setup->keys.ca_cert),
-		.peer = TLS_PEER_REQUIRED,
-		.check = strcmp(h->setup->keys.gateway_app_id, "any") ? check_gateway : NULL,
-		.check_arg = (void *)(uintptr_t)h->setup,
-	};
-
-	return tls_ctx_setup(ctx, &c, e);
-}
-
 static int call_gateway(struct setup *s, const char *url, const struct client_cert *cert,
 			const char *public_key, Gateway__RegisterCvmResponse **out, struct err *e)
 {
-	struct gateway_hook hook = { s, cert };
-	struct rpc_client_opts o = { .timeout_s = 30, .tls = set_tls, .arg = &hook };
-	Gateway__RegisterCvmRequest req = GATEWAY__REGISTER_CVM_REQUEST__INIT;
-	Gateway__PortPolicy policy = GATEWAY__PORT_POLICY__INIT;
-	const char *full = str_ends(url, "/prpc") ? url : arena_fmt(s->arena, "%s/prpc", url);
-	size_t n = s->compose.n_ports;
-	Gateway__PortAttrs *attrs = arena_array(s->arena, n + 1, sizeof *attrs);
+	const struct gateway_call c = { .chain_pem = span_str(cert->chain),
+					.key_pem = span_str(cert->key_pem),
+					.ca_cert = s->keys.ca_cert,
+					.app_ids = s->keys.gateway_app_id,
+					.public_key = public_key,
+					.compose = &s->compose };
 
-	policy.ports = arena_array(s->arena, n + 1, sizeof(void *));
-	if (!full || !attrs || !policy.ports)
-		return err_set(e, ERR_SYSTEM, "out of memory");
-	for (size_t i = 0; i < n; i++) {
-		gateway__port_attrs__init(&attrs[i]);
-		attrs[i].port = s->compose.ports[i].port;
-		attrs[i].pp = s->compose.ports[i].pp;
-		policy.ports[i] = &attrs[i];
-	}
-	policy.n_ports = n;
-	policy.restrict_mode = s->compose.restrict_ports;
-	req.client_public_key = (char *)(uintptr_t)public_key;
-	req.port_policy = &policy;
-	auto_rpc_client *c = rpc_client_new(full, &o, e);
-	return c ? rpc_client_call(c, "RegisterCvm", &req.base, &gateway__register_cvm_response__descriptor,
-				   s->arena, (void **)out, e)
-		 : -1;
+	return gateway_register(&c, url, s->arena, out, e);
 }
 
 // A gateway that wants evidence says so; then once more with a certificate that carries it.
@@ -315,8 +247,8 @@ static int register_with(struct setup *s, struct client_cert *cert, struct err *
 	if (!s->sys.gateway_urls.n)
 		return err_code(e, ERR_INPUT, "gateway.no_url",
 				"the app wants a gateway but the host named none");
-	if (!*s->keys.gateway_app_id)
-		return err_code(e, ERR_INPUT, "gateway.app_id", "the KMS named no gateway");
+	if (gateway_check_named(s->keys.gateway_app_id, e))
+		return -1;
 	if (cert->not_after < time_now() + RENEW_BEFORE) {
 		cert_free(cert);
 		if (sign_cert(s, false, cert, e))
@@ -389,7 +321,8 @@ int network_checker(struct setup *s)
 
 	if (!s->compose.gateway)
 		return 0;
-	if (!s->keys.url || !s->sys.gateway_urls.n || !*s->keys.gateway_app_id)
+	struct err why;
+	if (!s->keys.url || !s->sys.gateway_urls.n || gateway_check_named(s->keys.gateway_app_id, &why))
 		return 3;
 	for (;;) {
 		int64_t age = handshake_age(started);

@@ -16,6 +16,7 @@ struct hooks {
 	char *peer_usage;
 	int (*check)(void *arg, X509 *leaf, struct err *e);
 	void *check_arg;
+	struct err *why;
 	const unsigned char *alpn;
 	unsigned alpn_len;
 };
@@ -45,10 +46,12 @@ static void make_indexes(void)
 	ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_error);
 }
 
-static void keep_error(SSL *ssl, const struct err *why)
+static void keep_error(SSL *ssl, const struct hooks *h, const struct err *why)
 {
 	struct err *e = SSL_get_ex_data(ssl, ssl_index);
 
+	if (h->why)
+		*h->why = *why;
 	if (!e) {
 		e = calloc(1, sizeof *e);
 		if (!e || !SSL_set_ex_data(ssl, ssl_index, e)) {
@@ -78,13 +81,13 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 		err_code(&e, ERR_UNTRUSTED, "tls.peer_chain",
 			 "the peer's certificate does not chain to the pinned root: %s",
 			 X509_verify_cert_error_string(reason));
-		keep_error(ssl, &e);
+		keep_error(ssl, h, &e);
 		return 0;
 	}
 	if (X509_STORE_CTX_get_error_depth(store) ||
 	    !judge_leaf(h, X509_STORE_CTX_get_current_cert(store), &e))
 		return 1;
-	keep_error(ssl, &e);
+	keep_error(ssl, h, &e);
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
 	return 0;
 }
@@ -100,7 +103,7 @@ static int on_leaf(X509_STORE_CTX *store, void *arg)
 		return 1;
 	if (!leaf)
 		err_code(&e, ERR_UNTRUSTED, "tls.peer_chain", "the peer has no certificate");
-	keep_error(ssl, &e);
+	keep_error(ssl, arg, &e);
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
 	return 0;
 }
@@ -242,6 +245,7 @@ static int set_hooks(SSL_CTX *ctx, const struct tls_conf *c, struct err *e)
 	h->peer_usage = c->peer_usage ? strdup(c->peer_usage) : NULL;
 	h->check = c->check;
 	h->check_arg = c->check_arg;
+	h->why = c->why;
 	h->alpn = c->alpn;
 	h->alpn_len = c->alpn_len;
 	if ((c->peer_usage && !h->peer_usage) || SSL_CTX_set_ex_data(ctx, ctx_index, h) != 1) {

@@ -32,6 +32,8 @@ struct tls_conf {
 	// NULL, or a last word on the peer's leaf, chain already verified. Its refusal ends the handshake.
 	int (*check)(void *arg, X509 *leaf, struct err *e);
 	void *check_arg;
+	struct err *why; // NULL, or where the last refusal of a peer is left (as tls_peer_error); outlives
+			 // the context
 	const unsigned char *alpn; // wire form, NULL for none; must outlive the context
 	unsigned alpn_len;
 };

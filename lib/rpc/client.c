@@ -1,6 +1,5 @@
-#include "rpc/client.h"
+#include "rpc/client_impl.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -10,26 +9,12 @@
 #include <unistd.h>
 #include <linux/vm_sockets.h>
 #include "base/cleanup.h"
-#include "base/sb.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "core/codec/json.h"
 #include "rpc/pbjson.h"
 
 enum { REPLY_MAX = 16 << 20, ERROR_TEXT = 300 };
-
-struct rpc_client {
-	CURL *curl;
-	struct curl_slist *headers;
-	struct rpc_client_opts o;
-	char *base; // URL as curl takes it, without a final slash
-	uint32_t cid, port;
-	bool vsock;
-	struct err hook; // why the TLS hook refused
-	struct sb reply;
-	int (*piece)(void *, const char *, size_t); // of a stream
-	void *piece_arg;
-};
 
 static const char json_type[] = "Content-Type: application/json";
 
@@ -203,6 +188,10 @@ struct rpc_client *rpc_client_new(const char *url, const struct rpc_client_opts 
 		c->o.connect_s = 5;
 	if (!c->o.timeout_s)
 		c->o.timeout_s = 60;
+	if (c->o.tls && !str_starts(url, "https://")) { // the hook, which knows the peer, would never run
+		err_code(e, ERR_DENIED, "rpc.not_tls", "url %s: want https://", STR_QZ(url));
+		return NULL;
+	}
 	c->reply.max = c->o.reply_max ? c->o.reply_max : REPLY_MAX;
 	if (set_url(c, url, e))
 		return NULL;
@@ -225,6 +214,8 @@ void rpc_client_free(struct rpc_client *c)
 	curl_easy_cleanup(c->curl);
 	curl_slist_free_all(c->headers);
 	sb_free(&c->reply);
+	sb_free(&c->body);
+	free(c->url);
 	free(c->base);
 	free(c);
 }
@@ -259,18 +250,27 @@ static int failure(struct rpc_client *c, CURLcode rc, const char *url, struct er
 	}
 }
 
-// One exchange. The answer's body is in c->reply unless it is streamed.
-static int perform(struct rpc_client *c, const char *url, long *status, struct err *e)
+static void prepare(struct rpc_client *c, const char *url)
 {
 	sb_free(&c->reply);
 	c->reply.max = c->o.reply_max ? c->o.reply_max : REPLY_MAX;
 	c->hook = (struct err){ 0 };
 	curl_easy_setopt(c->curl, CURLOPT_URL, url);
-	CURLcode rc = curl_easy_perform(c->curl);
+}
+
+static int outcome(struct rpc_client *c, CURLcode rc, const char *url, long *status, struct err *e)
+{
 	if (rc != CURLE_OK)
 		return failure(c, rc, url, e);
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, status);
 	return 0;
+}
+
+// One exchange. The answer's body is in c->reply unless it is streamed.
+static int perform(struct rpc_client *c, const char *url, long *status, struct err *e)
+{
+	prepare(c, url);
+	return outcome(c, curl_easy_perform(c->curl), url, status, e);
 }
 
 // What the peer said, printable: the text of {"error": "...", "code": "..."}, or the start of the body.
@@ -301,30 +301,49 @@ static int refused(struct rpc_client *c, long status, const char *method, struct
 	return err_code(e, class, code, "%s: %s", method, text);
 }
 
-int rpc_client_call(struct rpc_client *c, const char *method, const ProtobufCMessage *in,
-		    const ProtobufCMessageDescriptor *d, struct arena *a, void **out, struct err *e)
+int rpc_client_begin(struct rpc_client *c, const char *method, const ProtobufCMessage *in, struct err *e)
 {
-	auto_sb body = { 0 };
-	auto_free char *url = str_format("%s/%s?json", c->base, method);
-	long status = 0;
-
+	free(c->url);
+	sb_free(&c->body);
+	c->method = method;
+	c->url = str_format("%s/%s?json", c->base, method);
 	if (in)
-		pbjson_write(&body, in);
+		pbjson_write(&c->body, in);
 	else
-		sb_str(&body, "null");
-	if (!url || body.bad)
+		sb_str(&c->body, "null");
+	if (!c->url || c->body.bad)
 		return err_set(e, ERR_SYSTEM, "call %s: out of memory", method);
 	curl_easy_setopt(c->curl, CURLOPT_POST, 1L);
-	curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
-	curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, body.p);
-	if (perform(c, url, &status, e))
+	curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.n);
+	curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, c->body.p);
+	prepare(c, c->url);
+	return 0;
+}
+
+int rpc_client_end(struct rpc_client *c, CURLcode rc, const ProtobufCMessageDescriptor *d, struct arena *a,
+		   void **out, struct err *e)
+{
+	long status = 0;
+
+	if (outcome(c, rc, c->url, &status, e))
 		return -1;
 	if (status != 200)
-		return refused(c, status, method, e);
+		return refused(c, status, c->method, e);
 	if (!d)
 		return 0;
 	*out = pbjson_read(d, span_of(c->reply.p, c->reply.n), a, e);
-	return *out ? 0 : err_wrap(e, "answer of %s", method);
+	return *out ? 0 : err_wrap(e, "answer of %s", c->method);
+}
+
+int rpc_client_call(struct rpc_client *c, const char *method, const ProtobufCMessage *in,
+		    const ProtobufCMessageDescriptor *d, struct arena *a, void **out, struct err *e)
+{
+	if (rpc_client_begin(c, method, in, e))
+		return -1;
+	int rc = rpc_client_end(c, curl_easy_perform(c->curl), d, a, out, e);
+	curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, NULL);
+	sb_free(&c->body);
+	return rc;
 }
 
 static int plain(struct rpc_client *c, const char *path, struct arena *a, int *status, struct span *body,

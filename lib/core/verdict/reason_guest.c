@@ -340,8 +340,8 @@ static const struct reason_text table[] = {
 	},
 	{
 		"binding.key_provider", "The key provider is not the one that the app pins",
-		"key_provider_id in app-compose.json names another KMS.",
-		"Use the KMS that the app names, or deploy it with this one's id.",
+		"key_provider_id in app-compose.json names another; this one was not asked for keys.",
+		"Use the key provider that the app names, or deploy it with this one's id.",
 	},
 	{
 		"binding.mrconfigid", "The machine was launched for another app-compose.json",
@@ -507,6 +507,11 @@ static const struct reason_text table[] = {
 		"env.too_large", "The environment's values are too large",
 		"The guest bounds what it keeps.",
 		"Put large data into a volume.",
+	},
+	{
+		"gateway.any", "The KMS lets any gateway in",
+		"Its gateway_app_id is \"any\": whoever has a certificate of this KMS could be the gateway. This guest refuses that.",
+		"Give the KMS's policy the gateway's app id, 40 hex digits.",
 	},
 	{
 		"gateway.app_id", "The gateway is not the app that the KMS named",

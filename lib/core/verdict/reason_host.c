@@ -329,6 +329,11 @@ static const struct reason_text table[] = {
 		"Check the URL.",
 	},
 	{
+		"rpc.not_tls", "The address is not https",
+		"Who is there could not be checked: the other side proves itself by its certificate.",
+		"Write the address as https://...",
+	},
+	{
 		"rpc.protobuf", "The bytes are not a message of that type",
 		"They are cut, or of another method.",
 		"Check the client and its content type.",

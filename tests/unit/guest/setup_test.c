@@ -16,7 +16,6 @@
 #include "crypto/seal.h"
 #include "disk.h"
 #include "env.h"
-#include "network.h"
 #include "semver.h"
 #include "setup.h"
 #include "share.h"
@@ -410,23 +409,9 @@ static void launches_for_another_app_are_refused(void **state)
 	bound(&s, id, "binding.mrconfigid");
 }
 
-static void gateway_app_ids_are_compared_whole(void **state)
-{
-	static const uint8_t id[20] = { 0xAB };
-
-	(void)state;
-	assert_true(network_app_id_allowed("any", id));
-	assert_true(network_app_id_allowed("AB00000000000000000000000000000000000000", id));
-	assert_true(network_app_id_allowed(
-		"0000000000000000000000000000000000000000,ab00000000000000000000000000000000000000", id));
-	assert_false(network_app_id_allowed("", id));
-	assert_false(network_app_id_allowed("ab000000000000000000000000000000000000001234", id));
-	assert_false(network_app_id_allowed("anything", id));
-}
-
 static void keys_file_is_read_back(void **state)
 {
-	struct guest_keys k = { .gateway_app_id = "any",
+	struct guest_keys k = { .gateway_app_id = "00",
 				.ca_cert = "PEM\n",
 				.url = "https://k/prpc",
 				.temp_ca_cert = "C",
@@ -495,7 +480,6 @@ int main(void)
 		cmocka_unit_test(env_opens_with_its_key_only),
 		cmocka_unit_test(instances_differ_by_their_seed),
 		cmocka_unit_test(launches_for_another_app_are_refused),
-		cmocka_unit_test(gateway_app_ids_are_compared_whole),
 		cmocka_unit_test(keys_file_is_read_back),
 		cmocka_unit_test(op_01_secret_files),
 	};
