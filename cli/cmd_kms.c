@@ -8,7 +8,8 @@
 static const struct kms_command parts[] = {
 	{ "deploy", "--image REFERENCE@sha256:HEX [--memory MIB] [--json]", kms_deploy },
 	{ "log",
-	  "verify FILE|DIR|URL [--head FILE] [--save FILE] [--record FILE] [--k256-pubkey HEX] [--json]",
+	  "verify FILE|DIR|URL [--kms-root FILE | --unverified-tls] [--peer URL|FILE]... [--head FILE] "
+	  "[--save FILE] [--record FILE] [--k256-pubkey HEX] [--dir DIR] [--json]",
 	  kms_log },
 	{ "derive", "--cert-dir DIR --app-id HEX [--instance-id HEX] [--epoch N] [--seed HEX] [--json]",
 	  kms_derive },

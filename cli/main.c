@@ -142,11 +142,15 @@ static const char help_doctor[] =
 
 static const char help_kms[] =
 	"  log verify FILE|DIR|URL  check an audit log, or ask a KMS for its signed head\n"
+	"    --kms-root FILE        PEM of the root CA of the KMS that must answer (default: kms_root of\n"
+	"                           config.toml in --dir DIR); --unverified-tls: anybody may\n"
+	"    --peer URL|FILE        another KMS, or a file of its STATE/audit.peers: the log must go on from\n"
+	"                           the head kept there; may be repeated\n"
 	"    --head FILE            a head seen earlier: the log must go on from it\n"
 	"    --save FILE            keep the head that a KMS signed now\n"
 	"    --record FILE          a record in hand (audit_record of GetAppKey): it must be in the log\n"
 	"    --k256-pubkey HEX      the root key that must sign\n"
-	"    --json                 {ok, size, root, log_id, time, heads, ..}\n"
+	"    --json                 {ok, size, root, log_id, time, heads, peers, notes, ..}\n"
 	"  derive --cert-dir DIR --app-id HEX [--instance-id HEX] [--epoch N] [--seed HEX] [--json]\n"
 	"                           an app's keys from the root keys, for recovery\n"
 	"  rotate [--app-id HEX] [--overlap 30d] [--move-legacy]\n"

@@ -47,5 +47,7 @@ int kms_audit_refuse(struct kms_audit *a, struct audit_entry *x, struct err *e);
 int kms_audit_change(struct kms_audit *a, enum audit_event event, const uint8_t *digest, const char *what,
 		     uint64_t *seq, struct err *e);
 
+// A signed head as it goes over the wire; NULL: out of memory.
+struct Kms__AuditHead *kms_audit_head_message(struct arena *a, const struct audit_head *h);
 // Methods; the mount's argument is the struct service.
 rpc_fn kms_audit_checkpoint, kms_audit_proof, kms_audit_log;

@@ -4,7 +4,7 @@
 
 enum { RECORDS_MAX = 256 };
 
-static Kms__AuditHead *head_message(struct arena *a, const struct audit_head *h)
+struct Kms__AuditHead *kms_audit_head_message(struct arena *a, const struct audit_head *h)
 {
 	Kms__AuditHead *m = pb_new(&kms__audit_head__descriptor, a);
 
@@ -37,7 +37,7 @@ int kms_audit_checkpoint(struct rpc_call *call, const void *in, void *out, struc
 	(void)in;
 	if (service_check_shown(s, call, e) || keyproc_head(s->keys, 0, &h, &bytes, e))
 		return -1;
-	m = head_message(rpc_arena(call), &h);
+	m = kms_audit_head_message(rpc_arena(call), &h);
 	if (!m || arena_bad(rpc_arena(call)))
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	*(Kms__AuditHead *)out = *m;
@@ -94,7 +94,7 @@ int kms_audit_proof(struct rpc_call *call, const void *in, void *out, struct err
 	if (m->size > h.size)
 		return err_code(e, ERR_INPUT, "audit.range", "the log has %llu records, not %llu",
 				(unsigned long long)h.size, (unsigned long long)m->size);
-	m->head = head_message(rpc_arena(call), &h);
+	m->head = kms_audit_head_message(rpc_arena(call), &h);
 	if (prove(s, rpc_arena(call), q, m, e))
 		return -1;
 	return m->head && !arena_bad(rpc_arena(call)) ? 0 : err_set(e, ERR_SYSTEM, "out of memory");

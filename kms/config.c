@@ -97,6 +97,14 @@ const struct config_key kms_config_keys[] = {
 	TRUST_KEYS,
 	{ "audit.unproven_per_minute", CONFIG_INT, .def = "600", .min = 1, .max = 1000000,
 	  .doc = "refusals of peers without evidence that are recorded and answered in a minute" },
+	{ "audit.peer[].url", CONFIG_STRING, .required = true,
+	  .doc = "https://HOST[:PORT] of another KMS with the same roots, whose audit log this one follows" },
+	{ "audit.peer[].name", CONFIG_STRING,
+	  .doc = "what anyone is told who asks whose heads are kept; empty: the url" },
+	{ "audit.peer_interval_s", CONFIG_INT, .def = "60", .min = 1, .max = 3600,
+	  .doc = "seconds between looks at their logs" },
+	{ "audit.peer_timeout_s", CONFIG_INT, .def = "10", .min = 1, .max = 60,
+	  .doc = "seconds for one answer of one of them" },
 	{ "certificates.allowed_names", CONFIG_STRINGS,
 	  .doc = "names apps may have: exact, *.suffix, with {app_id} and {instance_id}; empty: any but the "
 		 "KMS's and other apps'" },
@@ -245,6 +253,29 @@ static int check_image(const struct kms_config *c, struct err *e)
 	return 0;
 }
 
+static int check_peers(struct kms_config *c, struct err *e)
+{
+	const struct config *f = c->file;
+
+	c->n_peers = config_count(f, "audit.peer");
+	if (c->n_peers > KMS_PEERS_MAX)
+		return err_code(e, ERR_INPUT, "config.peer", "more than %d audit.peer", KMS_PEERS_MAX);
+	for (size_t i = 0; i < c->n_peers; i++) {
+		const char *url = config_str(f, "audit.peer[%zu].url", i);
+		if (!str_starts(url, "https://") || strlen(url) > 200 || strpbrk(url, " \t\r\n#?@") ||
+		    strlen(config_str(f, "audit.peer[%zu].name", i)) > 200)
+			return err_code(e, ERR_INPUT, "config.peer",
+					"audit.peer %zu: url must be https://HOST[:PORT], it and the name at "
+					"most 200 bytes",
+					i + 1);
+		for (size_t k = 0; k < i; k++)
+			if (!strcmp(url, config_str(f, "audit.peer[%zu].url", k)))
+				return err_code(e, ERR_INPUT, "config.peer", "audit.peer has %s twice",
+						STR_QZ(url));
+	}
+	return 0;
+}
+
 static void load_limits(struct kms_config *c)
 {
 	const struct config *f = c->file;
@@ -294,6 +325,8 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		.insecure_development = config_bool(file, "insecure_development"),
 		.leaf_days = config_int(file, "certificates.max_days"),
 		.audit_unproven = config_int(file, "audit.unproven_per_minute"),
+		.peer_interval_s = config_int(file, "audit.peer_interval_s"),
+		.peer_timeout_s = config_int(file, "audit.peer_timeout_s"),
 	};
 	load_limits(c);
 	c->bootstrap |= *c->bootstrap_domain || (c->insecure_development && !*c->onboard_address);
@@ -306,7 +339,8 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		return -1;
 	}
 	if ((*c->bootstrap_domain && kms_domain_check(c->bootstrap_domain, e)) || kms_config_names(c, e) ||
-	    check_image(c, e) || load_rules(c, e) || load_self(c, e) || load_state_dir(c, e)) {
+	    check_image(c, e) || check_peers(c, e) || load_rules(c, e) || load_self(c, e) ||
+	    load_state_dir(c, e)) {
 		kms_config_free(c);
 		return -1;
 	}

@@ -5,7 +5,7 @@
 #include "names.h"
 #include "rpc/rate.h"
 
-enum { KMS_NAMES_MAX = 32 };
+enum { KMS_NAMES_MAX = 32, KMS_PEERS_MAX = 16 };
 
 struct kms_config {
 	struct config *file; // owns the texts
@@ -32,13 +32,15 @@ struct kms_config {
 	int64_t leaf_days;
 	struct name_rules name_rules;
 	int64_t audit_unproven; // records a minute that peers without evidence may cause
+	size_t n_peers;         // whose logs are followed: audit.peer of the file
+	int64_t peer_interval_s, peer_timeout_s;
 };
 
 extern const struct config_key kms_config_keys[];
 extern const size_t kms_config_n_keys;
 
 // Takes `file`. Codes: config.development_root, config.names, config.attestation_off,
-// config.image.
+// config.image, config.peer.
 int kms_config_load(struct kms_config *c, struct config *file, struct err *e);
 int kms_config_read(struct kms_config *c, const char *path, struct err *e);
 void kms_config_free(struct kms_config *c);

@@ -94,7 +94,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 	self_init(&s->self, c, s->trust, s->policy, s->downloads);
 	if (!s->policy || read_public(s, e) ||
 	    kms_audit_start(&s->audit, c->state_dir, c->audit_unproven, keys, e) ||
-	    keyrules_open(&s->rules, c->state_dir, &s->audit, e)) {
+	    keyrules_open(&s->rules, c->state_dir, &s->audit, e) || kms_peers_start(&s->peers, s, e)) {
 		service_free(s);
 		return -1;
 	}
@@ -106,6 +106,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 
 void service_free(struct service *s)
 {
+	kms_peers_stop(s->peers);
 	self_free(&s->self);
 	keyrules_close(&s->rules);
 	kms_audit_stop(&s->audit);
@@ -527,6 +528,8 @@ int service_mount(struct service *s, struct rpc_server *server, struct err *e)
 		  kms_audit_checkpoint, .worker = true, .lane = LANE_PUBLIC, .body_max = BODY_MAX },
 		{ "GetAuditProof", &kms__audit_proof_request__descriptor, &kms__audit_proof__descriptor,
 		  kms_audit_proof, .worker = true, .lane = LANE_PUBLIC, .body_max = BODY_MAX },
+		{ "GetPeerCheckpoints", &prpc__empty__descriptor, &kms__peer_checkpoints__descriptor,
+		  kms_peer_checkpoints, .worker = true, .lane = LANE_PUBLIC, .body_max = BODY_MAX },
 		{ "SignCert", &kms__sign_cert_request__descriptor, &kms__sign_cert_response__descriptor,
 		  service_sign_cert, .worker = true, .lane = LANE_KEYS, .body_max = CSR_BODY_MAX },
 	};

@@ -11,6 +11,7 @@
 #include "keyproc.h"
 #include "keyrules.h"
 #include "metrics.h"
+#include "peers.h"
 #include "policy/policy.h"
 #include "ratls/download.h"
 #include "ratls/trust.h"
@@ -29,6 +30,7 @@ struct service {
 	X509 *temp_ca;
 	uint8_t k256_pub[33];
 	struct kms_audit audit;
+	struct kms_peers *peers; // NULL: none configured
 	struct keyrules rules;
 	struct metrics metrics;
 	atomic_int policy_state;     // enum policy_state

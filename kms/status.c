@@ -29,6 +29,7 @@ static void ready(struct http_conn *c, void *arg)
 	bool good = member(&b, "keys", true);
 	good &= member(&b, "own_evidence", self);
 	good &= member(&b, "policy", policy == POLICY_STATE_ANSWERS);
+	good &= member(&b, "audit", !kms_peers_rolled_back(s->peers));
 	sb_chr(&b, '}');
 	member(&b, "ready", good);
 	sb_str(&b, "}\n");
@@ -56,6 +57,7 @@ static void metrics(struct http_conn *c, void *arg)
 		      (double)atomic_load(&s->images_fetched));
 	metrics_value(&b, "counter", "dstack_kms_images_fetch_failures_total",
 		      (double)atomic_load(&s->images_failed));
+	kms_peers_metrics(s->peers, &b);
 	if (b.bad)
 		http_reply(c, 500, "text/plain", "", 0);
 	else

@@ -8,6 +8,7 @@ static const char *const names[AUDIT_EVENTS] = {
 	[AUDIT_CREATED] = "log-created", [AUDIT_START] = "start",          [AUDIT_KEYS] = "key-release",
 	[AUDIT_CERT] = "sign-cert",      [AUDIT_ROOTS] = "kms-handover",   [AUDIT_POLICY] = "policy-change",
 	[AUDIT_ADMIN] = "admin",         [AUDIT_ROTATE] = "root-rotation", [AUDIT_CRL] = "sign-crl",
+	[AUDIT_PEER] = "audit-peer",
 };
 
 const char *audit_event_name(uint32_t event)

@@ -20,6 +20,7 @@ enum audit_event {
 	AUDIT_ADMIN,   // anything else an operator did
 	AUDIT_ROTATE,  // a new root set
 	AUDIT_CRL,     // a list of revoked certificates was signed
+	AUDIT_PEER,    // the log of another KMS: followed from now on, or found false
 	AUDIT_EVENTS
 };
 

@@ -138,6 +138,12 @@ static int set_url(struct rpc_client *c, const char *url, struct err *e)
 	return c->base ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
+static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t out_total, curl_off_t out_now)
+{
+	(void)total, (void)now, (void)out_total, (void)out_now;
+	return atomic_load((const atomic_bool *)arg);
+}
+
 static void set_tls(struct rpc_client *c)
 {
 	CURL *h = c->curl;
@@ -171,6 +177,11 @@ static void set_common(struct rpc_client *c)
 	curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(h, CURLOPT_HTTPHEADER, c->headers);
+	if (c->o.stop) {
+		curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+		curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+		curl_easy_setopt(h, CURLOPT_XFERINFODATA, (void *)(uintptr_t)c->o.stop);
+	}
 	set_tls(c);
 }
 
@@ -228,6 +239,7 @@ static int failure(struct rpc_client *c, CURLcode rc, const char *url, struct er
 
 	switch (rc) {
 	case CURLE_OPERATION_TIMEDOUT:
+	case CURLE_ABORTED_BY_CALLBACK:
 		return err_code(e, ERR_AGAIN, "rpc.timeout", "call %s: no answer in time", url);
 	case CURLE_WRITE_ERROR:
 		return err_code(e, ERR_INPUT, "rpc.reply", "call %s: answer larger than %zu bytes", url,

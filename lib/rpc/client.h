@@ -7,6 +7,7 @@
 #pragma once
 #include <openssl/ssl.h>
 #include <protobuf-c/protobuf-c.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/arena.h"
@@ -24,6 +25,7 @@ struct rpc_client_opts {
 	bool insecure;            // accept any server certificate (say so in your log)
 	const char *ca_file;      // trust these roots (PEM) instead of the system's
 	const char *header;       // one more "Name: value", or NULL
+	const atomic_bool *stop;  // gives up within about a second once it is true (rpc.timeout); may be NULL
 };
 
 // url: "https://host:port/prpc", "http://...", "unix:/run/x.sock" (+ ":/prpc" for a mount path),

@@ -93,13 +93,13 @@ keys '{}' >"$work/keys1.json"
 check "the next record counts them" eval 'last | jq -e ".skipped == 1"'
 
 # What the log proves to whom.
-check "km_18 a head signed by the pinned root key" verify "$url" --k256-pubkey "$k256" --save "$work/head" --json
-refused "km_18 a head of another key" audit.signer verify "$url" --k256-pubkey "02${k256:2:62}00"
-check "km_18 the record that the guest got is in the tree" verify "$url" --k256-pubkey "$k256" --record "$work/record"
+check "km_18 a head signed by the pinned root key" verify "$url" --kms-root "$work/certs/root-ca.crt" --k256-pubkey "$k256" --save "$work/head" --json
+refused "km_18 a head of another key" audit.signer verify "$url" --kms-root "$work/certs/root-ca.crt" --k256-pubkey "02${k256:2:62}00"
+check "km_18 the record that the guest got is in the tree" verify "$url" --kms-root "$work/certs/root-ca.crt" --k256-pubkey "$k256" --record "$work/record"
 sed 's/"epochs":\[0\]/"epochs":[1]/' "$work/record" >"$work/forged"
-refused "km_18 another record in its place" audit.proof verify "$url" --record "$work/forged"
+refused "km_18 another record in its place" audit.proof verify "$url" --kms-root "$work/certs/root-ca.crt" --record "$work/forged"
 keys '{}' >/dev/null
-check "km_18 the log goes on from an earlier head" verify "$url" --head "$work/head"
+check "km_18 the log goes on from an earlier head" verify "$url" --kms-root "$work/certs/root-ca.crt" --head "$work/head"
 check "km_18 offline as well" verify "$work/state" --head "$work/head" --record "$work/record" --k256-pubkey "$k256"
 size=$(jq .size "$work/head")
 ask GetAuditProof -d "{\"seq\":0,\"size\":$size}" >"$work/proof.json"

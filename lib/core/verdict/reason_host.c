@@ -74,6 +74,11 @@ static const struct reason_text table[] = {
 		"Remove one.",
 	},
 	{
+		"config.peer", "A configured peer is no other KMS",
+		"audit.peer takes the https address of each other KMS once, at most 16 of them.",
+		"Correct audit.peer in the configuration.",
+	},
+	{
 		"config.names", "A configured name is no host name or address",
 		"rpc.sans lists what clients use to reach the KMS.",
 		"Correct the configuration.",
@@ -192,6 +197,11 @@ static const struct reason_text table[] = {
 		"cli.env_without_kms", "There is no KMS to seal the variables to",
 		"An app whose keys come from its machine, or from nobody, has no key that is known before it runs.",
 		"Use --key-provider kms, or put what is no secret into the compose file.",
+	},
+	{
+		"cli.kms_root", "Nothing says which KMS must answer",
+		"The root CA of the KMS is neither given nor in config.toml, or the address is one without TLS.",
+		"Give --kms-root FILE, the PEM of its root CA; or --unverified-tls, if who answers does not matter.",
 	},
 	{
 		"cli.kms_moved", "The KMS of this stack is elsewhere",

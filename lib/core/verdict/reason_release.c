@@ -59,6 +59,21 @@ static const struct reason_text table[] = {
 		"Ask the KMS whose head this is, or find out why its log was replaced.",
 	},
 	{
+		"audit.witness", "What a KMS keeps of another's log is malformed",
+		"It is no answer of GetPeerCheckpoints and no file of STATE/audit.peers.",
+		"Ask the KMS again; take a file as a KMS wrote it.",
+	},
+	{
+		"audit.no_witness", "The KMS asked keeps no head of this log",
+		"It does not follow this log, or this log is another than the one it follows.",
+		"Add the KMS to its audit.peer, and compare the log ids that dstack kms log verify prints.",
+	},
+	{
+		"audit.rolled_back", "A replica has a later signed head of this KMS's own log",
+		"The state folder of this KMS was put back to an earlier one: records, and with them epochs and revocations, are lost.",
+		"Restore the newest state folder. If it cannot be found, treat what it recorded as unknown.",
+	},
+	{
 		"audit.locked", "The audit log is in use by another KMS",
 		"Two writers would destroy it.",
 		"Stop the other process, or give this one a state folder of its own.",

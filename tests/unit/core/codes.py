@@ -12,7 +12,7 @@ from pathlib import Path
 LITERAL = re.compile(r'"([a-z][a-z0-9_]*\.[a-z][a-z0-9_]*)(?:"|: )')
 KEY = re.compile(r'"([a-z][a-z0-9_]*\.[a-z][a-z0-9_]*)",\s*CONFIG_')
 SHELL = re.compile(r'(?:say "|failed |die )([a-z]+\.[a-z_]+)')
-FOLDERS = ["lib", "softtee", "guest", "vmm", "kms", "gateway", "cli", "verifier"]
+FOLDERS = ["lib", "auth", "softtee", "guest", "vmm", "kms", "gateway", "cli", "verifier"]
 # What looks like a code and is none.
 OTHER = {
     "boot.error", "boot.progress", "instance.info", "shutdown.progress",  # events for the VMM
@@ -20,10 +20,10 @@ OTHER = {
     "dstack.localhost", "guest.sock", "host.sock", "qmp.sock", "tee.sock", "tpm.sock", "vsock.sock",
     "crio.sock", "docker.sock", "dstack.sock", "podman.sock", "tappd.sock",
     "pck.sgx", "pck_crl.revoked", "root_crl.revoked",  # names of fields in recipes of dstack-softtee forge
-    "network.forward", "policy.source", "vmm.exit",  # lists of tables, an event of `dstack ls`
+    "audit.peer", "network.forward", "policy.source", "vmm.exit",  # lists of tables, an event of `dstack ls`
 }
 FILES = {
-    "audit.heads", "audit.log", "keypolicy.json", "keypolicy.seen",
+    "audit.heads", "audit.log", "audit.peers", "keypolicy.json", "keypolicy.seen",
     "ca.crt", "config.toml", "hda.img", "launch.json", "metadata.json", "mkfs.ext4",
     "newest.json", "newest.lock", "rpc.crt", "runner.lock",
     "runner.log", "runtime_event.intent", "runtime_event.lock", "runtime_events.log", "serial.log", "serial.pty",
