@@ -40,6 +40,16 @@ static bool holds_without_image(const struct trust_result *r)
 	return !r->verdict.full;
 }
 
+bool evidence_but_image(const struct trust_result *r)
+{
+	return only_image_missing(r) && holds_without_image(r);
+}
+
+bool evidence_blames_image(const struct err *e)
+{
+	return str_starts(e->code, "measure.") || str_starts(e->code, "image.");
+}
+
 int service_check_evidence(struct service *s, const struct evidence_of *w, struct trust_expect *x,
 			   struct trust_result *r, struct err *e)
 {

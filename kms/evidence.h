@@ -15,6 +15,9 @@ struct evidence_of { // a certificate, an envelope, or a quote with its event lo
 
 int service_check_evidence(struct service *s, const struct evidence_of *w, struct trust_expect *x,
 			   struct trust_result *r, struct err *e);
+// Of a refusal: everything holds but that the image is not here; the image is what does not hold.
+bool evidence_but_image(const struct trust_result *r);
+bool evidence_blames_image(const struct err *e);
 // Of a refusal: could the image's download change it? Then end this stage with service_fetch_image, which has
 // the same stage run again, once.
 bool evidence_lacks_image(const struct service *s, const struct service_case *c);

@@ -17,7 +17,15 @@
 #include "service.h"
 #include "setup_page.h"
 
-enum { BODY_MAX = 64 * 1024, CONNS_MAX = 32, IDLE_S = 10, REQUEST_S = 10, HANDLER_S = 180, STOP_S = 5 };
+enum {
+	BODY_MAX = 64 * 1024,
+	CONNS_MAX = 32,
+	IDLE_S = 10,
+	REQUEST_S = 10,
+	HANDLER_S = 180,
+	STOP_S = 5,
+	INFO_WAIT_MS = 3000
+};
 
 int onboard_init(struct onboard *o, const struct kms_config *c, struct err *e)
 {
@@ -138,7 +146,7 @@ static int get_attestation_info(struct rpc_call *call, const void *in, void *out
 	a->tee_variant = arena_str(m, r->boot.tee_variant);
 	a->site_name = arena_str(m, o->config->site_name);
 	struct policy_info info;
-	policy_info(o->policy, &info);
+	policy_info_wait(o->policy, &info, INFO_WAIT_MS);
 	a->eth_rpc_url = arena_str(m, info.rpc_url);
 	a->kms_contract_address = arena_str(m, info.contract);
 	return arena_bad(m) ? err_set(e, ERR_SYSTEM, "out of memory") : 0;

@@ -21,7 +21,7 @@
 #include "ratls/tls.h"
 #include "status.h"
 
-enum { FILE_MAX = 64 * 1024 };
+enum { FILE_MAX = 64 * 1024, INFO_WAIT_MS = 300 };
 
 static int read_file(const struct service *s, const char *name, char **out, struct err *e)
 {
@@ -168,7 +168,8 @@ int service_check_cert(struct service *s, struct rpc_call *call, const char *vm_
 	return -1;
 }
 
-// For methods that need no evidence: what is shown must hold all the same (spec 20 section 1.2).
+// Before any method does anything (spec 20 section 1.2). An image that is not here is no fault of evidence
+// that nothing is given for.
 int service_check_shown(struct service *s, struct rpc_call *call, struct err *e)
 {
 	X509 *cert = rpc_peer_cert(call);
@@ -178,7 +179,19 @@ int service_check_shown(struct service *s, struct rpc_call *call, struct err *e)
 	struct trust_result *r = arena_alloc(rpc_arena(call), sizeof *r);
 	if (!r)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	return service_check_cert(s, call, "", r, e) ? err_wrap(e, "invalid quote") : 0;
+	return service_check_cert(s, call, "", r, e) && !evidence_but_image(r) ? err_wrap(e, "invalid quote")
+									       : 0;
+}
+
+// Upstream's contexts: evidence that does not hold is refused before the method is reached.
+static void refuse_evidence(struct err *e, const char *who)
+{
+	if (evidence_blames_image(e))
+		err_wrap(e, "%s not allowed: Failed to verify os image hash", who);
+	else if (!strcmp(e->code, "ratls.no_evidence"))
+		err_wrap(e, "%s not allowed", who);
+	else
+		err_wrap(e, "invalid quote");
 }
 
 void service_entry(struct rpc_call *call, const struct service_case *c, struct audit_entry *x)
@@ -350,8 +363,10 @@ static int get_app_key(struct rpc_call *call, const void *in, void *out, struct 
 
 	(void)out;
 	if (q->api_version > 1)
-		return err_code(e, ERR_INPUT, "kms.api_version", "Unsupported API version: %u",
-				q->api_version);
+		return service_check_shown(s, call, e)
+			       ? refuse_keys(call, NULL, e)
+			       : err_code(e, ERR_INPUT, "kms.api_version", "Unsupported API version: %u",
+					  q->api_version);
 	struct service_case *c = service_case_new(call, e);
 	if (!c)
 		return -1;
@@ -359,7 +374,7 @@ static int get_app_key(struct rpc_call *call, const void *in, void *out, struct 
 		if (evidence_lacks_image(s, c) && service_fetch_image(s, c, get_app_key, e) == RPC_LATER)
 			return RPC_LATER;
 		evidence_fetch_failed(c, e);
-		err_wrap(e, "App not allowed");
+		refuse_evidence(e, "App");
 		return refuse_keys(call, c, e);
 	}
 	c->proved = true;
@@ -393,7 +408,7 @@ static int give_env_key(struct rpc_call *call, const void *in, void *out, struct
 static int ask_self(struct rpc_call *call, rpc_fn *next, struct err *e)
 {
 	struct service *s = rpc_arg(call);
-	struct service_case *c = service_check_shown(s, call, e) ? NULL : service_case_new(call, e);
+	struct service_case *c = service_case_new(call, e);
 
 	return c ? service_ask_self(s, c, next) : -1;
 }
@@ -403,6 +418,8 @@ static int get_env_key(struct rpc_call *call, const void *in, void *out, struct 
 	const Kms__AppId *q = in;
 
 	(void)out;
+	if (service_check_shown(rpc_arg(call), call, e))
+		return -1;
 	if (q->app_id.len != APP_ID)
 		return err_code(e, ERR_INPUT, "kms.app_id", "app_id must be 20 bytes");
 	return ask_self(call, give_env_key, e);
@@ -417,7 +434,7 @@ static int get_meta(struct rpc_call *call, const void *in, void *out, struct err
 	(void)in;
 	if (service_check_shown(s, call, e))
 		return -1;
-	policy_info(s->policy, &info);
+	policy_info_wait(s->policy, &info, INFO_WAIT_MS);
 	a->ca_cert = s->ca_pem;
 	a->k256_pubkey = pb_bytes(rpc_arena(call), s->k256_pub, sizeof s->k256_pub);
 	a->is_dev = s->config->insecure_development;
@@ -460,7 +477,7 @@ static int give_temp_ca(struct rpc_call *call, const void *in, void *out, struct
 static int get_temp_ca(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
 	(void)in, (void)out;
-	return ask_self(call, give_temp_ca, e);
+	return service_check_shown(rpc_arg(call), call, e) ? -1 : ask_self(call, give_temp_ca, e);
 }
 
 static int refuse_roots(struct rpc_call *call, const struct service_case *c, struct err *e)
@@ -503,7 +520,7 @@ static int get_kms_key(struct rpc_call *call, const void *in, void *out, struct 
 		if (evidence_lacks_image(s, c) && service_fetch_image(s, c, get_kms_key, e) == RPC_LATER)
 			return RPC_LATER;
 		evidence_fetch_failed(c, e);
-		err_wrap(e, "KMS not allowed");
+		refuse_evidence(e, "KMS");
 		return refuse_roots(call, c, e);
 	}
 	c->proved = true;

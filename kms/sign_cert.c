@@ -113,8 +113,11 @@ static int check_evidence(struct service *s, const struct request *r, const char
 	struct evidence_of w = { .envelope = r->csr.attestation };
 	if (r->csr.version == 1)
 		w = (struct evidence_of){ .quote = r->csr.quote, .event_log = r->csr.event_log };
-	int rc = service_check_evidence(s, &w, &x, out, e);
-	return rc ? err_wrap(e, "Quote verification failed") : 0;
+	if (!service_check_evidence(s, &w, &x, out, e))
+		return 0;
+	return err_wrap(e, "%s",
+			evidence_blames_image(e) ? "Failed to verify os image hash"
+						 : "Quote verification failed");
 }
 
 static int add_app_info(struct arena *a, struct request *r, const struct trust_result *full, struct err *e)
@@ -340,7 +343,7 @@ int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct e
 	if (!r)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	c->more = r;
-	if (read_request(s, rpc_arena(call), q, r, e))
+	if (service_check_shown(s, call, e) || read_request(s, rpc_arena(call), q, r, e))
 		return ended(call, c, -1, e);
 	if (check_evidence(s, r, q->vm_config, true, &c->r, e)) {
 		if (evidence_lacks_image(s, c) &&
@@ -350,7 +353,7 @@ int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct e
 		return ended(call, c, -1, e);
 	}
 	c->proved = true;
-	if (service_check_shown(s, call, e) || check_names(s, r, &c->r.boot, e))
+	if (check_names(s, r, &c->r.boot, e))
 		return ended(call, c, -1, e);
 	return service_ask(s, c, POLICY_APP, sign_decided);
 }

@@ -13,5 +13,7 @@ int csr_verify(struct span in, const struct csr *c, struct span sig, struct err 
 	if (p256_verify(k, in, sig, e))
 		return err_code(e, ERR_UNTRUSTED, "csr.signature",
 				"Invalid signature: the certificate request is not signed by its own key");
+	if (!c->confirmed)
+		return err_code(e, ERR_INPUT, "csr.confirm", "Invalid confirm word");
 	return 0;
 }

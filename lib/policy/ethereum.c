@@ -30,7 +30,7 @@ struct ethereum {
 	uint64_t heals_at;      // a new branch is believed once it is confirmed up to here; 0: all is well
 	struct policy_info info;
 	uint64_t info_due;
-	bool info_asked;
+	bool info_asked, info_heard;
 };
 
 struct question {
@@ -278,6 +278,7 @@ static void on_info(void *arg, const struct net_reply *r)
 	if (i.has_chain)
 		p->info = i;
 	p->info_asked = false;
+	p->info_heard = true;
 	p->info_due = time_mono_ms() + (i.has_chain ? INFO_FRESH_MS : INFO_RETRY_MS);
 	pthread_mutex_unlock(&p->lock);
 }
@@ -310,6 +311,7 @@ static void ethereum_info(struct policy *base, struct policy_info *out)
 	bool ask = !p->info_asked && time_mono_ms() >= p->info_due;
 	p->info_asked |= ask;
 	*out = p->info;
+	out->pending = !p->info_heard;
 	pthread_mutex_unlock(&p->lock);
 	if (ask)
 		ask_info(p);

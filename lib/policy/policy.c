@@ -2,7 +2,9 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/time.h"
 #include "policy/backend.h"
 
 void policy_ask(struct policy *p, const struct boot_info *b, enum policy_kind kind, policy_done *done,
@@ -65,6 +67,14 @@ void policy_info(struct policy *p, struct policy_info *out)
 {
 	memset(out, 0, sizeof *out);
 	p->info(p, out);
+}
+
+void policy_info_wait(struct policy *p, struct policy_info *out, unsigned ms)
+{
+	uint64_t end = time_mono_ms() + ms;
+
+	for (policy_info(p, out); out->pending && time_mono_ms() < end; policy_info(p, out))
+		usleep(5000);
 }
 
 void policy_stop(struct policy *p)

@@ -57,8 +57,11 @@ struct policy_info {
 	char gateway[POLICY_GATEWAY_MAX], contract[48], app_implementation[48], rpc_url[256];
 	uint64_t chain_id;
 	bool has_chain; // contract, app_implementation and chain_id are known
+	bool pending;   // it was asked and has not answered once
 };
 void policy_info(struct policy *p, struct policy_info *out);
+// The same for who can wait for the first answer, as long as that.
+void policy_info_wait(struct policy *p, struct policy_info *out, unsigned ms);
 
 // What waits is answered now, and all that comes later: policy.stopping.
 void policy_stop(struct policy *p);

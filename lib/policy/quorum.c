@@ -179,6 +179,7 @@ static void quorum_info(struct policy *base, struct policy_info *out)
 
 	for (size_t k = 0; k < q->n; k++) {
 		policy_info(q->member[k], &i);
+		bool pending = out->pending || i.pending;
 		if (!out->has_chain && i.has_chain) {
 			char gateway[POLICY_GATEWAY_MAX];
 			memcpy(gateway, out->gateway, sizeof gateway);
@@ -188,6 +189,7 @@ static void quorum_info(struct policy *base, struct policy_info *out)
 		}
 		if (!*out->gateway)
 			memcpy(out->gateway, i.gateway, sizeof out->gateway);
+		out->pending = pending;
 	}
 }
 

@@ -22,7 +22,7 @@ struct webhook {
 	pthread_mutex_t lock; // guards the rest
 	struct policy_info info;
 	uint64_t info_due;
-	bool info_asked;
+	bool info_asked, info_heard;
 };
 
 struct question {
@@ -95,6 +95,7 @@ static void on_info(void *arg, const struct net_reply *r)
 	if (good)
 		w->info = i;
 	w->info_asked = false;
+	w->info_heard = true;
 	w->info_due = time_mono_ms() + (good ? INFO_FRESH_MS : INFO_RETRY_MS);
 	pthread_mutex_unlock(&w->lock);
 }
@@ -108,6 +109,7 @@ static void webhook_info(struct policy *base, struct policy_info *out)
 	bool ask = !w->info_asked && time_mono_ms() >= w->info_due;
 	w->info_asked |= ask;
 	*out = w->info;
+	out->pending = !w->info_heard;
 	pthread_mutex_unlock(&w->lock);
 	if (ask)
 		net_ask(w->net, "/", NULL, 0, UINT64_MAX, on_info, w);

@@ -14,6 +14,15 @@ static void malformed(struct policy_answer *a, const char *what)
 	a->rc = err_code(&a->err, ERR_AGAIN, "policy.reply", "the policy service's answer %s", what);
 }
 
+// The reason as it came, as upstream's KMS hands it on, but for what no log should hold.
+static void deny(struct policy_answer *a, const char *reason, size_t n)
+{
+	char text[300];
+
+	str_quote(text, sizeof text, reason, n);
+	a->rc = err_code(&a->err, ERR_DENIED, "policy.denied", "%.*s", (int)strlen(text) - 2, text + 1);
+}
+
 int policy_gateway_read(const char *text, char out[static POLICY_GATEWAY_MAX])
 {
 	uint8_t id[20];
@@ -95,8 +104,7 @@ void webhook_reply_read(struct policy_answer *a, struct span body)
 	else if (json_string(m[2], reason, sizeof reason, &n) || !n)
 		a->rc = err_code(&a->err, ERR_DENIED, "policy.denied", "the policy service gives no reason");
 	else
-		a->rc = err_code(&a->err, ERR_DENIED, "policy.denied", "%s",
-				 str_quote((char[300]){ 0 }, 300, reason, n));
+		deny(a, reason, n);
 	if (a->rc)
 		a->epochs = (struct policy_epochs){ 0 };
 }

@@ -39,7 +39,7 @@ static const char usage[] =
 	"                                            a SignCert request as JSON\n"
 	"  agent WHO --pki DIR --out ADDRESS         a guest agent that answers Attest and Info until "
 	"killed\n"
-	"WHO: --image DIR --app HEX --compose HEX [--instance HEX]\n";
+	"WHO: --image DIR --app HEX --compose HEX [--instance HEX] [--ready 1]\n";
 
 enum { EVIDENCE_MAX = GUESTLIKE_MAX };
 
@@ -304,19 +304,21 @@ static bool set_option(struct options *o, int which, const char *v)
 	       : which == 10 ? hex_exact(o->who.compose, 32, v)
 	       : which == 11 ? hex_exact(o->who.instance, 20, v)
 	       : which == 12 ? str_u64(v, &o->days)
+	       : which == 14 ? (o->who.ready = true)
 			     : str_u64(v, &o->v1);
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = { "image", "key", "ca",  "ca-key",  "quote",    "out",  "subject",
-					     "san",   "pki", "app", "compose", "instance", "days", "v1" };
-	struct option table[15] = { 0 };
+	static const char *const names[] = { "image",   "key",      "ca",   "ca-key", "quote",
+					     "out",     "subject",  "san",  "pki",    "app",
+					     "compose", "instance", "days", "v1",     "ready" };
+	struct option table[16] = { 0 };
 	struct options o = { .subject = "guest" };
 	struct err e = { 0 };
 	int c, rc;
 
-	for (int i = 0; i < 14; i++)
+	for (int i = 0; i < 15; i++)
 		table[i] = (struct option){ names[i], required_argument, NULL, 256 + i };
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1)
 		if (c < 256 || !set_option(&o, c - 256, optarg))

@@ -34,6 +34,7 @@ static void add_runtime(struct guestlike *g, const char *name, const void *p, si
 void guestlike_make(struct guestlike *g, const struct guestlike_who *o)
 {
 	static const uint8_t zeros[65536];
+	static const char provider[] = "{\"name\":\"kms\",\"id\":\"3059\"}";
 
 	*g = (struct guestlike){ .log = { g->log_events, 0, GUESTLIKE_EVENTS },
 				 .runtime = { g->runtime_events, 0, GUESTLIKE_EVENTS } };
@@ -58,6 +59,10 @@ void guestlike_make(struct guestlike *g, const struct guestlike_who *o)
 	add_runtime(g, "compose-hash", o->compose, sizeof o->compose);
 	add_runtime(g, "instance-id", o->instance, o->has_instance ? sizeof o->instance : 0);
 	add_runtime(g, "boot-mr-done", "", 0);
+	if (o->ready) {
+		add_runtime(g, "key-provider", provider, sizeof provider - 1);
+		add_runtime(g, "system-ready", "", 0);
+	}
 }
 
 int guestlike_registers(const struct guestlike *g, const struct guestlike_who *o, struct measured *out,

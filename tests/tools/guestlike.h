@@ -12,6 +12,7 @@ struct guestlike_who {
 	const char *image; // folder, as `fakeguest image` makes it
 	uint8_t app[20], compose[32], instance[20], hash[32];
 	bool has_instance;
+	bool ready; // its boot is over: events behind boot-mr-done
 };
 
 struct guestlike {

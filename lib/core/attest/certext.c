@@ -143,11 +143,9 @@ int csr_read(struct csr *csr, struct span bytes, int version, struct fault *f)
 	struct rd in = rd_span(bytes);
 	struct span word = scale_rd_bytes(&in);
 
-	*csr = (struct csr){ .version = version };
+	*csr = (struct csr){ .version = version, .confirmed = span_is(word, confirm) };
 	if (version != 1 && version != 2)
 		return fault_set(f, "csr.version", "signing request is of an unknown version", 0);
-	if (in.bad || !span_is(word, confirm))
-		return fault_set(f, "csr.confirm", "Invalid confirm word", 0);
 	csr->pubkey = scale_rd_bytes(&in);
 	read_config(&in, csr);
 	if (version == 1) {

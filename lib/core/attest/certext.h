@@ -37,6 +37,7 @@ void event_log_pack(struct wr *out, struct span json);
 enum { CSR_NAMES_MAX = 128 };
 struct csr {
 	int version;        // 1 or 2
+	bool confirmed;     // it begins with the confirm word: the caller's to check, after the signature
 	struct span pubkey; // DER SubjectPublicKeyInfo
 	bool has_org;
 	struct span org, subject;
@@ -48,6 +49,5 @@ struct csr {
 	uint64_t not_before, not_after;
 	struct span attestation; // V2: envelope bytes, to the end
 };
-// Refuses another confirm word ("Invalid confirm word").
 int csr_read(struct csr *csr, struct span bytes, int version, struct fault *f);
 void csr_write(struct wr *out, const struct csr *csr);

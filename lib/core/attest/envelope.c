@@ -26,7 +26,7 @@ int envelope_read(struct envelope *env, struct wr *scratch, struct span bytes, s
 		return envelope_read_v0(env, bytes, f);
 	if ((first >= 0x80 && first <= 0x8f) || first == 0xde || first == 0xdf)
 		return envelope_read_v1(env, scratch, bytes, f);
-	return fault_set(f, "envelope.version", "attestation is of an unknown version", 0);
+	return fault_set(f, "envelope.version", "Unknown attestation wire format", 0);
 }
 
 static bool wants_v1(const struct envelope *env)

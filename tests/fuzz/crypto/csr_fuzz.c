@@ -19,8 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (!csr_verify(in, &c, span_of(no_sig, sizeof no_sig), &e))
 		__builtin_trap();
-	uint8_t *again = malloc(size + 16);
-	struct wr w = wr_to(again, size + 16);
+	uint8_t *again = malloc(size + 64);
+	struct wr w = wr_to(again, size + 64);
 	csr_write(&w, &c);
 	struct csr back;
 	// SCALE lengths have longer forms, so the bytes may differ; the meaning may not.
