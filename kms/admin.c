@@ -79,6 +79,8 @@ static int mount(struct admin *a, struct service *s, struct err *e)
 		  kms_admin_key_policy, .worker = true, .body_max = BODY_MAX },
 		{ "RotateEpoch", &kms__rotate_epoch_request__descriptor, &kms__key_policy__descriptor,
 		  kms_admin_rotate, .worker = true, .body_max = BODY_MAX },
+		{ "RotateRoots", &prpc__empty__descriptor, &kms__root_rotation__descriptor,
+		  kms_admin_rotate_roots, .worker = true, .body_max = BODY_MAX },
 		{ "Revoke", &kms__revoke_request__descriptor, &kms__key_policy__descriptor, kms_admin_revoke,
 		  .worker = true, .body_max = BODY_MAX },
 		{ "IssueDevelopmentCert", &kms__development_cert_request__descriptor,

@@ -29,25 +29,40 @@ static int app_of(ProtobufCBinaryData b, const uint8_t **app, struct err *e)
 	return b.len && b.len != APP_ID ? err_code(e, ERR_INPUT, "kms.app_id", "app_id must be 20 bytes") : 0;
 }
 
+struct turn {
+	struct keypolicy_turn t;
+	uint32_t sets;
+};
+
 static int rotate(struct keypolicy *p, void *arg, struct err *e)
 {
-	return keypolicy_rotate(p, arg, e);
+	const struct turn *r = arg;
+
+	if (r->t.has_root && r->t.root >= r->sets)
+		return err_code(e, ERR_ABSENT, "kms.no_root_set", "this KMS has no root set %u", r->t.root);
+	return keypolicy_rotate(p, &r->t, e);
 }
 
 int kms_admin_rotate(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
 	struct service *s = rpc_arg(call);
 	const Kms__RotateEpochRequest *q = in;
-	struct keypolicy_turn r = { .now = kms_audit_now(&s->audit),
-				    .overlap_s = q->overlap_s,
-				    .move_legacy = q->move_legacy };
-	char what[160];
+	struct turn r = { .t = { .now = kms_audit_now(&s->audit),
+				 .overlap_s = q->overlap_s,
+				 .move_legacy = q->move_legacy,
+				 .has_root = q->opt_root_case == KMS__ROTATE_EPOCH_REQUEST__OPT_ROOT_ROOT,
+				 .root = q->root },
+			  .sets = atomic_load(&s->faces.n) };
+	char what[200];
+	int n;
 
-	if (app_of(q->app_id, &r.app, e))
+	if (app_of(q->app_id, &r.t.app, e))
 		return -1;
-	snprintf(what, sizeof what, "new epoch, app=%s overlap_s=%llu legacy=%s",
-		 r.app ? STR_HEX(r.app, APP_ID) : "all", (unsigned long long)r.overlap_s,
-		 r.move_legacy ? "moved" : "kept");
+	n = snprintf(what, sizeof what, "new epoch, app=%s overlap_s=%llu legacy=%s",
+		     r.t.app ? STR_HEX(r.t.app, APP_ID) : "all", (unsigned long long)r.t.overlap_s,
+		     r.t.move_legacy ? "moved" : "kept");
+	if (r.t.has_root)
+		snprintf(what + n, sizeof what - (size_t)n, " root=%u", r.t.root);
 	return keyrules_change(&s->rules, rotate, &r, what, e) || answer(s, rpc_arena(call), out, e) ? -1 : 0;
 }
 

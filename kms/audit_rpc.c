@@ -19,12 +19,15 @@ struct Kms__AuditHead *kms_audit_head_message(struct arena *a, const struct audi
 	return m;
 }
 
-// The head, and the view read up to it.
-static int head_now(struct service *s, struct audit_head *h, struct err *e)
+// The head, signed by the set of the address it is asked at, and the view read up to it.
+static int head_now(struct service *s, const struct rpc_call *call, struct audit_head *h, struct err *e)
 {
 	uint64_t bytes;
 
-	return keyproc_head(s->keys, 0, h, &bytes, e) || audit_view_extend(s->audit.view, bytes, e) ? -1 : 0;
+	return keyproc_head(s->keys, face_of(&s->faces, call)->root, h, &bytes, e) ||
+			       audit_view_extend(s->audit.view, bytes, e)
+		       ? -1
+		       : 0;
 }
 
 int kms_audit_checkpoint(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -35,7 +38,8 @@ int kms_audit_checkpoint(struct rpc_call *call, const void *in, void *out, struc
 	uint64_t bytes;
 
 	(void)in;
-	if (service_check_shown(s, call, e) || keyproc_head(s->keys, 0, &h, &bytes, e))
+	if (service_check_shown(s, call, e) ||
+	    keyproc_head(s->keys, face_of(&s->faces, call)->root, &h, &bytes, e))
 		return -1;
 	m = kms_audit_head_message(rpc_arena(call), &h);
 	if (!m || arena_bad(rpc_arena(call)))
@@ -88,7 +92,7 @@ int kms_audit_proof(struct rpc_call *call, const void *in, void *out, struct err
 	Kms__AuditProof *m = out;
 	struct audit_head h;
 
-	if (service_check_shown(s, call, e) || head_now(s, &h, e))
+	if (service_check_shown(s, call, e) || head_now(s, call, &h, e))
 		return -1;
 	m->size = q->size ? q->size : h.size;
 	if (m->size > h.size)
@@ -123,7 +127,7 @@ int kms_audit_log(struct rpc_call *call, const void *in, void *out, struct err *
 	struct lines l = { rpc_arena(call), out };
 	struct audit_head h;
 
-	if (head_now(s, &h, e))
+	if (head_now(s, call, &h, e))
 		return -1;
 	l.m->size = h.size;
 	l.m->records = arena_array(l.a, RECORDS_MAX, sizeof *l.m->records);

@@ -77,6 +77,9 @@ const struct config_key kms_config_keys[] = {
 	{ "rpc.sans", CONFIG_STRINGS,
 	  .doc = "DNS names and IP addresses clients use, beside the domain of the set-up; the first is the "
 		 "certificate's subject" },
+	{ "rpc.root[].set", CONFIG_INT, .required = true, .min = 1, .max = ROOT_SETS_MAX - 1,
+	  .doc = "a root set after the first; its address opens when there is such a set" },
+	{ "rpc.root[].address", CONFIG_STRING, .required = true, .doc = "where it is served, with TLS" },
 	POLICY_KEYS,
 	{ "image.dir", CONFIG_STRING, .def = "/usr/share/dstack/images",
 	  .doc = "OS images to measure guests against" },
@@ -294,6 +297,21 @@ static void load_limits(struct kms_config *c)
 						(uint32_t)config_int(f, "limits.all_requests_burst") };
 }
 
+static int load_root_addresses(struct kms_config *c, struct err *e)
+{
+	size_t n = config_count(c->file, "rpc.root");
+
+	for (size_t r = 0; r < ROOT_SETS_MAX; r++)
+		c->root_address[r] = "";
+	for (size_t i = 0; i < n; i++) {
+		size_t set = (size_t)config_int(c->file, "rpc.root[%zu].set", i);
+		if (*c->root_address[set])
+			return err_code(e, ERR_INPUT, "config.duplicate", "rpc.root has set %zu twice", set);
+		c->root_address[set] = config_str(c->file, "rpc.root[%zu].address", i);
+	}
+	return 0;
+}
+
 int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 {
 	*c = (struct kms_config){
@@ -339,8 +357,8 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		return -1;
 	}
 	if ((*c->bootstrap_domain && kms_domain_check(c->bootstrap_domain, e)) || kms_config_names(c, e) ||
-	    check_image(c, e) || check_peers(c, e) || load_rules(c, e) || load_self(c, e) ||
-	    load_state_dir(c, e)) {
+	    check_image(c, e) || check_peers(c, e) || load_rules(c, e) || load_root_addresses(c, e) ||
+	    load_self(c, e) || load_state_dir(c, e)) {
 		kms_config_free(c);
 		return -1;
 	}

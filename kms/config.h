@@ -10,7 +10,8 @@ enum { KMS_NAMES_MAX = 32, KMS_PEERS_MAX = 16 };
 struct kms_config {
 	struct config *file; // owns the texts
 	const char *address;
-	char *domain; // of rpc-domain, owned; NULL: not known yet
+	const char *root_address[ROOT_SETS_MAX]; // of sets after the first; "": not served
+	char *domain;                            // of rpc-domain, owned; NULL: not known yet
 	const char *names[KMS_NAMES_MAX];
 	struct keystore_config keys;
 	char *state_dir;

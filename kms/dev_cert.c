@@ -98,7 +98,7 @@ int kms_admin_dev_cert(struct rpc_call *call, const void *in, void *out, struct 
 		return leaf ? err_set(e, ERR_SYSTEM, "out of memory") : -1;
 	if (add_pem(a, leaf, &r->certificate_chain[0], e) || add_pem(a, ca, &r->certificate_chain[1], e))
 		return -1;
-	r->certificate_chain[2] = s->ca_pem;
+	r->certificate_chain[2] = s->faces.face[0].ca_pem;
 	r->n_certificate_chain = 3;
 	log_warn("kms", "development certificate signed without evidence app=%s subject=%s",
 		 STR_HEX(q->app_id.data, APP_ID), STR_QZ(q->name));

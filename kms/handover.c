@@ -13,6 +13,7 @@
 #include "crypto/k256.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
+#include "handover_ring.h"
 #include "kms.pb-c.h"
 #include "policy/keypolicy.h"
 #include "ratls/issue.h"
@@ -178,13 +179,14 @@ static int take_keys(struct source *s, const Kms__KmsKeyResponse *r, struct keyf
 	return same_key(out->ca, s->temp_ca->ca_cert, "root CA", e) ||
 			       same_key(out->ca, s->meta->ca_cert, "root CA", e) ||
 			       same_key(out->temp_ca, s->temp_ca->temp_ca_cert, "temporary CA", e) ||
-			       take_k256(s, r->keys[0]->k256_key, out, e)
+			       take_k256(s, r->keys[0]->k256_key, out, e) ||
+			       handover_take_ring(s->meta, r, out, e)
 		       ? -1
 		       : 0;
 }
 
 // What the source does not serve any more its replica must not serve either. Upstream's KMS sends nothing.
-static int take_rules(const struct source *s, const char *text, struct err *e)
+static int take_rules(const struct source *s, const char *text, uint32_t n_more, struct err *e)
 {
 	const struct kms_config *c = s->h->config;
 	auto_free char *path = str_format("%s/" KEYPOLICY_NAME, c->state_dir);
@@ -192,9 +194,13 @@ static int take_rules(const struct source *s, const char *text, struct err *e)
 	if (!*text)
 		return 0;
 	struct keypolicy *p = keypolicy_parse(span_str(text), e);
-	keypolicy_free(p);
 	if (!p)
 		return err_wrap(e, "the source's epochs and revocations");
+	uint32_t newest = keypolicy_root_max(p);
+	keypolicy_free(p);
+	if (newest > n_more)
+		return err_code(e, ERR_INPUT, "onboard.keys",
+				"Invalid keys: epochs hang on root set %u, which is not among them", newest);
 	if (!path)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	return file_mkdirs(c->state_dir, 0700, e) || file_write_str(path, 0600, text, e) ? -1 : 0;
@@ -216,7 +222,7 @@ static int ask_keys(struct source *s, struct keyfiles_roots *out, struct err *e)
 	if (!client || rpc_client_call(client, "GetKmsKey", &in.base, &kms__kms_key_response__descriptor,
 				       s->arena, (void **)&r, e))
 		return -1;
-	return take_keys(s, r, out, e) || take_rules(s, r->key_policy, e) ? -1 : 0;
+	return take_keys(s, r, out, e) || take_rules(s, r->key_policy, out->n_more, e) ? -1 : 0;
 }
 
 int handover_fetch(const struct handover *h, struct keyfiles_roots *out, const char *source_url,

@@ -68,13 +68,25 @@ static int check_forward(const struct keyrules *r, const struct keypolicy *p, co
 					: "but a later one was in force");
 }
 
+// Keys of a set that is not here could only be refused one by one, or forgotten.
+static int check_sets(const struct keyrules *r, const struct keypolicy *p, struct err *e)
+{
+	uint32_t newest = keypolicy_root_max(p), n = atomic_load(r->sets);
+
+	if (newest < n)
+		return 0;
+	return err_code(e, ERR_DENIED, "keypolicy.root", "%s names root set %u, this KMS has %u", r->path,
+			newest, n);
+}
+
 // With the lock. Takes `p` when it succeeds.
 static int put_in_force(struct keyrules *r, struct keypolicy *p, const char *what, struct err *e)
 {
 	uint8_t digest[32];
 	char text[AUDIT_REASON];
 
-	if (digest_of(p, digest, e) || check_forward(r, p, digest, keypolicy_version(r->policy), e))
+	if (digest_of(p, digest, e) || check_forward(r, p, digest, keypolicy_version(r->policy), e) ||
+	    check_sets(r, p, e))
 		return -1;
 	if (!memcmp(digest, r->digest, 32)) {
 		keypolicy_free(p);
@@ -126,11 +138,12 @@ static void look(struct keyrules *r)
 
 // ---- life
 
-int keyrules_open(struct keyrules *r, const char *state_dir, struct kms_audit *audit, struct err *e)
+int keyrules_open(struct keyrules *r, const char *state_dir, struct kms_audit *audit, const atomic_uint *sets,
+		  struct err *e)
 {
 	uint64_t version;
 
-	*r = (struct keyrules){ .audit = audit };
+	*r = (struct keyrules){ .audit = audit, .sets = sets };
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->left, NULL);
 	r->path = str_format("%s/" KEYPOLICY_NAME, state_dir);
@@ -147,7 +160,8 @@ int keyrules_open(struct keyrules *r, const char *state_dir, struct kms_audit *a
 	struct keypolicy *p;
 	uint8_t digest[32];
 	int rc = keypolicy_load(r->path, &p, e);
-	if (!rc && (digest_of(p, digest, e) || check_forward(r, p, digest, version, e))) {
+	if (!rc &&
+	    (digest_of(p, digest, e) || check_forward(r, p, digest, version, e) || check_sets(r, p, e))) {
 		keypolicy_free(p);
 		rc = -1;
 	}
@@ -188,6 +202,29 @@ static int usable(struct keyrules *r, struct err *e)
 	return -1;
 }
 
+// A host that sends a guest to the address of an older set gets it nothing there.
+static int check_root(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch, uint32_t root,
+		      struct err *e)
+{
+	uint32_t want = keypolicy_root(p, app, epoch);
+
+	if (want == root)
+		return 0;
+	return err_code(e, ERR_DENIED, "epoch.root",
+			"epoch %llu of app %s hangs on root set %u, this address serves set %u",
+			(unsigned long long)epoch, STR_HEX(app, 20), want, root);
+}
+
+static int check_cert(const struct keypolicy *p, const struct boot_info *b, uint32_t root, uint64_t now,
+		      struct err *e)
+{
+	if (keypolicy_serves_root(p, b->app_id, root, now))
+		return 0;
+	return err_code(e, ERR_DENIED, "epoch.root",
+			"no epoch of app %s that is served hangs on root set %u, which this address serves",
+			STR_HEX(b->app_id, 20), root);
+}
+
 static int decide(const struct keyrules *r, struct keyrules_case *c, const struct boot_info *b,
 		  const struct keyrules_ask *q, uint64_t now, struct err *e)
 {
@@ -198,17 +235,22 @@ static int decide(const struct keyrules *r, struct keyrules_case *c, const struc
 	c->until = keypolicy_until(p, b);
 	if (!q)
 		return 0;
+	if (q->only_cert)
+		return check_cert(p, b, q->root, now, e);
 	c->current = keypolicy_rule(p, b->app_id)->current;
 	// Who knows of epochs and names none means the newest.
 	const uint64_t *asked = q->epoch || !q->earlier ? q->epoch : &c->current;
-	if (keypolicy_pick(p, b->app_id, asked, now, &c->epochs[0], e))
+	if (keypolicy_pick(p, b->app_id, asked, now, &c->epochs[0], e) ||
+	    check_root(p, b->app_id, c->epochs[0], q->root, e))
 		return -1;
 	c->n = 1;
 	if (q->earlier)
 		c->n += (uint32_t)keypolicy_earlier(p, b->app_id, c->epochs[0], now, c->epochs + 1,
 						    AUDIT_EPOCHS_MAX - 1);
-	for (uint32_t i = 0; i < c->n; i++)
+	for (uint32_t i = 0; i < c->n; i++) {
 		c->ends[i] = keypolicy_end_of(p, b->app_id, c->epochs[i]);
+		c->roots[i] = keypolicy_root(p, b->app_id, c->epochs[i]);
+	}
 	return 0;
 }
 
@@ -243,13 +285,16 @@ void keyrules_leave(struct keyrules *r, struct keyrules_case *c)
 	pthread_mutex_unlock(&r->lock);
 }
 
-int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint64_t *out,
-		   struct err *e)
+int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint32_t root,
+		   uint64_t *out, struct err *e)
 {
 	uint64_t now = kms_audit_now(r->audit);
 
 	pthread_mutex_lock(&r->lock);
-	int rc = usable(r, e) || keypolicy_pick(r->policy, app, asked, now, out, e) ? -1 : 0;
+	int rc = usable(r, e) || keypolicy_pick(r->policy, app, asked, now, out, e) ||
+				 check_root(r->policy, app, *out, root, e)
+			 ? -1
+			 : 0;
 	pthread_mutex_unlock(&r->lock);
 	return rc;
 }

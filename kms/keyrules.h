@@ -3,9 +3,10 @@
 //
 // A change is recorded in the audit log before it holds. When keyrules_change returns, no answer that was
 // decided before the change is still being made. STATE/keypolicy.json, STATE/keypolicy.seen (version and hash
-// last in force). Code: keypolicy.rollback, and those of policy/keypolicy.h.
+// last in force). Codes: keypolicy.rollback, keypolicy.root, epoch.root, and those of policy/keypolicy.h.
 #pragma once
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "audit.h"
@@ -13,6 +14,7 @@
 
 struct keyrules {
 	struct kms_audit *audit;
+	const atomic_uint *sets; // how many root sets there are
 	char *path, *seen;
 	pthread_mutex_t lock;
 	pthread_cond_t left;
@@ -24,7 +26,8 @@ struct keyrules {
 	uint64_t last_seq;                // of the record of the last change
 };
 
-int keyrules_open(struct keyrules *r, const char *state_dir, struct kms_audit *audit, struct err *e);
+int keyrules_open(struct keyrules *r, const char *state_dir, struct kms_audit *audit, const atomic_uint *sets,
+		  struct err *e);
 void keyrules_close(struct keyrules *r);
 
 // What a release is made under: from keyrules_enter to keyrules_leave.
@@ -32,20 +35,23 @@ struct keyrules_case {
 	bool inside;
 	uint64_t generation;
 	uint64_t epochs[AUDIT_EPOCHS_MAX], ends[AUDIT_EPOCHS_MAX], current;
+	uint32_t roots[AUDIT_EPOCHS_MAX]; // that the epochs hang on
 	uint32_t n;
 	uint64_t until; // when this guest is revoked; UINT64_MAX: never
 };
 struct keyrules_ask {
 	const uint64_t *epoch; // NULL: none was named
 	bool earlier;          // those before it, too
+	bool only_cert;        // a certificate, no keys
+	uint32_t root; // the set that is served where the guest asks: no other is given, but earlier keys
 };
-// `b` is verified. `q` NULL: no keys are asked for, only whether the guest may get anything.
+// `b` is verified. `q` NULL: only whether the guest may get anything.
 int keyrules_enter(struct keyrules *r, struct keyrules_case *c, const struct boot_info *b,
 		   const struct keyrules_ask *q, struct err *e);
 void keyrules_leave(struct keyrules *r, struct keyrules_case *c);
 // The epoch of an app's public environment key.
-int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint64_t *out,
-		   struct err *e);
+int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint32_t root,
+		   uint64_t *out, struct err *e);
 
 // `what` says in words what `change` does, for the record.
 int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void *arg, struct err *e),

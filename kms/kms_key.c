@@ -7,6 +7,30 @@
 #include "kms.pb-c.h"
 #include "service.h"
 
+// The sets after the first, each with what GetMeta says of it.
+static int fill_more(const struct service *s, struct arena *a, const struct keyproc_roots *r,
+		     Kms__KmsKeyResponse *out, struct err *e)
+{
+	Kms__RootRotation **said = NULL;
+	size_t n;
+
+	if (faces_rotations(&s->faces, a, &said, &n, e))
+		return -1;
+	if (n + 1 != r->n)
+		return err_set(e, ERR_AGAIN, "a root set is being made");
+	out->roots = n ? arena_array(a, n, sizeof *out->roots) : NULL;
+	for (size_t i = 0; i < n; i++) {
+		Kms__RootSet *m = out->roots ? pb_new(&kms__root_set__descriptor, a) : NULL;
+		if (!m)
+			return err_set(e, ERR_SYSTEM, "out of memory");
+		m->rotation = said[i];
+		m->ca_key = arena_str(a, r->set[i + 1].ca);
+		m->k256_key = pb_bytes(a, r->set[i + 1].k256, sizeof r->set[i + 1].k256);
+		out->roots[out->n_roots++] = m;
+	}
+	return 0;
+}
+
 static int fill(struct arena *a, const struct keyproc_roots *r, Kms__KmsKeyResponse *out, struct err *e)
 {
 	Kms__KmsKeys *k = arena_alloc(a, sizeof *k);
@@ -39,7 +63,7 @@ int service_kms_key(struct rpc_call *call, void *out, bool *recorded, struct err
 	auto_sb rules = { 0 };
 	uint64_t version, seq;
 	int rc = keyrules_document(&s->rules, &rules, &version, &seq, e) ||
-		 fill(rpc_arena(call), &roots, m, e);
+		 fill_more(s, rpc_arena(call), &roots, m, e) || fill(rpc_arena(call), &roots, m, e);
 	m->audit_seq = roots.seq;
 	m->key_policy = rules.p ? arena_str(rpc_arena(call), rules.p) : m->key_policy;
 	OPENSSL_cleanse(&roots, offsetof(struct keyproc_roots, seq));

@@ -39,7 +39,8 @@ struct daemon {
 	struct upkeep upkeep;
 	struct keyproc keys;
 	bool key_process_died;
-	bool was_busy; // since memory was given back
+	bool was_busy;      // since memory was given back
+	bool no_more_faces; // the address of a new root set could not be opened
 };
 
 static void on_done(void *arg)
@@ -75,8 +76,13 @@ static void on_tidy(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
 	struct rpc_counts n = rpc_server_counts(d->server);
+	struct err e;
 
 	(void)fd, (void)what;
+	if (!d->no_more_faces && faces_listen(&d->service.faces, d->server, &e)) {
+		log_error("kms", "%s", e.text);
+		d->no_more_faces = true;
+	}
 	if (n.conns > FEW_CONNS) {
 		d->was_busy = true;
 	} else if (d->was_busy) {
@@ -107,23 +113,22 @@ static int set_limits(struct daemon *d, const struct kms_config *c, struct err *
 
 static int serve(struct daemon *d, const struct kms_config *c, struct err *e)
 {
-	auto_sslctx SSL_CTX *tls = upkeep_first_cert(&d->service, e) ? NULL : service_tls(&d->service, e);
 	struct timeval every = { .tv_sec = TIDY_S };
 	struct event *tidy = event_new(d->base, -1, EV_PERSIST, on_tidy, d);
 	struct event *on[3] = { evsignal_new(d->base, SIGTERM, on_stop, d),
 				evsignal_new(d->base, SIGINT, on_stop, d),
 				evsignal_new(d->base, SIGCHLD, on_child, d) };
 
-	if (!tls)
+	if (upkeep_first_certs(&d->service, e))
 		return -1;
 	for (size_t i = 0; i < 3; i++)
 		if (!on[i] || event_add(on[i], NULL))
 			return err_set(e, ERR_SYSTEM, "watch signals");
 	if (!tidy || event_add(tidy, &every))
 		return err_set(e, ERR_SYSTEM, "start a timer");
-	if (set_limits(d, c, e) || upkeep_start(&d->upkeep, &d->service, tls, d->base, e) ||
+	if (set_limits(d, c, e) || upkeep_start(&d->upkeep, &d->service, d->base, e) ||
 	    admin_start(&d->admin, &d->service, d->base, e) || service_mount(&d->service, d->server, e) ||
-	    rpc_server_listen(d->server, c->address, tls, 0, e) || jail_service(e))
+	    faces_listen(&d->service.faces, d->server, e) || jail_service(e))
 		return -1;
 	log_info("kms", "ready address=%s version=%s", c->address, version_text);
 	event_base_dispatch(d->base);

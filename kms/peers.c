@@ -165,7 +165,7 @@ static bool hides(const struct err *e)
 
 static int look(struct kms_peers *ps, struct peer *p, struct rpc_client *c, struct arena *a, struct err *e)
 {
-	const uint8_t *signer = ps->service->k256_pub;
+	const uint8_t *signer = ps->service->faces.face[0].k256_pub;
 	struct audit_witness w = p->w;
 	struct audit_ask q = { .has_first = true, .first_size = w.head.size };
 	struct merkle_path path;
@@ -197,7 +197,7 @@ static int compare(struct kms_peers *ps, const struct audit_head *kept, struct e
 	merkle_hash root;
 	uint64_t bytes;
 
-	if (audit_head_check(kept, s->k256_pub, e))
+	if (audit_head_check(kept, s->faces.face[0].k256_pub, e))
 		return 0; // a head that we did not sign says nothing about us
 	if (keyproc_head(s->keys, 0, &own, &bytes, e) || audit_view_extend(s->audit.view, bytes, e))
 		return -1;
@@ -306,7 +306,7 @@ int kms_peers_start(struct kms_peers **out, struct service *s, struct err *e)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	}
 	ps->service = s;
-	ps->roots = span_str(s->ca_pem);
+	ps->roots = span_str(s->faces.face[0].ca_pem);
 	pthread_mutex_init(&ps->lock, NULL);
 	pthread_cond_init(&ps->wake, NULL);
 	int rc = file_mkdirs(dir, 0700, e);

@@ -34,14 +34,13 @@ static int read_file(const struct service *s, const char *name, char **out, stru
 static int read_public(struct service *s, struct err *e)
 {
 	auto_free char *key = str_format("%s/tmp-ca.key", s->config->keys.dir);
-	uint8_t spki[91];
+	struct face *first = &s->faces.face[0];
 
-	if (!key || read_file(s, "root-ca.crt", &s->ca_pem, e) ||
-	    read_file(s, "tmp-ca.crt", &s->temp_ca_pem, e) ||
+	if (!key || faces_open(&s->faces, s->config, e) || read_file(s, "tmp-ca.crt", &s->temp_ca_pem, e) ||
 	    file_read_secret(key, FILE_MAX, &s->temp_ca_key, e))
 		return -1;
 	s->temp_ca = cert_from_pem(span_str(s->temp_ca_pem), e);
-	return s->temp_ca ? keyproc_public(s->keys, spki, s->k256_pub, e) : -1;
+	return s->temp_ca ? keyproc_public(s->keys, first->ca_spki, first->k256_pub, e) : -1;
 }
 
 static const char *or_null(const char *text)
@@ -65,15 +64,6 @@ struct trust *service_trust(const struct kms_config *c, struct err *e)
 	return trust_new(&trust, e);
 }
 
-// GetMeta answers without it.
-static void read_bootstrap_info(struct service *s)
-{
-	struct err why;
-
-	if (read_file(s, keyfiles_bootstrap_info, &s->bootstrap_info, &why) && why.class != ERR_ABSENT)
-		log_warn("kms", "%s", why.text);
-}
-
 struct downloads *service_downloads(const struct kms_config *c, struct err *e)
 {
 	const struct downloads_config from = { .dir = c->image_cache,
@@ -94,11 +84,11 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 	self_init(&s->self, c, s->trust, s->policy, s->downloads);
 	if (!s->policy || read_public(s, e) ||
 	    kms_audit_start(&s->audit, c->state_dir, c->audit_unproven, keys, e) ||
-	    keyrules_open(&s->rules, c->state_dir, &s->audit, e) || kms_peers_start(&s->peers, s, e)) {
+	    keyrules_open(&s->rules, c->state_dir, &s->audit, &s->faces.n, e) ||
+	    kms_peers_start(&s->peers, s, e)) {
 		service_free(s);
 		return -1;
 	}
-	read_bootstrap_info(s);
 	if (!c->self_authorize) // nothing to probe it with: it is ready until it fails
 		atomic_store(&s->policy_state, POLICY_STATE_ANSWERS);
 	return 0;
@@ -113,31 +103,40 @@ void service_free(struct service *s)
 	trust_free(s->trust);
 	downloads_free(s->downloads);
 	policy_free(s->policy);
-	free(s->bootstrap_info);
-	free(s->ca_pem);
+	faces_close(&s->faces);
 	free(s->temp_ca_pem);
 	secret_free(s->temp_ca_key);
 	X509_free(s->temp_ca);
 	*s = (struct service){ 0 };
 }
 
-SSL_CTX *service_tls(const struct service *s, struct err *e)
+SSL_CTX *service_tls(const struct service *s, struct face *f, X509 *cert, struct err *e)
 {
 	auto_free char *key_path = str_format("%s/rpc.key", s->config->keys.dir);
-	auto_free char *cert = NULL;
+	auto_free char *pem = malloc(CERT_PEM_MAX);
 	auto_secret *key = NULL;
 
-	if (!key_path || read_file(s, "rpc.crt", &cert, e) || file_read_secret(key_path, FILE_MAX, &key, e))
+	if (!key_path || !pem) {
+		err_set(e, ERR_SYSTEM, "out of memory");
+		return NULL;
+	}
+	if (cert_to_pem(cert, pem, CERT_PEM_MAX, e) || file_read_secret(key_path, FILE_MAX, &key, e))
 		return NULL;
 	struct tls_conf conf = {
 		.is_server = true,
-		.cert_pem = span_str(cert),
+		.cert_pem = span_str(pem),
 		.key_pem = span_of(key->b, key->n),
 		.roots_pem = span_str(s->temp_ca_pem),
 		.peer = TLS_PEER_OPTIONAL,
 		.allow_tls12 = true,
 	};
-	return tls_ctx_new(&conf, e);
+	SSL_CTX *tls = tls_ctx_new(&conf, e);
+	if (tls && !SSL_CTX_set_app_data(tls, f)) {
+		err_ssl(e, ERR_SYSTEM, "set up TLS");
+		SSL_CTX_free(tls);
+		return NULL;
+	}
+	return tls;
 }
 
 static bool has_evidence(const X509 *cert)
@@ -265,7 +264,7 @@ static int released(struct rpc_call *call, const void *in, void *out, struct err
 			 STR_QZ(e->text));
 		return -1;
 	}
-	m->ca_cert = s->ca_pem;
+	m->ca_cert = face_of(&s->faces, call)->ca_pem;
 	fill_app_key(a, &r->app[0], m);
 	fill_earlier(a, &c->rules, r->app + 1, m);
 	m->epoch = c->rules.epochs[0];
@@ -319,6 +318,7 @@ static int narrow_epochs(struct service *s, struct service_case *c, struct err *
 		if (policy_epochs_check(&c->answer.epochs, k->epochs[i], now, &why))
 			continue;
 		k->epochs[kept] = k->epochs[i];
+		k->roots[kept] = k->roots[i];
 		k->ends[kept++] = k->ends[i];
 	}
 	k->n = kept;
@@ -332,7 +332,8 @@ static int release(struct rpc_call *call, const void *in, void *out, struct err 
 	struct service_case *c = rpc_state(call);
 	const Kms__GetAppKeyRequest *asked = in;
 	struct key_request *q = &c->job.q;
-	struct keyrules_ask rules = { .earlier = asked->want_previous };
+	struct keyrules_ask rules = { .earlier = asked->want_previous,
+				      .root = face_of(&s->faces, call)->root };
 
 	(void)out;
 	if (asked->opt_epoch_case == KMS__GET_APP_KEY_REQUEST__OPT_EPOCH_EPOCH)
@@ -349,6 +350,7 @@ static int release(struct rpc_call *call, const void *in, void *out, struct err 
 	q->entry.skipped = kms_audit_skipped(&s->audit);
 	q->entry.n_epochs = c->rules.n;
 	memcpy(q->entry.epochs, c->rules.epochs, sizeof q->entry.epochs);
+	memcpy(q->entry.roots, c->rules.roots, sizeof q->entry.roots);
 	take_seed(q, &c->r.boot, asked->deployment_seed);
 	c->job.done = on_keys;
 	c->job.arg = c;
@@ -392,9 +394,10 @@ static int give_env_key(struct rpc_call *call, const void *in, void *out, struct
 		return -1;
 	a->timestamp = time_now();
 	struct app_epoch at = { .seed = span_of(q->deployment_seed.data, q->deployment_seed.len) };
+	uint32_t root = face_of(&s->faces, call)->root;
 	bool named = q->opt_epoch_case == KMS__APP_ID__OPT_EPOCH_EPOCH;
-	if (keyrules_epoch(&s->rules, q->app_id.data, named ? &q->epoch : NULL, &at.epoch, e) ||
-	    keyproc_env(s->keys, 0, &at, q->app_id.data, a->timestamp, &key, e))
+	if (keyrules_epoch(&s->rules, q->app_id.data, named ? &q->epoch : NULL, root, &at.epoch, e) ||
+	    keyproc_env(s->keys, root, &at, q->app_id.data, a->timestamp, &key, e))
 		return -1;
 	a->public_key = pb_bytes(rpc_arena(call), key.pub, sizeof key.pub);
 	a->signature = pb_bytes(rpc_arena(call), key.sig, sizeof key.sig);
@@ -429,20 +432,19 @@ static int get_meta(struct rpc_call *call, const void *in, void *out, struct err
 {
 	struct service *s = rpc_arg(call);
 	Kms__GetMetaResponse *a = out;
+	const struct face *f = face_of(&s->faces, call);
 	struct policy_info info;
 
 	(void)in;
 	if (service_check_shown(s, call, e))
 		return -1;
 	policy_info_wait(s->policy, &info, INFO_WAIT_MS);
-	a->ca_cert = s->ca_pem;
-	a->k256_pubkey = pb_bytes(rpc_arena(call), s->k256_pub, sizeof s->k256_pub);
+	a->ca_cert = f->ca_pem;
+	a->k256_pubkey = pb_bytes(rpc_arena(call), f->k256_pub, sizeof f->k256_pub);
 	a->is_dev = s->config->insecure_development;
-	if (s->bootstrap_info) {
-		struct err why;
-		a->bootstrap_info = pbjson_read(&kms__bootstrap_response__descriptor,
-						span_str(s->bootstrap_info), rpc_arena(call), &why);
-	}
+	if (face_bootstrap_info(f, rpc_arena(call), &a->bootstrap_info) ||
+	    faces_rotations(&s->faces, rpc_arena(call), &a->roots, &a->n_roots, e))
+		return err_set(e, ERR_SYSTEM, "out of memory");
 	if (*info.gateway) {
 		a->opt_gateway_app_id_case = KMS__GET_META_RESPONSE__OPT_GATEWAY_APP_ID_GATEWAY_APP_ID;
 		a->gateway_app_id = arena_str(rpc_arena(call), info.gateway);
@@ -470,7 +472,7 @@ static int give_temp_ca(struct rpc_call *call, const void *in, void *out, struct
 		return -1;
 	a->temp_ca_cert = s->temp_ca_pem;
 	a->temp_ca_key = arena_dup(rpc_arena(call), s->temp_ca_key->b, s->temp_ca_key->n);
-	a->ca_cert = s->ca_pem;
+	a->ca_cert = face_of(&s->faces, call)->ca_pem;
 	return a->temp_ca_key ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
@@ -516,6 +518,11 @@ static int get_kms_key(struct rpc_call *call, const void *in, void *out, struct 
 	(void)out;
 	if (!c)
 		return -1;
+	if (face_of(&s->faces, call)->root) {
+		err_code(e, ERR_INPUT, "kms.root_listener",
+			 "the roots are handed over at the address of the first root set");
+		return refuse_roots(call, c, e);
+	}
 	if (service_check_cert(s, call, q->vm_config, &c->r, e)) {
 		if (evidence_lacks_image(s, c) && service_fetch_image(s, c, get_kms_key, e) == RPC_LATER)
 			return RPC_LATER;

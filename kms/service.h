@@ -8,6 +8,7 @@
 
 #include "audit.h"
 #include "config.h"
+#include "faces.h"
 #include "keyproc.h"
 #include "keyrules.h"
 #include "metrics.h"
@@ -24,11 +25,10 @@ struct service {
 	struct trust *trust;
 	struct policy *policy;
 	struct self self;
-	char *bootstrap_info; // JSON, NULL when there is none
-	char *ca_pem, *temp_ca_pem;
+	struct faces faces; // of the root sets
+	char *temp_ca_pem;
 	struct secret *temp_ca_key; // PEM; given to anyone who asks, so secret in name only
 	X509 *temp_ca;
-	uint8_t k256_pub[33];
 	struct kms_audit audit;
 	struct kms_peers *peers; // NULL: none configured
 	struct keyrules rules;
@@ -48,7 +48,8 @@ struct downloads *service_downloads(const struct kms_config *c, struct err *e);
 struct trust *service_trust(const struct kms_config *c, struct err *e);
 int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e);
 void service_free(struct service *s);
-SSL_CTX *service_tls(const struct service *s, struct err *e);
+// The TLS context of a face's address, with the RPC key and this certificate.
+SSL_CTX *service_tls(const struct service *s, struct face *f, X509 *cert, struct err *e);
 int service_mount(struct service *s, struct rpc_server *server, struct err *e);
 
 // Shared by the methods. A case is one guest that asks, in the call's arena: its evidence (the caller's to
@@ -91,4 +92,5 @@ int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct e
 int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct err *e);
 
 rpc_fn kms_admin_key_policy, kms_admin_rotate, kms_admin_revoke; // admin_keys.c
+rpc_fn kms_admin_rotate_roots;                                   // admin_roots.c
 rpc_fn kms_admin_dev_cert;                                       // dev_cert.c

@@ -199,6 +199,7 @@ static int add_evidence(struct arena *a, struct request *r, const char *vm_confi
 
 struct app_signer {
 	struct keyproc *keys;
+	uint32_t root;
 	const struct audit_entry *entry;
 };
 
@@ -207,7 +208,7 @@ static int sign_as_app(void *arg, const uint8_t digest[static 32], uint8_t *sig,
 {
 	const struct app_signer *s = arg;
 
-	return keyproc_sign_app(s->keys, 0, s->entry, digest, sig, sig_len, e);
+	return keyproc_sign_app(s->keys, s->root, s->entry, digest, sig, sig_len, e);
 }
 
 static int add_pem(struct arena *a, X509 *c, char **out, struct err *e)
@@ -248,10 +249,11 @@ static int issue_chain(struct service *s, struct arena *a, const struct service_
 	struct request *r = c->more;
 	const struct boot_info *b = &c->r.boot;
 	struct audit_entry x;
-	struct app_signer signer = { s->keys, &x };
+	const struct face *f = face_of(&s->faces, c->call);
+	struct app_signer signer = { s->keys, f->root, &x };
 
 	entry_of(c, &x);
-	auto_x509 X509 *ca = keyproc_app_ca(s->keys, 0, b->app_id, e);
+	auto_x509 X509 *ca = keyproc_app_ca(s->keys, f->root, b->app_id, e);
 	struct cert_issuer by = { .cert = ca, .sign = sign_as_app, .arg = &signer };
 
 	if (!ca)
@@ -265,7 +267,7 @@ static int issue_chain(struct service *s, struct arena *a, const struct service_
 		return leaf ? err_set(e, ERR_SYSTEM, "out of memory") : -1;
 	if (add_pem(a, leaf, &out->certificate_chain[0], e) || add_pem(a, ca, &out->certificate_chain[1], e))
 		return -1;
-	out->certificate_chain[2] = s->ca_pem;
+	out->certificate_chain[2] = f->ca_pem;
 	out->n_certificate_chain = 3;
 	return 0;
 }
@@ -297,7 +299,8 @@ static int sign_request(struct rpc_call *call, struct service_case *c, const Kms
 
 	if (!full)
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (service_verdict(c, "", e) || keyrules_enter(&s->rules, &c->rules, &c->r.boot, NULL, e))
+	struct keyrules_ask rules = { .only_cert = true, .root = face_of(&s->faces, call)->root };
+	if (service_verdict(c, "", e) || keyrules_enter(&s->rules, &c->rules, &c->r.boot, &rules, e))
 		return -1;
 	if (c->rules.until < (uint64_t)r->spec.not_after) // never beyond an announced revocation
 		r->spec.not_after = (int64_t)c->rules.until;

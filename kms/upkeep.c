@@ -24,28 +24,74 @@ static int rpc_evidence(const struct service *s, uint8_t **out, size_t *n, struc
 	return agent_attest_stripped((void *)(uintptr_t)s->config->agent, report_data, out, n, e);
 }
 
-static X509 *make_cert(const struct service *s, struct err *e)
-{
-	auto_free uint8_t *evidence = NULL;
-	size_t n = 0;
+struct evidence_bytes {
+	uint8_t *p;
+	size_t n;
+	bool known;
+};
 
-	if (s->config->attest_rpc && rpc_evidence(s, &evidence, &n, e)) {
+// The evidence is over the RPC key, so one is enough for all of a KMS's certificates.
+static X509 *make_cert(const struct service *s, const struct face *f, struct evidence_bytes *b, struct err *e)
+{
+	if (s->config->attest_rpc && !b->known && rpc_evidence(s, &b->p, &b->n, e)) {
 		err_wrap(e, "RPC certificate");
 		return NULL;
 	}
-	X509 *c = keyproc_rpc_cert(s->keys, 0, span_of(evidence, n), e);
-	if (c && keyfiles_write_cert(s->config->keys.dir, "rpc.crt", c, e)) {
+	b->known = true;
+	X509 *c = keyproc_rpc_cert(s->keys, f->root, span_of(b->p, b->n), e);
+	if (c && !f->root && keyfiles_write_cert(s->config->keys.dir, "rpc.crt", c, e)) {
 		X509_free(c);
 		return NULL;
 	}
 	return c;
 }
 
-int upkeep_first_cert(struct service *s, struct err *e)
+static int first_cert(struct service *s, struct face *f, struct evidence_bytes *b, struct err *e)
 {
-	auto_x509 X509 *c = make_cert(s, e);
+	if (!*f->address)
+		return 0;
+	auto_x509 X509 *c = make_cert(s, f, b, e);
+	SSL_CTX *tls = c ? service_tls(s, f, c, e) : NULL;
+	atomic_store(&f->tls, tls);
+	return tls ? 0 : -1;
+}
 
-	return c ? 0 : -1;
+int upkeep_face(struct service *s, struct face *f, struct err *e)
+{
+	struct evidence_bytes b = { 0 };
+	int rc = first_cert(s, f, &b, e);
+
+	free(b.p);
+	return rc;
+}
+
+int upkeep_first_certs(struct service *s, struct err *e)
+{
+	struct evidence_bytes b = { 0 };
+	int rc = 0;
+
+	for (uint32_t r = 0; !rc && r < atomic_load(&s->faces.n); r++)
+		rc = first_cert(s, &s->faces.face[r], &b, e);
+	free(b.p);
+	return rc;
+}
+
+// Fresh certificates for what is served; the first one for a set that was made while there was no evidence.
+static void renew(struct upkeep *u, struct err *e)
+{
+	struct service *s = u->service;
+	struct evidence_bytes b = { 0 };
+
+	for (uint32_t r = 0; r < atomic_load(&s->faces.n); r++) {
+		struct face *f = &s->faces.face[r];
+		if (!*f->address)
+			continue;
+		bool ok = atomic_load(&f->tls) ? (u->fresh[r] = make_cert(s, f, &b, e)) != NULL
+					       : !first_cert(s, f, &b, e);
+		if (!ok)
+			log_warn("kms", "the RPC certificate is not renewed: %s code=%s", e->text, e->code);
+	}
+	free(b.p);
 }
 
 static void work(void *arg)
@@ -57,11 +103,8 @@ static void work(void *arg)
 	if (s->config->self_authorize && self_check(&s->self, &e))
 		log_warn("kms", "own evidence: %s code=%s", e.text, e.code);
 	service_probe_policy(s);
-	if (!s->config->attest_rpc || time_mono_ms() < u->renew_at)
-		return;
-	u->fresh = make_cert(s, &e);
-	if (!u->fresh)
-		log_warn("kms", "the RPC certificate is not renewed: %s code=%s", e.text, e.code);
+	if (s->config->attest_rpc && time_mono_ms() >= u->renew_at)
+		renew(u, &e);
 }
 
 static void on_worked(void *arg, enum pool_end end)
@@ -70,13 +113,16 @@ static void on_worked(void *arg, enum pool_end end)
 
 	(void)end;
 	u->busy = false;
-	if (!u->fresh)
-		return;
-	if (SSL_CTX_use_certificate(u->tls, u->fresh) == 1)
-		log_info("kms", "RPC certificate renewed");
-	u->renew_at = time_mono_ms() + (uint64_t)u->service->config->rpc_cert_s * 1000;
-	X509_free(u->fresh);
-	u->fresh = NULL;
+	for (uint32_t r = 0; r < ROOT_SETS_MAX; r++) {
+		if (!u->fresh[r])
+			continue;
+		if (SSL_CTX_use_certificate(atomic_load(&u->service->faces.face[r].tls), u->fresh[r]) == 1)
+			log_info("kms", "RPC certificate renewed set=%u", r);
+		if (!r)
+			u->renew_at = time_mono_ms() + (uint64_t)u->service->config->rpc_cert_s * 1000;
+		X509_free(u->fresh[r]);
+		u->fresh[r] = NULL;
+	}
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -88,13 +134,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		u->busy = true;
 }
 
-int upkeep_start(struct upkeep *u, struct service *s, SSL_CTX *tls, struct event_base *base, struct err *e)
+int upkeep_start(struct upkeep *u, struct service *s, struct event_base *base, struct err *e)
 {
 	const struct kms_config *c = s->config;
 	struct timeval every = { .tv_sec = c->self_check_s };
 
-	*u = (struct upkeep){ .service = s, .tls = tls };
-	SSL_CTX_up_ref(tls);
+	*u = (struct upkeep){ .service = s };
 	u->renew_at = time_mono_ms() + (uint64_t)c->rpc_cert_s * 1000;
 	if (!c->self_authorize && !c->attest_rpc)
 		return 0;
@@ -115,6 +160,5 @@ void upkeep_free(struct upkeep *u)
 	if (u->timer)
 		event_free(u->timer);
 	pool_free(u->pool); // delivers what is done
-	SSL_CTX_free(u->tls);
 	*u = (struct upkeep){ 0 };
 }

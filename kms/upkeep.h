@@ -7,16 +7,17 @@
 
 struct upkeep {
 	struct service *service;
-	SSL_CTX *tls; // of the listener; its certificate is replaced on the loop's thread
 	struct pool *pool;
 	struct event *timer;
-	uint64_t renew_at; // monotonic ms
-	X509 *fresh;       // from the thread to the loop
+	uint64_t renew_at;          // monotonic ms
+	X509 *fresh[ROOT_SETS_MAX]; // from the thread to the loop
 	bool busy;
 };
 
-// The first certificate, before there is a listener: writes rpc.crt. Blocks. With core.attest_rpc_cert it
+// The first certificates, before there are listeners: writes rpc.crt. Blocks. With core.attest_rpc_cert it
 // fails without evidence.
-int upkeep_first_cert(struct service *s, struct err *e);
-int upkeep_start(struct upkeep *u, struct service *s, SSL_CTX *tls, struct event_base *base, struct err *e);
+int upkeep_first_certs(struct service *s, struct err *e);
+// The first of one face; nothing when its set is not served.
+int upkeep_face(struct service *s, struct face *f, struct err *e);
+int upkeep_start(struct upkeep *u, struct service *s, struct event_base *base, struct err *e);
 void upkeep_free(struct upkeep *u);

@@ -17,7 +17,7 @@ struct rpc_call {
 	const struct rpc_mount *mount;
 	const struct rpc_method *method;
 	struct arena *arena;
-	void *in, *out, *state;
+	void *in, *out, *state, *tls_data;
 	struct http_peer peer;
 	X509 *cert;
 	char id[20];
@@ -396,8 +396,10 @@ static void start(struct rpc_server *s, struct http_conn *conn, const struct tar
 	c->json = json;
 	c->peer = *http_peer(conn);
 	c->began = time_mono_us();
-	if (http_ssl(conn))
+	if (http_ssl(conn)) {
 		c->cert = SSL_get1_peer_certificate(http_ssl(conn));
+		c->tls_data = SSL_CTX_get_app_data(SSL_get_SSL_CTX(http_ssl(conn)));
+	}
 	snprintf(c->id, sizeof c->id, "%08x-%x", s->id_seed, ++s->id_next);
 	http_set_request(conn, c);
 	log_request(c->id);
@@ -473,6 +475,11 @@ const struct http_peer *rpc_peer(const struct rpc_call *c)
 SSL *rpc_ssl(struct rpc_call *c)
 {
 	return c->conn ? http_ssl(c->conn) : NULL;
+}
+
+void *rpc_tls_data(const struct rpc_call *c)
+{
+	return c->tls_data;
 }
 
 X509 *rpc_peer_cert(struct rpc_call *c)

@@ -102,6 +102,7 @@ void *rpc_arg(const struct rpc_call *c);                    // of the mount
 struct arena *rpc_arena(struct rpc_call *c);                // freed after the reply
 const struct http_peer *rpc_peer(const struct rpc_call *c); // a copy: valid on workers
 SSL *rpc_ssl(struct rpc_call *c);                           // not on workers
+void *rpc_tls_data(const struct rpc_call *c); // SSL_CTX_get_app_data of the listener's; NULL without TLS
 X509 *rpc_peer_cert(struct rpc_call *c);                    // borrowed, NULL if none; valid on workers
 const char *rpc_id(const struct rpc_call *c); // the request id, also on every log line of the call
 const char *rpc_header(struct rpc_call *c, const char *name); // in the arena, NULL if absent

@@ -339,6 +339,22 @@ static const struct reason_text table[] = {
 		"Set core.handover = true on the KMS that replicas are made from.",
 	},
 	{
+		"kms.no_root_set", "This KMS has no such root set",
+		"An epoch or a request names a root set that was never made here, or was not handed over.",
+		"See which there are (dstack kms roots); a replica made before a rotation is onboarded anew.",
+	},
+	{
+		"kms.roots_full", "This KMS has as many root sets as it can",
+		"Each root rotation adds one; none is ever removed, for what hangs on it would be lost.",
+		"Set up a new KMS and move the apps to it.",
+	},
+	{
+		"kms.root_listener", "Not at this address",
+		"The address serves a root set after the first; the roots are handed over at the address of the "
+		"first one only.",
+		"Onboard from rpc.address of the source.",
+	},
+	{
 		"config.attestation_off", "A KMS without evidence of itself",
 		"Guests and auditors could not tell it from a copy outside of a TEE.",
 		"Remove the two switches, or set insecure_development = true for development.",

@@ -174,6 +174,11 @@ static const struct reason_text table[] = {
 		"Restore it, or let the KMS write it (dstack kms rotate, revoke).",
 	},
 	{
+		"keypolicy.root", "The document of epochs names a root set that this KMS does not have",
+		"The root set was never made here, its folder is gone, or the document is another KMS's.",
+		"Restore roots/ of core.cert_dir from the backup, or onboard the replica anew.",
+	},
+	{
 		"keypolicy.rollback", "The document of epochs and revocations is older than one seen before",
 		"An old one would bring back what was ended.",
 		"Restore the newer one.",

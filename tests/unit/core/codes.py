@@ -20,12 +20,12 @@ OTHER = {
     "dstack.localhost", "guest.sock", "host.sock", "qmp.sock", "tee.sock", "tpm.sock", "vsock.sock",
     "crio.sock", "docker.sock", "dstack.sock", "podman.sock", "tappd.sock",
     "pck.sgx", "pck_crl.revoked", "root_crl.revoked",  # names of fields in recipes of dstack-softtee forge
-    "audit.peer", "network.forward", "policy.source", "vmm.exit",  # lists of tables, an event of `dstack ls`
+    "audit.peer", "network.forward", "policy.source", "rpc.root", "vmm.exit",  # lists of tables, an event of `dstack ls`
 }
 FILES = {
     "audit.heads", "audit.log", "audit.peers", "keypolicy.json", "keypolicy.seen",
     "ca.crt", "config.toml", "hda.img", "launch.json", "metadata.json", "mkfs.ext4",
-    "newest.json", "newest.lock", "rpc.crt", "runner.lock",
+    "newest.json", "newest.lock", "rotation.json", "rpc.crt", "runner.lock",
     "runner.log", "runtime_event.intent", "runtime_event.lock", "runtime_events.log", "serial.log", "serial.pty",
     "sha256sum.txt", "stderr.log", "tee.log", "verification.json",
 }
