@@ -30,13 +30,14 @@ static int bytes(uint8_t *out, size_t n, bool *has, const char *text, const char
 	return hex_exact(out, n, digits(text)) ? 0 : bad(e, member, want);
 }
 
+// A name as Intel and AMD give them. Reasons and logs quote it, so it can be nothing else.
 static int words(char *out, size_t cap, const char *text, const char *member, struct err *e)
 {
 	size_t n = strlen(text);
 
 	for (size_t i = 0; i < n; i++)
-		if (text[i] < 0x20 || text[i] > 0x7e)
-			return bad(e, member, "plain text");
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", text[i]))
+			return bad(e, member, "a name of letters, digits, - _ and .");
 	if (n >= cap)
 		return bad(e, member, "as short as any genuine one");
 	memcpy(out, text, n + 1);

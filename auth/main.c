@@ -6,7 +6,11 @@
 
 #include "base/config.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/version.h"
+#include "channel.h"
+#include "crypto/ssl.h"
+#include "jail.h"
 #include "policy/config.h"
 #include "rpc/client.h"
 #include "service.h"
@@ -15,7 +19,8 @@ enum { CONNS = 256, IDLE_S = 60, REQUEST_S = 10, HANDLER_S = 65, STOP_S = 5 };
 
 static const struct config_key keys[] = {
 	{ "address", CONFIG_STRING, .def = "tcp:127.0.0.1:8001",
-	  .doc = "where to serve: tcp:ADDRESS:PORT or unix:/path; there is no login, so not to strangers" },
+	  .doc = "where to serve: unix:/path or tcp:ADDRESS:PORT; beyond the loopback with tls.*" },
+	CHANNEL_KEYS,
 	POLICY_KEYS,
 };
 enum { KEYS = sizeof keys / sizeof *keys };
@@ -39,7 +44,7 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 	rpc_server_stop(d->server, STOP_S, on_done, d);
 }
 
-static int serve(struct daemon *d, const struct config *c, struct policy *p, struct err *e)
+static int serve(struct daemon *d, const struct config *c, struct policy *p, SSL_CTX *tls, struct err *e)
 {
 	struct event *on[2] = { evsignal_new(d->base, SIGTERM, on_stop, d),
 				evsignal_new(d->base, SIGINT, on_stop, d) };
@@ -50,23 +55,24 @@ static int serve(struct daemon *d, const struct config *c, struct policy *p, str
 	rpc_server_limits(d->server, CONNS, IDLE_S, REQUEST_S, HANDLER_S);
 	if (service_mount(d->server, p))
 		return err_set(e, ERR_SYSTEM, "out of memory");
-	if (rpc_server_listen(d->server, config_str(c, "address"), NULL, 0600, e))
+	if (rpc_server_listen(d->server, config_str(c, "address"), tls, 0600, e) || jail_enter(e))
 		return -1;
-	log_info("auth", "ready address=%s version=%s", config_str(c, "address"), version_text);
+	log_info("auth", "ready address=%s tls=%s version=%s", config_str(c, "address"), tls ? "yes" : "no",
+		 version_text);
 	event_base_dispatch(d->base);
 	for (size_t i = 0; i < 2; i++)
 		event_free(on[i]);
 	return 0;
 }
 
-static int run(const struct config *c, struct policy *p, struct err *e)
+static int run(const struct config *c, struct policy *p, SSL_CTX *tls, struct err *e)
 {
 	struct daemon d = { .base = event_base_new() };
 
 	d.server = d.base ? rpc_server_new(d.base) : NULL;
 	if (!d.server)
 		return err_set(e, ERR_SYSTEM, "start event loop");
-	int rc = serve(&d, c, p, e);
+	int rc = serve(&d, c, p, tls, e);
 	policy_stop(p); // who waits for it is answered before the server goes
 	rpc_server_free(d.server);
 	event_base_free(d.base);
@@ -86,8 +92,11 @@ int main(int argc, char **argv)
 		return status;
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	struct policy *p = rpc_client_setup() ? NULL : policy_from_config(c, &e);
-	int rc = !p ? -1 : check ? 0 : run(c, p, &e);
+	auto_sslctx SSL_CTX *tls = NULL;
+	struct policy *p = secret_process(&e) || channel_open(c, &tls, &e) || rpc_client_setup()
+				   ? NULL
+				   : policy_from_config(c, &e);
+	int rc = !p ? -1 : check ? 0 : run(c, p, tls, &e);
 	policy_free(p);
 	config_free(c);
 	if (!rc)

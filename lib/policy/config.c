@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { SOURCES_MAX = 16 };
+enum { SOURCES_MAX = 16, SERVERS_MAX = 8 };
 
 static struct policy_webhook_opts channel_of(const struct config *c, size_t i)
 {
@@ -33,6 +33,32 @@ static struct policy *chain(const struct config *c, size_t i, const struct polic
 	return policy_ethereum_new(&o, e);
 }
 
+// The server at `url`, and those to ask when it gives no decision.
+static struct policy *webhook(const struct config *c, size_t i, const struct policy_webhook_opts *first,
+			      struct err *e)
+{
+	size_t n = config_count(c, "policy.source[%zu].fallback_urls", i), made = 0;
+	struct policy *all[SERVERS_MAX];
+	struct policy_webhook_opts o = *first;
+
+	if (!n)
+		return policy_webhook_new(&o, e);
+	if (n >= SERVERS_MAX) {
+		err_code(e, ERR_INPUT, "config.policy", "source %zu: more than %d fallback_urls", i + 1,
+			 SERVERS_MAX - 1);
+		return NULL;
+	}
+	for (; made <= n && (all[made] = policy_webhook_new(&o, e)); made++) {
+		o.name = NULL;
+		o.url = made < n ? config_item(c, made, "policy.source[%zu].fallback_urls", i) : NULL;
+	}
+	if (made > n)
+		return policy_failover_new(all, made, e);
+	while (made)
+		policy_free(all[--made]);
+	return NULL;
+}
+
 static struct policy *source(const struct config *c, size_t i, struct err *e)
 {
 	const char *type = config_str(c, "policy.source[%zu].type", i);
@@ -40,10 +66,16 @@ static struct policy *source(const struct config *c, size_t i, struct err *e)
 	struct policy_webhook_opts o = channel_of(c, i);
 	bool is_file = !strcmp(type, "file");
 
+	if (config_count(c, "policy.source[%zu].fallback_urls", i) && strcmp(type, "webhook") != 0) {
+		err_code(e, ERR_INPUT, "config.policy", "source %zu: only a webhook has fallback_urls",
+			 i + 1);
+		return NULL;
+	}
+
 	if (is_file && *file)
 		return policy_file_new(file, e);
 	if (!strcmp(type, "webhook") && *o.url)
-		return policy_webhook_new(&o, e);
+		return webhook(c, i, &o, e);
 	if (!strcmp(type, "ethereum") && *o.url)
 		return chain(c, i, &o, e);
 	if (is_file || !strcmp(type, "webhook") || !strcmp(type, "ethereum"))

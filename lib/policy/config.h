@@ -21,6 +21,8 @@
 	{ "policy.source[].file", CONFIG_STRING, .doc = "of a file" }, \
 	{ "policy.source[].url", CONFIG_STRING, \
 	  .doc = "of a webhook, or of a node's JSON-RPC: https://, unix:/path, http:// on loopback" }, \
+	{ "policy.source[].fallback_urls", CONFIG_STRINGS, \
+	  .doc = "of a webhook: other servers of the same policy, asked in order when url gives no decision" }, \
 	{ "policy.source[].ca_file", CONFIG_STRING, .doc = "roots of the server's certificate; empty: the system's" }, \
 	{ "policy.source[].client_cert", CONFIG_STRING, .doc = "certificate to show to the server, PEM" }, \
 	{ "policy.source[].client_key", CONFIG_STRING, .doc = "its key, PEM" }, \

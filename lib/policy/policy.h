@@ -110,6 +110,10 @@ struct policy *policy_ethereum_new(const struct policy_ethereum_opts *o, struct 
 // Takes the others, also when it fails.
 struct policy *policy_quorum_new(struct policy **p, size_t n, size_t need, struct err *e);
 
+// Back end `failover`: servers of one and the same policy, asked in order until one decides; a no is a
+// decision. None does: denied. Takes the others, also when it fails.
+struct policy *policy_failover_new(struct policy **p, size_t n, struct err *e);
+
 // For `dstack deploy`: write an app's compose hash, or an image hash (hex), into a policy file unless it is
 // there; a new app's entry gets allow_any_device = true, spelled out. The file is made if absent. Under
 // flock, by temp + fsync + rename; comments and layout stay.
