@@ -12,7 +12,7 @@
 #include "policy/config.h"
 #include "ratls/trust_keys.h"
 
-enum { DOMAIN_FILE_MAX = 1024 };
+enum { DOMAIN_FILE_MAX = 1024, CRL_URL_MAX = 190 };
 
 const struct config_key kms_config_keys[] = {
 	{ "insecure_development", CONFIG_BOOL,
@@ -115,6 +115,12 @@ const struct config_key kms_config_keys[] = {
 	  .doc = "domains whose first label is an app's or instance's id: nothing else is signed there" },
 	{ "certificates.max_days", CONFIG_INT, .def = "90", .min = 1, .max = 3650,
 	  .doc = "longest life of an app's certificate" },
+	{ "certificates.crl_url", CONFIG_STRING,
+	  .doc = "URL of this KMS that certificates name as the place of their list of revoked ones "
+		 "(/crl/app-<id>.crl is added); empty: they name none" },
+	{ "certificates.crl_valid_s", CONFIG_INT, .def = "21600", .min = 60, .max = 604800,
+	  .doc = "seconds a list of revoked certificates is valid; a new one is made at half of it, and at "
+		 "each change" },
 };
 const size_t kms_config_n_keys = sizeof kms_config_keys / sizeof *kms_config_keys;
 
@@ -224,6 +230,11 @@ static int load_rules(struct kms_config *c, struct err *e)
 	static const char *const keys[] = { "certificates.allowed_names", "certificates.app_domains" };
 	struct name_rules *r = &c->name_rules;
 
+	if (*c->crl_url && ((!str_starts(c->crl_url, "https://") && !str_starts(c->crl_url, "http://")) ||
+			    strpbrk(c->crl_url, ", ;\"<>\r\n") || strlen(c->crl_url) > CRL_URL_MAX))
+		return err_code(e, ERR_INPUT, "config.names",
+				"certificates.crl_url must be an http or https URL of at most %d bytes",
+				CRL_URL_MAX);
 	r->n_allowed = config_count(c->file, "%s", keys[0]);
 	r->n_domains = config_count(c->file, "%s", keys[1]);
 	if (r->n_allowed > NAMES_MAX || r->n_domains > NAMES_MAX)
@@ -342,6 +353,8 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		.development_root = config_str(file, "attestation.development_root"),
 		.insecure_development = config_bool(file, "insecure_development"),
 		.leaf_days = config_int(file, "certificates.max_days"),
+		.crl_url = config_str(file, "certificates.crl_url"),
+		.crl_valid_s = config_int(file, "certificates.crl_valid_s"),
 		.audit_unproven = config_int(file, "audit.unproven_per_minute"),
 		.peer_interval_s = config_int(file, "audit.peer_interval_s"),
 		.peer_timeout_s = config_int(file, "audit.peer_timeout_s"),

@@ -30,7 +30,8 @@ struct kms_config {
 	bool bootstrap; // make the keys if there are none, for bootstrap_domain
 	const char *onboard_address, *onboard_token_file, *bootstrap_domain; // "" when not set
 	bool insecure_development, allow_older_collateral, intel_components;
-	int64_t leaf_days;
+	int64_t leaf_days, crl_valid_s;
+	const char *crl_url; // "" when certificates name no list
 	struct name_rules name_rules;
 	int64_t audit_unproven; // records a minute that peers without evidence may cause
 	size_t n_peers;         // whose logs are followed: audit.peer of the file

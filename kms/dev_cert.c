@@ -91,7 +91,10 @@ int kms_admin_dev_cert(struct rpc_call *call, const void *in, void *out, struct 
 				  .usage = span_str("app:custom"),
 				  .encode_only = true };
 	struct cert_issuer by = { .cert = ca, .sign = sign_as_app, .arg = &signer };
-	auto_x509 X509 *leaf = ca ? cert_issue(&spec, key, &by, e) : NULL;
+	if (!ca || service_count_cert(s, 0, &x, &spec, e))
+		return -1;
+	spec.crl_url = service_crl_url(s, a, q->app_id.data, 0);
+	auto_x509 X509 *leaf = cert_issue(&spec, key, &by, e);
 
 	r->certificate_chain = arena_array(a, 3, sizeof *r->certificate_chain);
 	if (!leaf || !r->certificate_chain)

@@ -215,11 +215,15 @@ static int check_root(const struct keypolicy *p, const uint8_t app[static 20], u
 			(unsigned long long)epoch, STR_HEX(app, 20), want, root);
 }
 
-static int check_cert(const struct keypolicy *p, const struct boot_info *b, uint32_t root, uint64_t now,
-		      struct err *e)
+static int check_cert(const struct keypolicy *p, struct keyrules_case *c, const struct boot_info *b,
+		      uint32_t root, uint64_t now, struct err *e)
 {
-	if (keypolicy_serves_root(p, b->app_id, root, now))
+	if (keypolicy_serves_root(p, b->app_id, root, now)) {
+		c->cert_epoch = keypolicy_newest_on(p, b->app_id, root);
+		uint64_t end = keypolicy_epoch_until(p, b->app_id, c->cert_epoch);
+		c->until = end < c->until ? end : c->until;
 		return 0;
+	}
 	return err_code(e, ERR_DENIED, "epoch.root",
 			"no epoch of app %s that is served hangs on root set %u, which this address serves",
 			STR_HEX(b->app_id, 20), root);
@@ -235,9 +239,9 @@ static int decide(const struct keyrules *r, struct keyrules_case *c, const struc
 	c->until = keypolicy_until(p, b);
 	if (!q)
 		return 0;
-	if (q->only_cert)
-		return check_cert(p, b, q->root, now, e);
 	c->current = keypolicy_rule(p, b->app_id)->current;
+	if (q->only_cert)
+		return check_cert(p, c, b, q->root, now, e);
 	// Who knows of epochs and names none means the newest.
 	const uint64_t *asked = q->epoch || !q->earlier ? q->epoch : &c->current;
 	if (keypolicy_pick(p, b->app_id, asked, now, &c->epochs[0], e) ||
@@ -295,6 +299,17 @@ int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint6
 				 check_root(r->policy, app, *out, root, e)
 			 ? -1
 			 : 0;
+	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+int keyrules_read(struct keyrules *r, void (*fn)(void *arg, const struct keypolicy *p, uint64_t generation),
+		  void *arg, struct err *e)
+{
+	pthread_mutex_lock(&r->lock);
+	int rc = usable(r, e);
+	if (!rc)
+		fn(arg, r->policy, r->generation);
 	pthread_mutex_unlock(&r->lock);
 	return rc;
 }

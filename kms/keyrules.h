@@ -37,7 +37,8 @@ struct keyrules_case {
 	uint64_t epochs[AUDIT_EPOCHS_MAX], ends[AUDIT_EPOCHS_MAX], current;
 	uint32_t roots[AUDIT_EPOCHS_MAX]; // that the epochs hang on
 	uint32_t n;
-	uint64_t until; // when this guest is revoked; UINT64_MAX: never
+	uint64_t until;      // when this guest is revoked, or its certificate's epoch ends; UINT64_MAX: never
+	uint64_t cert_epoch; // that a certificate ends with
 };
 struct keyrules_ask {
 	const uint64_t *epoch; // NULL: none was named
@@ -52,6 +53,10 @@ void keyrules_leave(struct keyrules *r, struct keyrules_case *c);
 // The epoch of an app's public environment key.
 int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint32_t root,
 		   uint64_t *out, struct err *e);
+
+// What is in force, for who must know all of it: `fn` runs under the lock. `generation` changes with it.
+int keyrules_read(struct keyrules *r, void (*fn)(void *arg, const struct keypolicy *p, uint64_t generation),
+		  void *arg, struct err *e);
 
 // `what` says in words what `change` does, for the record.
 int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void *arg, struct err *e),

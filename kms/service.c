@@ -85,6 +85,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 	if (!s->policy || read_public(s, e) ||
 	    kms_audit_start(&s->audit, c->state_dir, c->audit_unproven, keys, e) ||
 	    keyrules_open(&s->rules, c->state_dir, &s->audit, &s->faces.n, e) ||
+	    crls_open(&s->crls, c->state_dir, (uint64_t)c->crl_valid_s, keys, &s->audit, &s->rules, e) ||
 	    kms_peers_start(&s->peers, s, e)) {
 		service_free(s);
 		return -1;
@@ -98,6 +99,7 @@ void service_free(struct service *s)
 {
 	kms_peers_stop(s->peers);
 	self_free(&s->self);
+	crls_close(&s->crls);
 	keyrules_close(&s->rules);
 	kms_audit_stop(&s->audit);
 	trust_free(s->trust);
@@ -559,7 +561,7 @@ int service_mount(struct service *s, struct rpc_server *server, struct err *e)
 	};
 
 	if (rpc_server_mount(server, "/prpc", "KMS.", methods, sizeof methods / sizeof *methods, s) ||
-	    status_mount(s, server, s->config->metrics))
+	    status_mount(s, server, s->config->metrics) || crls_mount(s, server))
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	char header[64];
 	snprintf(header, sizeof header, "X-App-Version: %s", version_text);

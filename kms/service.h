@@ -8,6 +8,8 @@
 
 #include "audit.h"
 #include "config.h"
+#include "crl.h"
+#include "crypto/issue.h"
 #include "faces.h"
 #include "keyproc.h"
 #include "keyrules.h"
@@ -32,6 +34,7 @@ struct service {
 	struct kms_audit audit;
 	struct kms_peers *peers; // NULL: none configured
 	struct keyrules rules;
+	struct crls crls;
 	struct metrics metrics;
 	atomic_int policy_state;     // enum policy_state
 	struct downloads *downloads; // NULL: none configured
@@ -88,6 +91,13 @@ int service_kms_key(struct rpc_call *call, void *out, bool *recorded, struct err
 // The record of this case so far, as the log will have it.
 void service_entry(struct rpc_call *call, const struct service_case *c, struct audit_entry *x);
 int service_sign_cert(struct rpc_call *call, const void *in, void *out, struct err *e);
+// Before a certificate is signed by the app's CA of a root set: it gets a serial number of its own, `x` that
+// and its end, and it is counted among those that may be revoked. Code: crl.full.
+int service_count_cert(struct service *s, uint32_t root, struct audit_entry *x, struct cert_spec *spec,
+		       struct err *e);
+// Where the app's certificates say that their list is; NULL: nowhere.
+const char *service_crl_url(const struct service *s, struct arena *a, const uint8_t app[static APP_ID],
+			    uint32_t root);
 // Logs and, when refused, records what became of it. The record's event is an enum audit_event.
 int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct err *e);
 

@@ -238,6 +238,8 @@ static void entry_of(const struct service_case *c, struct audit_entry *x)
 	x->event = AUDIT_CERT;
 	if (c)
 		snprintf(x->source, sizeof x->source, "%s", c->answer.source);
+	x->n_epochs = c && c->rules.inside; // the one it ends with, if that ends
+	x->epochs[0] = c ? c->rules.cert_epoch : 0;
 	if (r)
 		snprintf(x->reason, sizeof x->reason, "subject %s, %zu names",
 			 r->spec.cn ? r->spec.cn : "none", r->spec.n_sans);
@@ -256,8 +258,9 @@ static int issue_chain(struct service *s, struct arena *a, const struct service_
 	auto_x509 X509 *ca = keyproc_app_ca(s->keys, f->root, b->app_id, e);
 	struct cert_issuer by = { .cert = ca, .sign = sign_as_app, .arg = &signer };
 
-	if (!ca)
+	if (!ca || service_count_cert(s, f->root, &x, &r->spec, e))
 		return -1;
+	r->spec.crl_url = service_crl_url(s, a, b->app_id, f->root);
 	r->spec.app_id = span_of(b->app_id, sizeof b->app_id);
 	r->spec.usage = span_str("app:custom");
 	r->spec.encode_only = true;

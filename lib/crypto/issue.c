@@ -190,11 +190,13 @@ static int set_name(X509_NAME *n, const char *field, const char *text, struct er
 }
 
 // Serial: the key's digest, top bit clear, so the same key keeps its serial (spec 20 section 2.5).
-static int set_serial(X509 *c, const uint8_t spki[static P256_SPKI], struct err *e)
+static int set_serial(X509 *c, const struct cert_spec *s, const uint8_t spki[static P256_SPKI], struct err *e)
 {
 	uint8_t h[SHA256_DIGEST_LENGTH];
 
 	SHA256(spki + (P256_SPKI - P256_POINT), P256_POINT, h);
+	if (s->serial)
+		memcpy(h, s->serial, 20);
 	h[0] &= 0x7f;
 	BIGNUM *b = BN_bin2bn(h, 20, NULL);
 	bool ok = b && BN_to_ASN1_INTEGER(b, X509_get_serialNumber(c));
@@ -227,7 +229,7 @@ static int set_head(X509 *c, const struct cert_spec *s, EVP_PKEY *key, const uin
 	if (!X509_set_version(c, X509_VERSION_3) || !ASN1_TIME_set(X509_getm_notBefore(c), from) ||
 	    !ASN1_TIME_set(X509_getm_notAfter(c), to) || !set_key(c, s, key, spki))
 		return err_ssl(e, ERR_SYSTEM, "set certificate validity and key");
-	if (set_serial(c, spki, e) || (s->org && set_name(name, "O", s->org, e)) ||
+	if (set_serial(c, s, spki, e) || (s->org && set_name(name, "O", s->org, e)) ||
 	    set_name(name, "CN", s->cn, e))
 		return -1;
 	if (!X509_set_issuer_name(c, by->cert ? X509_get_subject_name(by->cert) : name))

@@ -29,8 +29,9 @@ struct cert_spec {
 	bool server_auth, client_auth;
 	int64_t not_before, not_after;                    // Unix seconds, both required
 	struct span app_id, app_info, usage, attestation; // an empty one is left out
-	bool encode_only;    // the certificate is only to be encoded: its key as an object is not made
-	const char *crl_url; // where the issuer's revocation list is; NULL: said nowhere
+	bool encode_only;      // the certificate is only to be encoded: its key as an object is not made
+	const uint8_t *serial; // 20 bytes, top bit clear; NULL: the key's, always the same
+	const char *crl_url;   // where the issuer's revocation list is; NULL: said nowhere
 	struct span quote, event_log; // the legacy form of `attestation`, for readers that know no other
 };
 

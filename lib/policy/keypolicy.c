@@ -223,6 +223,16 @@ uint64_t keypolicy_until(const struct keypolicy *p, const struct boot_info *b)
 	return first;
 }
 
+uint64_t keypolicy_newest_on(const struct keypolicy *p, const uint8_t app[static 20], uint32_t root)
+{
+	const struct keypolicy_rule *r = keypolicy_rule(p, app);
+
+	for (size_t i = 0; i < r->n_roots; i++)
+		if (r->root[i].root > root && r->root[i].epoch)
+			return r->root[i].epoch - 1;
+	return r->current;
+}
+
 uint64_t keypolicy_epoch_until(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch)
 {
 	const struct keypolicy_rule *r = keypolicy_rule(p, app);

@@ -80,6 +80,8 @@ int keypolicy_check(const struct keypolicy *p, const struct boot_info *b, uint64
 	__attribute__((warn_unused_result));
 // The first time at which that ends, UINT64_MAX: none is set.
 uint64_t keypolicy_until(const struct keypolicy *p, const struct boot_info *b);
+// The newest epoch of an app that hangs on this set, or hung before another was made.
+uint64_t keypolicy_newest_on(const struct keypolicy *p, const uint8_t app[static 20], uint32_t root);
 // When certificates of that epoch end with it; UINT64_MAX: no end is set.
 uint64_t keypolicy_epoch_until(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch);
 // The certificates of an app that are revoked one by one.

@@ -32,6 +32,8 @@ cat >"$work/kms.toml" <<-EOF
 	development_root = "$work/pki/root.der"
 	[audit]
 	unproven_per_minute = 4
+	[certificates]
+	crl_url = "https://kms.example:8000/"
 	[policy]
 	file = "$work/policy.toml"
 EOF
@@ -77,8 +79,41 @@ jq -r .audit_record "$work/keys0.json" >"$work/record"
 check "no secret is in it" eval '! grep -qiE "$(jq -r ".disk_crypt_key, .env_crypt_key, .k256_key" "$work/keys0.json" | paste -sd"|")" "$work/state/audit.log"'
 $guest csr --image "$work/images/one" --app "$app" --compose "$compose" --instance "$inst" --key "$work/good.key" --quote "$work/quote" \
 	--subject web --san app.example >"$work/csr.json"
-check "a certificate" ask SignCert -d "@$work/csr.json"
+certificate() # $work/chain.0, .1, and $serial
+{
+	ask SignCert -d "@$work/csr.json" >"$work/chain.json" || { cat "$work/chain.json" && return 1; }
+	for i in 0 1; do jq -r ".certificate_chain[$i]" "$work/chain.json" >"$work/chain.$i"; done
+	serial=$(openssl x509 -in "$work/chain.0" -noout -serial | cut -d= -f2)
+}
+check "a certificate" certificate
 check "is recorded with the digest that was signed" eval 'last | jq -e "(.event == \"sign-cert\") and .ok and (.digest | length == 64)"'
+check "and its serial number and end" test "$(last | jq -r '[.serial, .not_after] | @csv')" = \
+	"\"$(printf '%40s' "${serial,,}" | tr ' ' 0)\",$(date -d "$(openssl x509 -in "$work/chain.0" -noout -enddate | cut -d= -f2)" +%s)"
+
+# The list of revoked certificates, as OpenSSL reads it.
+crl() # crl [APP]: $work/app.crl
+{
+	curl -sS --fail-with-body --cacert "$work/certs/root-ca.crt" "$url/crl/app-${1-$app}.crl" -o "$work/app.der" || { cat "$work/app.der" && return 1; }
+	openssl crl -inform DER -in "$work/app.der" -out "$work/app.crl"
+}
+holds() { crl && openssl verify -crl_check -CAfile "$work/certs/root-ca.crt" -untrusted "$work/chain.1" -CRLfile "$work/app.crl" "$work/chain.0"; }
+listed() { crl && openssl crl -in "$work/app.crl" -noout -text | grep -qi "Serial Number: 0*$serial"; }
+number() { openssl crl -in "$work/app.crl" -noout -crlnumber; }
+check "an app's list of revoked certificates" crl
+check "is signed by the app's CA" eval 'openssl crl -in "$work/app.crl" -CAfile "$work/chain.1" -noout 2>&1 | grep -q "verify OK"'
+check "and recorded" eval 'last | jq -e ".event == \"sign-crl\" and .boot.appId == \"$app\" and (.digest | length == 64)"'
+check "a certificate that is not on it holds (openssl verify -crl_check)" holds
+before=$(number)
+check "asked again it is the same list" eval 'crl && [ "$(number)" = "$before" ]'
+check "revoke one certificate" dstack kms revoke cert "$serial" --app-id "$app" "${admin[@]}"
+check "its number is on the list at once" listed
+refused "and openssl refuses it" "certificate revoked" holds
+check "under a higher number" test "$((16#$(number | sed 's/.*0x//')))" -gt "$((16#${before#*0x}))"
+check "take it back" dstack kms revoke cert "$serial" --app-id "$app" "${admin[@]}" --lift
+check "and it holds again" holds
+refused "a certificate without its app" keypolicy.value dstack kms revoke cert "$serial" "${admin[@]}"
+check "an app without certificates has an empty list" eval 'crl "$(printf "0e%.0s" {1..20})" && openssl crl -in "$work/app.crl" -noout -text | grep -q "No Revoked"'
+refused "a list of nothing" rpc.not_found crl 00
 mv "$work/policy.toml" "$work/kept"
 refused "a denial of the policy" policy. keys '{}'
 check "is recorded with its code and who asked" eval 'last | jq -e "(.ok | not) and (.code | startswith(\"policy.\")) and .boot.appId == \"$app\""'
@@ -153,18 +188,22 @@ sleep 3
 refused "after the overlap the old epoch is over" epoch.revoked keys '{"epoch":0}'
 refused "also for guests that name none, until legacy is moved" epoch.revoked keys '{}'
 refused "and for its environment key" epoch.revoked env ''
+check "certificates of its time are on the list" listed
+check "new ones are not" eval 'certificate && holds'
 check "rotate for them" dstack kms rotate "${admin[@]}" --app-id "$app" --move-legacy
 check "and they are at the new one" test "$(keys '{}' | jq .epoch)" = 2
 
 # Revocations.
 revoke() # revoke CODE KIND VALUE: refused at once, also after a restart, until it is taken back
 {
+	certificate && holds >/dev/null || not_ok "a new certificate before $2 is revoked"
 	check "revoke $2" dstack kms revoke "$2" "$3" "${admin[@]}" --reason "a test"
 	refused "$2 revoked: keys" "$1" keys '{}'
 	refused "$2 revoked: certificate" "$1" ask SignCert -d "@$work/csr.json"
 	check "the denial is recorded" eval "last | jq -e '.code == \"$1\"'"
+	check "$2 revoked: its certificates are on the list" listed
 	check "take it back" dstack kms revoke "$2" "$3" "${admin[@]}" --lift
-	check "and keys are given again" keys '{}'
+	check "and keys are given again, and its certificates hold" eval "keys '{}' && holds"
 }
 device=$(jq -r 'select(.boot) | .boot.deviceId' "$work/state/audit.log" | tail -n 1)
 revoke revoked.app app "$app"
@@ -173,11 +212,13 @@ revoke revoked.device device "$device"
 revoke revoked.image image "$image"
 check "changes are recorded with the document's hash" eval 'jq -es "map(select(.event == \"policy-change\")) | length > 8 and all(.digest | length == 64)" "$work/state/audit.log"'
 began=$SECONDS
+certificate
 check "revoke by the file" dstack kms revoke image "$image" --state "$work/state"
 refused "holds at once" revoked.image keys '{}'
 check "in less than 60 s" test $((SECONDS - began)) -lt 60
 check "restarts" eval 'stop && start'
 refused "and holds after a restart" revoked.image keys '{}'
+check "so does the list, from the log alone" listed
 cp "$work/state/keypolicy.json" "$work/later.json"
 check "take it back by the file" dstack kms revoke image "$image" --state "$work/state" --lift
 check "keys again" keys '{}'
