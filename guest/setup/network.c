@@ -257,10 +257,13 @@ static int register_with(struct setup *s, struct client_cert *cert, struct err *
 	if (wireguard_key(key, e) || wg_key_public(public_key, key, e))
 		return -1;
 	wg_key_text(public_text, public_key);
-	for (size_t i = 0; rc && cert->chain && i < s->sys.gateway_urls.n; i++)
+	for (size_t i = 0; rc && cert->chain && i < s->sys.gateway_urls.n; i++) {
 		rc = try_gateway(s, s->sys.gateway_urls.v[i], cert, public_text, &r, e)
 			     ? err_wrap(e, "gateway %s", s->sys.gateway_urls.v[i])
 			     : 0;
+		if (rc && i + 1 < s->sys.gateway_urls.n) // the last one's error is reported by who called
+			log_warn("setup", "%s code=%s", e->text, e->code);
+	}
 	if (!rc)
 		rc = apply(r, key, e);
 	else

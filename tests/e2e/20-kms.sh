@@ -149,6 +149,13 @@ evidence second "$work/pki" "${who[@]}" --instance "$inst2"
 keys second >"$work/keys3.json"
 check "km_07 another instance has another disk key" test "$(jq .disk_crypt_key "$work/keys1.json")" != "$(jq .disk_crypt_key "$work/keys3.json")"
 check "and the same app key" test "$(jq .k256_key "$work/keys1.json")" = "$(jq .k256_key "$work/keys3.json")"
+for i in 1 2; do
+	evidence "plain$i" "$work/pki" "${who[@]}"
+	keys "plain$i" >"$work/plain$i.json"
+done
+check "km_07 without instance ids all have the same disk key" cmp "$work/plain1.json" "$work/plain2.json"
+check "km_07 the one that is documented" test "$(jq -r .disk_crypt_key "$work/plain1.json")" = "$(dstack kms derive --cert-dir "$work/kms/certs" --app-id "$app" --json | jq -r .disk_crypt_key)"
+check "km_07 which none with an id has" test "$(jq -r .disk_crypt_key "$work"/{plain1,keys1,keys3}.json | sort -u | wc -l)" = 3
 
 # Certificates.
 sign() # sign NAME CSR OPTIONS…: SignCert; the chain's certificates in $work/NAME.{0,1,2}

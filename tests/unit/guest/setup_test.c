@@ -21,6 +21,7 @@
 #include "share.h"
 #include "sysconf.h"
 
+#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -354,6 +355,72 @@ static void instances_differ_by_their_seed(void **state)
 	assert_memory_not_equal(a.instance_id, b.instance_id, ID_SIZE);
 }
 
+// Spec 70 HB-13: what the host says about the instance has its exact form or ends the boot.
+static void hb_13_instance_info_has_its_form(void **state)
+{
+#define TEN "00112233445566778899"
+	static const char *const bad[] = {
+		"{\"instance_id_seed\":\"" TEN "001122334455667788\"}",    // 19 bytes
+		"{\"instance_id_seed\":\"" TEN TEN "aa\"}",                // 21
+		"{\"instance_id_seed\":\"" TEN TEN TEN TEN "\"}",          // 40
+		"{\"instance_id_seed\":\"" TEN "0011223344556677889x\"}",  // not hex
+		"{\"instance_id_seed\":7}",                                // not text
+		"{\"app_id\":\"" TEN TEN "aa\"}",                          //
+		"{\"app_id\":\"any\"}",                                    //
+		"{\"instance_id\":\"" TEN "\"}",                           //
+		"{\"instance_id\":\"" TEN TEN TEN "\"}",                   //
+		"{\"app_id\":\"" TEN TEN "\",\"app_id\":\"" TEN TEN "\"}", // twice
+		"[]",
+		"{",
+	};
+	static char large[8192];
+	struct instance in;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		e = (struct err){ 0 };
+		if (instance_parse(span_str(bad[i]), arena, &in, &e) != -1 ||
+		    strcmp(e.code, "share.instance_info") != 0)
+			fail_msg("%s: %s %s", bad[i], e.code, e.text);
+	}
+	memset(large, 'a', sizeof large - 1);
+	memcpy(large, "{\"instance_id_seed\":\"", 21);
+	memcpy(large + sizeof large - 3, "\"}", 2);
+	assert_int_equal(instance_parse(span_str(large), arena, &in, &e), -1);
+	assert_string_equal(e.code, "share.instance_info");
+#undef TEN
+}
+
+// The same: an app id of its own is measured, and it is the KMS that judges the pair (e2e 60-refusals); an
+// instance id of the host's choice is not believed.
+static void hb_13_instance_id_is_made_here(void **state)
+{
+	struct setup a = { .compose.provider = PROVIDER_KMS }, b = a;
+	uint8_t both[40], want[32];
+	struct err e = { 0 };
+
+	(void)state;
+	memset(a.compose.hash, 0xC0, 32);
+	a.instance = (struct instance){ .has_app_id = true, .has_seed = true, .has_instance_id = true };
+	memset(a.instance.app_id, 0xF0, ID_SIZE);
+	memset(a.instance.seed, 0x5E, ID_SIZE);
+	memset(a.instance.instance_id, 0x11, ID_SIZE);
+	b = a;
+	memset(b.instance.instance_id, 0x22, ID_SIZE);
+	assert_int_equal(setup_identity(&a, &e), 0);
+	assert_int_equal(setup_identity(&b, &e), 0);
+	memset(both, 0x5E, 20);
+	memset(both + 20, 0xF0, 20);
+	SHA256(both, sizeof both, want);
+	assert_memory_equal(a.instance_id, want, ID_SIZE);
+	assert_memory_equal(b.instance_id, want, ID_SIZE);
+	assert_int_equal(a.instance.app_id[0], 0xF0); // as measured; the compose hash is measured beside it
+	memset(b.instance.app_id, 0xF1, ID_SIZE);     // the same seed under another app is another instance
+	assert_int_equal(setup_identity(&b, &e), 0);
+	assert_memory_not_equal(a.instance_id, b.instance_id, ID_SIZE);
+}
+
 static void bound(const struct setup *s, const uint8_t id[static MR_CONFIG_LEN], const char *code)
 {
 	struct err e = { 0 };
@@ -479,6 +546,8 @@ int main(void)
 		cmocka_unit_test(env_is_filtered_and_quoted),
 		cmocka_unit_test(env_opens_with_its_key_only),
 		cmocka_unit_test(instances_differ_by_their_seed),
+		cmocka_unit_test(hb_13_instance_info_has_its_form),
+		cmocka_unit_test(hb_13_instance_id_is_made_here),
 		cmocka_unit_test(launches_for_another_app_are_refused),
 		cmocka_unit_test(keys_file_is_read_back),
 		cmocka_unit_test(op_01_secret_files),

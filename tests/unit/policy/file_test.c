@@ -416,6 +416,24 @@ static void km_04_same_app_twice(void **state)
 	json("{\"apps\":{\"" ID "\":{},\"" ID "\":{}}}", "policy");
 }
 
+// Spec 70 CH-08: no policy hands out "any" as the gateway, nor a part of an id. (Webhook and chain: theirs.)
+static void ch_08_any_gateway(void **state)
+{
+	static const char *const bad[] = { "any", "ANY", "0x", "*", "aa", ID2 "00", ID2 "," ID, ID2 " " };
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct err e = { 0 };
+		snprintf(text, sizeof text, "gateway_app_id = \"%s\"\n", bad[i]);
+		put(text);
+		assert_null(policy_file_new(path, &e));
+		assert_string_equal(e.code, "policy.unavailable");
+		snprintf(text, sizeof text, "{\"gatewayAppId\":\"%s\"}", bad[i]);
+		json(text, "gatewayAppId");
+	}
+}
+
 // Spec 70 HB-13: it is the pair of app and compose file that is allowed, not each for itself.
 static void hb_13_pair_of_app_and_compose(void **state)
 {
@@ -464,6 +482,7 @@ int main(void)
 		cmocka_unit_test(km_03_device_ids),
 		cmocka_unit_test(km_04_same_app_twice),
 		cmocka_unit_test(hb_13_pair_of_app_and_compose),
+		cmocka_unit_test(ch_08_any_gateway),
 		cmocka_unit_test(gv_06_suspended_in_a_file),
 		cmocka_unit_test(gv_05_upgrade_in_a_file),
 	};

@@ -209,6 +209,34 @@ static void refuses_who_may_not_have_one(void **state)
 	refuses(&pki, &b, "sealing.guest_key");
 }
 
+// Spec 70 HB-14: another enclave in the provider's place. One with another secret has other keys, so the disk
+// stays closed; one that knows the secret has another identity, which is what is measured and pinned.
+static void hb_14_another_enclave(void **state)
+{
+	uint8_t first[32], other[32], was[SEALING_SECRET];
+	char pin[65];
+	struct quote_body b;
+	struct dcap_result r;
+	struct err e = { 0 };
+
+	(void)state;
+	guest_body(&b);
+	seed_of(&b, first, &r);
+	hex_encode(pin, r.sgx.mr_enclave, 32);
+	struct compose c = { .provider = PROVIDER_LOCAL, .provider_id = pin };
+	must(keys_check_pin(&c, r.sgx.mr_enclave, 32, &e), &e);
+	memcpy(was, sealing.secret, sizeof was);
+	sealing.secret[0] ^= 1;
+	seed_of(&b, other, &r);
+	assert_memory_not_equal(first, other, 32);
+	memcpy(sealing.secret, was, sizeof was);
+	sealing.self.mr_enclave[31] ^= 1;
+	seed_of(&b, other, &r);
+	sealing.self.mr_enclave[31] ^= 1;
+	assert_int_equal(keys_check_pin(&c, r.sgx.mr_enclave, 32, &e), -1);
+	assert_string_equal(e.code, "binding.key_provider");
+}
+
 static void refuses_another_machine(void **state)
 {
 	struct quote_body b;
@@ -333,6 +361,7 @@ int main(void)
 		cmocka_unit_test(opens_boxes_of_another_implementation),
 		cmocka_unit_test(a_guest_gets_its_key_again_and_again),
 		cmocka_unit_test(refuses_who_may_not_have_one),
+		cmocka_unit_test(hb_14_another_enclave),
 		cmocka_unit_test(refuses_another_machine),
 		cmocka_unit_test(refuses_requests_of_another_form),
 		cmocka_unit_test(a_key_mixed_with_another_quote),

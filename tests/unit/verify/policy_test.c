@@ -92,6 +92,74 @@ static void what_is_not_is_refused(void **state)
 	refuses("{\"tcb_status\":[\"OutOfDate\"]}", "policy.tcb_not_allowed");
 }
 
+// Spec 70 HB-05: keys of a rogue KMS are seen by its root, which the guest measured. However much of it is
+// right.
+static void hb_05_keys_of_another_kms(void **state)
+{
+	static const char *const rogue[] = { "3059aabc", "3059aa", "3059aabb00", "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rogue / sizeof *rogue; i++) {
+		guest_new(&g);
+		int n = snprintf(g.key_provider, sizeof g.key_provider, "{\"name\":\"kms\",\"id\":\"%s\"}",
+				 rogue[i]);
+		g.events[6].payload.n = (size_t)n;
+		guest_build(&g);
+		evidence = guest_envelope(&g, true);
+		accepts(span_str("{}")); // it is a good guest, but for who knows its keys
+		refuses("{\"key_provider_id\":[\"3059aabb\"]}", "key_provider.mismatch");
+	}
+}
+
+// Spec 70 HB-14: who gives the keys is measured, whatever the kind; an expected KMS is no other kind's id.
+static void hb_14_another_kind_of_provider(void **state)
+{
+	static const char *const other[] = {
+		"{\"name\":\"none\",\"id\":\"\"}",
+		"{\"name\":\"tpm\",\"id\":\"04aabb\"}",
+		"{\"name\":\"local-sgx\",\"id\":"
+		"\"0707070707070707070707070707070707070707070707070707070707070707\"}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+		guest_new(&g);
+		g.events[6].payload = span_str(other[i]);
+		guest_build(&g);
+		evidence = guest_envelope(&g, true);
+		accepts(span_str("{}"));
+		refuses("{\"key_provider_id\":[\"3059aabb\"]}", "key_provider.mismatch");
+	}
+	accepts(list("key_provider_id", "\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7\7",
+		     32));
+	guest_new(&g); // nor can the host leave it out
+	g.runtime.n = 6;
+	guest_build(&g);
+	evidence = guest_envelope(&g, true);
+	refuses("{\"key_provider_id\":[\"3059aabb\"]}", "key_provider.mismatch");
+}
+
+// Spec 70 HB-13: what instance-info made of the ids is 20 bytes in the evidence, or no identity.
+static void hb_13_lengths_of_ids(void **state)
+{
+	static const uint8_t bytes[64];
+	static const size_t wrong[] = { 1, 19, 21, 32, 64 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		guest_new(&g);
+		g.events[1].payload = span_of(bytes, wrong[i]);
+		guest_build(&g);
+		evidence = guest_envelope(&g, true);
+		refuses("{}", "events.app_id");
+		guest_new(&g);
+		g.events[4].payload = span_of(bytes, wrong[i]);
+		guest_build(&g);
+		evidence = guest_envelope(&g, true);
+		refuses("{}", "events.instance_id");
+	}
+}
+
 static void an_empty_list_allows_nothing(void **state)
 {
 	(void)state;
@@ -189,6 +257,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_listed_is_allowed),
 		cmocka_unit_test(what_is_not_is_refused),
+		cmocka_unit_test(hb_05_keys_of_another_kms),
+		cmocka_unit_test(hb_14_another_kind_of_provider),
+		cmocka_unit_test(hb_13_lengths_of_ids),
 		cmocka_unit_test(an_empty_list_allows_nothing),
 		cmocka_unit_test(unknown_and_malformed_members_are_refused),
 		cmocka_unit_test(the_tcb_status_is_judged),
