@@ -115,6 +115,13 @@ int share_write_config(const char *vm_dir, const struct vmm_config *c, const str
 	return path ? volatile_write(path, b.p, b.n, e) : err_set(e, ERR_SYSTEM, "out of memory");
 }
 
+int share_update(const char *vm_dir, const void *env, size_t env_n, const char *user_config, struct err *e)
+{
+	if (env_n && write_shared(vm_dir, ".encrypted-env", env, env_n, e))
+		return -1;
+	return *user_config ? write_shared(vm_dir, ".user-config", user_config, strlen(user_config), e) : 0;
+}
+
 int share_create(const char *vm_dir, const struct manifest *m, const void *compose, size_t compose_n,
 		 const void *env, size_t env_n, const char *user_config, struct err *e)
 {
@@ -126,11 +133,7 @@ int share_create(const char *vm_dir, const struct manifest *m, const void *compo
 	if (file_mkdirs(dir, 0700, e) || write_shared(vm_dir, "app-compose.json", compose, compose_n, e) ||
 	    write_shared(vm_dir, ".instance_info", instance, strlen(instance), e))
 		return -1;
-	if (env_n && write_shared(vm_dir, ".encrypted-env", env, env_n, e))
-		return -1;
-	if (*user_config && write_shared(vm_dir, ".user-config", user_config, strlen(user_config), e))
-		return -1;
-	return 0;
+	return share_update(vm_dir, env, env_n, user_config, e);
 }
 
 static int id_member(struct json o, const char *name, bool needed, char out[static 41])

@@ -19,6 +19,8 @@ int share_write_config(const char *vm_dir, const struct vmm_config *c, const str
 // A VM's first files: the compose text, {"app_id"}, sealed environment and user config where there are any.
 int share_create(const char *vm_dir, const struct manifest *m, const void *compose, size_t compose_n,
 		 const void *env, size_t env_n, const char *user_config, struct err *e);
+// New contents for the next start; what is empty stays as it is.
+int share_update(const char *vm_dir, const void *env, size_t env_n, const char *user_config, struct err *e);
 // Store what a guest said of itself: two or three hexadecimal ids of 20 bytes, or refused.
 int share_write_instance(const char *vm_dir, const char *payload, struct err *e);
 // The instance id stored there, "" when there is none yet.

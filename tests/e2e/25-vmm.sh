@@ -236,6 +236,21 @@ check "GetInfo of an unknown VM says so" test "$(rpc GetInfo '{"id":"nobody"}')"
 check "/logs of an unknown VM is not found" test "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$sock" 'http://vmm/logs?id=../..')" = 404
 none_left() { rpc Status '{"brief":true}' | jq -c '.vms[] | [.name, .status, .boot_error]' && test -z "$(find "$work/vm" -mindepth 1 -maxdepth 1 -type d)"; }
 check "nothing is left of what was refused" none_left
+
+# --- what of a VM can change
+id=$(create changes ok '"stopped":true,"user_config":"a"')
+change() { rpc UpdateVm "{\"id\":\"$id\",$1}"; }
+check "its sealed environment" change '"encrypted_env":"00ff"'
+check "as upstream's older clients ask" rpc UpgradeApp "{\"id\":\"$id\",\"user_config\":\"b\"}"
+changed() { [ "$(xxd -p "$work/vm/$id/shared/.encrypted-env")" = 00ff ] && [ "$(cat "$work/vm/$id/shared/.user-config")" = b ]; }
+check "each is there, and the other stayed" changed
+for more in '"compose_file":"{}"' '"vcpu":2' '"memory":512' '"disk_size":2' '"image":"ok"' '"no_tee":true' '"update_ports":true' '"update_kms_urls":true' '"update_gateway_urls":true' '"update_networking":true' '"gpus":{}'; do
+	refused "nothing else: $more" vmm.unsupported change "$more,\"encrypted_env\":\"11\""
+done
+refused "nor of an unknown VM" "VM not found" rpc UpdateVm '{"id":"nobody","encrypted_env":"00"}'
+check "and nothing was changed by these" changed
+rpc RemoveVm "{\"id\":\"$id\"}" >/dev/null
+wait_for "it goes" 10 none_left
 echo altered >"$work/images/crash/bzImage"
 refused "an image that was altered" image.digest rpc CreateVm "$(with '.image="crash"')"
 check "and nothing is left of it" none_left

@@ -10,6 +10,7 @@
 #include "info.h"
 #include "prpc.pb-c.h"
 #include "request.h"
+#include "share.h"
 
 static int out_of_memory(struct err *e)
 {
@@ -76,6 +77,21 @@ static int remove_vm(struct rpc_call *call, const void *in, void *out, struct er
 
 	(void)out;
 	return v && !vm_remove(v, e) ? 0 : wrapped(e, "Failed to remove VM");
+}
+
+// What changes is there at the next start. The id of the answer is for a new compose file, which this VMM
+// does not take.
+static int update_vm(struct rpc_call *call, const void *in, void *out, struct err *e)
+{
+	const Vmm__UpdateVmRequest *q = in;
+	struct vm *v = known(rpc_arg(call), q->id, e);
+
+	(void)out;
+	return v && !request_check_update(q, e) &&
+			       !share_update(v->dir, q->encrypted_env.data, q->encrypted_env.len,
+					     q->user_config, e)
+		       ? 0
+		       : wrapped(e, "Failed to update VM");
 }
 
 static int get_compose_hash(struct rpc_call *call, const void *in, void *out, struct err *e)
@@ -247,6 +263,9 @@ static const struct rpc_method methods[] = {
 	M("StopVm", vmm__id, prpc__empty, stop_vm),
 	M("ShutdownVm", vmm__id, prpc__empty, shutdown_vm),
 	M("RemoveVm", vmm__id, prpc__empty, remove_vm),
+	{ "UpdateVm", &vmm__update_vm_request__descriptor, &vmm__id__descriptor, update_vm, false, 64 << 20 },
+	{ "UpgradeApp", &vmm__update_vm_request__descriptor, &vmm__id__descriptor, update_vm, false,
+	  64 << 20 },
 	M("GetComposeHash", vmm__vm_configuration, vmm__compose_hash, get_compose_hash),
 	M("Status", vmm__status_request, vmm__status_response, status),
 	M("GetInfo", vmm__id, vmm__get_info_response, get_info),

@@ -32,6 +32,33 @@ static int check_supported(const Vmm__VmConfiguration *in, struct err *e)
 	return what ? err_code(e, ERR_INPUT, "vmm.unsupported", "%s is not supported by this VMM", what) : 0;
 }
 
+static int check_env(size_t n, struct err *e)
+{
+	return n > 4 << 20 ? err_code(e, ERR_INPUT, "vmm.input", "sealed environment is larger than 4 MiB")
+			   : 0;
+}
+
+int request_check_update(const Vmm__UpdateVmRequest *in, struct err *e)
+{
+	const char *what = *in->compose_file                 ? "compose_file"
+			   : in->update_ports || in->n_ports ? "ports"
+			   : in->update_kms_urls             ? "kms_urls"
+			   : in->update_gateway_urls         ? "gateway_urls"
+			   : in->gpus                        ? "gpus"
+			   : in->opt_vcpu_case               ? "vcpu"
+			   : in->opt_memory_case             ? "memory"
+			   : in->opt_disk_size_case          ? "disk_size"
+			   : in->opt_image_case              ? "image"
+			   : in->opt_no_tee_case             ? "no_tee"
+			   : in->update_networking           ? "networks"
+							     : NULL;
+
+	return what ? err_code(e, ERR_INPUT, "vmm.unsupported",
+			       "%s of a VM cannot be changed by this VMM: environment and user config can",
+			       what)
+		    : check_env(in->encrypted_env.len, e);
+}
+
 int request_read(struct vm_request *q, const Vmm__VmConfiguration *in, const struct daemon *d, struct err *e)
 {
 	if (check_name(in->name, e) || check_image_name(in->image, e) || check_supported(in, e) ||
@@ -52,8 +79,8 @@ int request_read(struct vm_request *q, const Vmm__VmConfiguration *in, const str
 	for (size_t i = 0; i < in->n_gateway_urls; i++)
 		if (urls_add(&q->m.gateway, in->gateway_urls[i], e))
 			return -1;
-	if (in->encrypted_env.len > 4 << 20)
-		return err_code(e, ERR_INPUT, "vmm.input", "sealed environment is larger than 4 MiB");
+	if (check_env(in->encrypted_env.len, e))
+		return -1;
 	q->stopped = in->stopped;
 	q->compose = in->compose_file;
 	q->compose_n = strlen(in->compose_file);
