@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 #include <string.h>
 
+#include "base/envname.h"
 #include "base/strings.h"
 #include "jcs.h"
 #include "semver.h"
@@ -152,10 +153,31 @@ static void hash_gpu_policy(struct fields *f, struct json policy, struct compose
 	f->bad |= sub.bad;
 }
 
+// Ours. Here and not beside allowed_envs, so that a guest which does not know it refuses the boot, as with
+// every requirement, and does not take an environment from anybody.
+static void read_signers(struct fields *f, struct compose *c)
+{
+	struct texts list = field_texts(f, "env_signers", COMPOSE_SIGNERS_MAX);
+	struct json v;
+
+	if (f->bad || !field_has(f, "env_signers", &v))
+		return;
+	for (size_t i = 0; i < list.n; i++)
+		if (!hex_exact(c->env_signers[i], ED25519_PUB, list.v[i]) ||
+		    !ed25519_is_key(c->env_signers[i])) {
+			refuse(f, "compose.env_signers",
+			       "env_signers has what is no Ed25519 public key in hex");
+			return;
+		}
+	c->n_env_signers = list.n;
+	if (!list.n)
+		refuse(f, "compose.env_signers", "env_signers is an empty list");
+}
+
 static void read_requirements(struct fields *f, struct compose *c)
 {
-	static const char *const known[] = { "os_version", "platforms", "tdx_measure_acpi_tables",
-					     "launch_token_hash", "gpu_policy" };
+	static const char *const known[] = { "os_version",        "platforms",  "tdx_measure_acpi_tables",
+					     "launch_token_hash", "gpu_policy", "env_signers" };
 	struct json req, key, v;
 
 	if (!field_has(f, "requirements", &req))
@@ -180,26 +202,10 @@ static void read_requirements(struct fields *f, struct compose *c)
 	c->has_acpi = field_has(&sub, "tdx_measure_acpi_tables", &v);
 	c->acpi_tables = field_bool(&sub, "tdx_measure_acpi_tables", false);
 	c->has_launch_hash = field_hex(&sub, "launch_token_hash", c->launch_hash, sizeof c->launch_hash);
+	read_signers(&sub, c);
 	f->bad |= sub.bad;
 	if (field_has(&sub, "gpu_policy", &v))
 		hash_gpu_policy(f, v, c);
-}
-
-// Names that would change what programs run or where they look. An app that means well has no use for them.
-static bool name_is_reserved(const char *name)
-{
-	static const char *const exact[] = { "PATH",          "IFS",      "ENV", "BASH_ENV",
-					     "SHELLOPTS",     "BASHOPTS", "PS4", "GLIBC_TUNABLES",
-					     "PROMPT_COMMAND" };
-	static const char *const heads[] = { "LD_", "DOCKER_", "COMPOSE_", "BASH_FUNC_" };
-
-	for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++)
-		if (!strcmp(name, exact[i]))
-			return true;
-	for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
-		if (str_starts(name, heads[i]))
-			return true;
-	return false;
 }
 
 static void read_rest(struct fields *f, struct compose *c)
@@ -226,9 +232,13 @@ static void read_rest(struct fields *f, struct compose *c)
 			c->event_log_version = (int)n;
 	}
 	for (size_t i = 0; i < c->allowed_envs.n && !f->bad; i++)
-		if (name_is_reserved(c->allowed_envs.v[i]))
-			refuse(f, "compose.allowed_envs",
-			       "allowed_envs names a variable that steers programs");
+		if (envname_kind(c->allowed_envs.v[i]) == ENVNAME_GUEST) {
+			f->bad = true;
+			err_code(f->e, ERR_DENIED, "compose.allowed_envs",
+				 "app-compose.json: allowed_envs has %s, which steers the guest's own "
+				 "programs",
+				 STR_QZ(c->allowed_envs.v[i]));
+		}
 }
 
 int compose_parse(struct span text, struct arena *a, struct compose *out, struct err *e)

@@ -3,11 +3,18 @@
 // The file comes from the host but its hash is the app's identity, so what it asks for is binding: a request
 // that cannot be kept refuses the boot (spec 60 section 6c). Checks need no key, no time and no network.
 #pragma once
+#include "crypto/ed25519.h"
 #include "fields.h"
 
 enum provider { PROVIDER_NONE, PROVIDER_KMS, PROVIDER_LOCAL, PROVIDER_TPM };
 
-enum { COMPOSE_SCRIPTS_MAX = 5, COMPOSE_ENVS_MAX = 1024, COMPOSE_PORTS_MAX = 1024, COMPOSE_SEED_MAX = 64 };
+enum {
+	COMPOSE_SCRIPTS_MAX = 5,
+	COMPOSE_ENVS_MAX = 1024,
+	COMPOSE_PORTS_MAX = 1024,
+	COMPOSE_SEED_MAX = 64,
+	COMPOSE_SIGNERS_MAX = 16
+};
 
 struct port_attrs {
 	uint32_t port;
@@ -35,6 +42,8 @@ struct compose {
 	struct texts platforms;
 	const char *os_version; // "" when not required
 	uint8_t launch_hash[32];
+	uint8_t env_signers[COMPOSE_SIGNERS_MAX][ED25519_PUB]; // who may send the environment
+	size_t n_env_signers;                                  // 0: anybody
 };
 
 // What the machine offers, against which the requirements are held.

@@ -6,7 +6,8 @@
 
 #include "crypto/seal.h"
 
-enum { ITEMS_MAX = 1024, NAME_MAX_BYTES = 255, VALUE_MAX = 128 * 1024, TOTAL_MAX = 1024 * 1024 };
+// LINE_MAX_BYTES: the kernel takes no longer NAME=VALUE with its NUL in a process's environment.
+enum { ITEMS_MAX = 1024, NAME_MAX_BYTES = 255, LINE_MAX_BYTES = 128 * 1024, TOTAL_MAX = 1024 * 1024 };
 
 struct item {
 	const char *name, *value;
@@ -44,10 +45,11 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
 }
 
-// Spec 10 section 11: quoted when a shell would take a part of it for itself.
+// Spec 10 section 11: quoted when a shell would take a part of it for itself. Ours: a backslash is escaped,
+// too, or one at the end would take the closing quote and with it the next variable; carriage returns quote.
 static void put_line(struct sb *b, const struct item *it)
 {
-	bool quote = strpbrk(it->value, " \t\n|&;<>()$`\\\"'") != NULL;
+	bool quote = strpbrk(it->value, " \t\n\r|&;<>()$`\\\"'") != NULL;
 
 	sb_str(b, it->name);
 	sb_str(b, quote ? "=\"" : "=");
@@ -56,7 +58,7 @@ static void put_line(struct sb *b, const struct item *it)
 			sb_str(b, "\\n");
 			continue;
 		}
-		if (quote && (*c == '"' || *c == '$' || *c == '`'))
+		if (quote && (*c == '"' || *c == '$' || *c == '`' || *c == '\\'))
 			sb_chr(b, '\\');
 		sb_chr(b, *c);
 	}
@@ -84,12 +86,15 @@ static int read_items(struct json list, const struct texts *allowed, struct aren
 	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &one);) {
 		struct item got = { 0 };
 
-		if (json_get(one, "key", &key) && json_get(one, "value", &value)) {
-			got.name = json_text_dup(key, a);
-			got.value = json_text_dup(value, a);
-		}
-		if (!got.name || !got.value)
+		if (!json_get(one, "key", &key) || !json_get(one, "value", &value) ||
+		    json_kind(key) != JSON_STRING || json_kind(value) != JSON_STRING)
 			return err_code(e, ERR_INPUT, "env.json", "environment: an item lacks key or value");
+		got.name = json_text_dup(key, a);
+		got.value = json_text_dup(value, a);
+		if (!got.name || !got.value)
+			return arena_bad(a) ? err_set(e, ERR_SYSTEM, "out of memory")
+					    : err_code(e, ERR_INPUT, "env.value",
+						       "environment: a NUL, which no variable can have");
 		if (!is_allowed(allowed, got.name)) {
 			out->skipped++;
 			continue;
@@ -97,9 +102,9 @@ static int read_items(struct json list, const struct texts *allowed, struct aren
 		if (!name_is_fine(got.name))
 			return err_code(e, ERR_INPUT, "env.name",
 					"environment: an allowed name is not a proper one");
-		size_t len = strlen(got.value);
-		total += len + strlen(got.name);
-		if (len > VALUE_MAX || total > TOTAL_MAX)
+		size_t len = strlen(got.name) + strlen(got.value);
+		total += len;
+		if (len + 2 > LINE_MAX_BYTES || total > TOTAL_MAX)
 			return err_code(e, ERR_INPUT, "env.too_large", "environment: values are too large");
 		keep(items, n, got);
 	}
@@ -141,12 +146,15 @@ int env_open(struct span key, struct span box, const struct texts *allowed, stru
 	     struct env_files *out, struct err *e)
 {
 	*out = (struct env_files){ 0 };
-	if (key.n != SEAL_KEY || !box.n) {
+	if (!box.p) {
 		render(NULL, 0, out);
 		return 0;
 	}
+	if (key.n != SEAL_KEY)
+		return err_code(e, ERR_DENIED, "env.no_key",
+				"environment: there is one, but the key provider gave no key for it");
 	if (box.n < SEAL_OVERHEAD || box.n > SEAL_MAX)
-		return err_code(e, ERR_INPUT, "env.decrypt", "environment: sealed box of %zu bytes", box.n);
+		return err_code(e, ERR_INPUT, "env.truncated", "environment: sealed box of %zu bytes", box.n);
 	size_t n = box.n - SEAL_OVERHEAD;
 	uint8_t *plain = malloc(n + 1);
 	if (!plain)

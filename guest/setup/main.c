@@ -168,7 +168,7 @@ static int write_env(struct setup *s, struct err *e)
 	struct env_files f;
 	struct span key = span_of(s->keys.env, s->keys.has_env ? sizeof s->keys.env : 0);
 
-	struct span box = s->share.file[SHARE_ENV];
+	struct span box = s->sender.box;
 	int opened = env_open(key, box, &s->compose.allowed_envs, s->arena, &f, e);
 	// Sealed to an earlier epoch's key: the tag says which.
 	for (size_t i = 0; opened && !strcmp(e->code, "env.decrypt") && i < s->keys.n_earlier; i++) {
@@ -180,6 +180,10 @@ static int write_env(struct setup *s, struct err *e)
 	}
 	if (opened)
 		return -1;
+	if (sender_remember(&s->sender, s->mount_point, e)) {
+		env_free(&f);
+		return -1;
+	}
 	if (f.skipped)
 		log_warn("setup", "environment: names skipped because allowed_envs has them not count=%zu",
 			 f.skipped);
@@ -235,6 +239,7 @@ static void join_gateway(struct setup *s)
 static int boot(struct setup *s, const char *share_dir, struct err *e)
 {
 	if (read_share(s, share_dir, e) || check_compose(s, e) || check_time(s, e) || setup_identity(s, e) ||
+	    sender_judge(&s->compose, s->instance.app_id, s->share.file[SHARE_ENV], &s->sender, e) ||
 	    setup_early_events(s, e) || take_keys(s, e) || open_disk(s, e) || write_env(s, e) ||
 	    write_agent_files(s, e))
 		return -1;

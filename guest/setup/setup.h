@@ -8,6 +8,7 @@
 #include "compose.h"
 #include "core/measure/mrconfig.h"
 #include "keys.h"
+#include "sender.h"
 #include "share.h"
 #include "sysconf.h"
 #include "tee/runtime.h"
@@ -22,6 +23,7 @@ struct setup {
 	struct instance instance; // as it will be stored: app_id and seed set
 	bool has_instance_id;
 	uint8_t instance_id[ID_SIZE];
+	struct sender sender; // of the sealed environment
 	struct tee *tee;
 	struct guest_keys keys;
 };

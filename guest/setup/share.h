@@ -11,7 +11,7 @@
 enum { SHARE_COMPOSE, SHARE_SYS_CONFIG, SHARE_INSTANCE, SHARE_ENV, SHARE_USER_CONFIG, SHARE_FILES };
 
 struct share {
-	struct span file[SHARE_FILES]; // empty when it is not there
+	struct span file[SHARE_FILES]; // p is NULL when it is not there
 };
 
 extern const char *const share_names[SHARE_FILES];

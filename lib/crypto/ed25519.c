@@ -49,6 +49,11 @@ bool ed25519_is_point(const uint8_t pub[static ED25519_PUB])
 	return crypto_core_ed25519_add(sum, pub, pub) == 0;
 }
 
+bool ed25519_is_key(const uint8_t pub[static ED25519_PUB])
+{
+	return crypto_core_ed25519_is_valid_point(pub) == 1;
+}
+
 int ed25519_verify(const uint8_t pub[static ED25519_PUB], struct span msg,
 		   const uint8_t sig[static ED25519_SIG], bool *valid, struct err *e)
 {

@@ -12,5 +12,8 @@ int ed25519_public(const uint8_t seed[static ED25519_SEED], uint8_t pub[static E
 int ed25519_sign(const uint8_t seed[static ED25519_SEED], struct span msg, uint8_t sig[static ED25519_SIG],
 		 struct err *e);
 bool ed25519_is_point(const uint8_t pub[static ED25519_PUB]);
+// A point of the large group, canonically encoded: what a key pair of ours has. Of a point of low order
+// anybody makes signatures.
+bool ed25519_is_key(const uint8_t pub[static ED25519_PUB]);
 int ed25519_verify(const uint8_t pub[static ED25519_PUB], struct span msg,
 		   const uint8_t sig[static ED25519_SIG], bool *valid, struct err *e);

@@ -3,11 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/envname.h"
 #include "base/strings.h"
 #include "core/codec/json.h"
 #include "lint/rules.h"
 
-enum { BUDGET = 1 << 20, SCRIPT_MAX = 1 << 20, SCRIPTS_MAX = 8 };
+enum { BUDGET = 1 << 20, SCRIPT_MAX = 1 << 20, SCRIPTS_MAX = 8, NAME_MAX_BYTES = 256 };
 
 void lint_add(struct lint *l, const char *code, const char *where, const char *fmt, ...)
 {
@@ -101,6 +102,30 @@ static void scripts(struct lint *l, struct json app)
 	}
 }
 
+// Who may set which variables: the names are measured, the values are not.
+static void environment(struct lint *l, struct json app)
+{
+	struct json list, one, part, signers = { 0 };
+	char name[NAME_MAX_BYTES];
+
+	if (!json_get(app, "allowed_envs", &list) || !json_count(list))
+		return;
+	if (json_get(app, "requirements", &part))
+		(void)json_get(part, "env_signers", &signers);
+	if (!json_count(signers))
+		lint_add(l, "lint.env_unsigned", "allowed_envs",
+			 "may be set by whoever has the app's public key, its host included: it names no "
+			 "env_signers");
+	for (struct json_iter it = json_iter(list); json_next(&it, NULL, &one);) {
+		enum envname kind = json_cstr(one, name, sizeof name) ? ENVNAME_PLAIN : envname_kind(name);
+		if (kind != ENVNAME_PLAIN)
+			lint_add(
+				l, "lint.env_steers", "allowed_envs", "has %s, which steers %s", STR_QZ(name),
+				kind == ENVNAME_GUEST ? "the guest's own programs: a guest of ours refuses it"
+						      : "programs: who sets it may decide what runs");
+	}
+}
+
 int lint_app(struct lint *l, struct span text, struct err *e)
 {
 	struct json app, v;
@@ -111,6 +136,7 @@ int lint_app(struct lint *l, struct span text, struct err *e)
 	    (!json_get(app, "runner", &v) && !json_get(app, "docker_compose_file", &v)))
 		return lint_compose(l, text, e);
 	scripts(l, app);
+	environment(l, app);
 	bool runs_it = !json_get(app, "runner", &v) || !json_is(v, "bash");
 	if (json_get(app, "docker_compose_file", &v) && runs_it) {
 		const char *yaml = text_of(l, v);

@@ -394,8 +394,8 @@ static const struct reason_text table[REASON_SNP] = {
 // clang-format on
 
 static const struct reason_group *const more[] = { &reason_evidence, &reason_verdict, &reason_keys,
-						   &reason_guest,    &reason_host,    &reason_release,
-						   &reason_lint };
+						   &reason_guest,    &reason_env,     &reason_host,
+						   &reason_release,  &reason_lint };
 
 const struct reason_text *reason_text(enum reason r)
 {

@@ -394,6 +394,11 @@ static const struct reason_text table[] = {
 		"See dstack logs.",
 	},
 	{
+		"app.environment", "A variable of the environment cannot be set",
+		"The guest's shell keeps the name for itself.",
+		"Choose another name.",
+	},
+	{
 		"app.pre_launch", "The pre-launch script ended the start",
 		"It exited, or a command in it failed.",
 		"See dstack logs; correct pre_launch_script.",
@@ -422,11 +427,6 @@ static const struct reason_text table[] = {
 		"compose.acpi_tables", "The app wants the other TDX attestation variant",
 		"requirements.tdx_measure_acpi_tables does not fit this machine.",
 		"Start it on a host with that variant.",
-	},
-	{
-		"compose.allowed_envs", "allowed_envs names a variable that steers programs",
-		"Names such as LD_PRELOAD or PATH would let whoever sets them take over the guest's programs.",
-		"Choose other names.",
 	},
 	{
 		"compose.feature", "The compose file uses what its manifest_version does not have",
@@ -487,26 +487,6 @@ static const struct reason_text table[] = {
 		"compose.type", "A member of app-compose.json has the wrong type",
 		"It is measured as it is, so it is not repaired.",
 		"Correct the member that the message names.",
-	},
-	{
-		"env.decrypt", "The sealed environment does not open",
-		"It was sealed for another app or KMS, or was changed on its way.",
-		"Deploy again, so that it is sealed anew.",
-	},
-	{
-		"env.json", "The environment is not the expected JSON",
-		"It is {env: [{key, value}, ...]} with texts only.",
-		"Deploy again with a current client.",
-	},
-	{
-		"env.name", "A variable's name is not allowed",
-		"Names are letters, digits and underscores, and are listed in allowed_envs.",
-		"Correct the name and deploy again.",
-	},
-	{
-		"env.too_large", "The environment's values are too large",
-		"The guest bounds what it keeps.",
-		"Put large data into a volume.",
 	},
 	{
 		"gateway.any", "The KMS lets any gateway in",

@@ -29,6 +29,16 @@ static const struct reason_text table[] = {
 		"Do without, or trust that image as much as the whole app.",
 	},
 	{
+		"lint.env_steers", "A variable that may be set from outside steers programs",
+		"Its name is one that the guest's shell and tools, or a common interpreter, act on.",
+		"Use a name of the app's own, and let the compose file map it.",
+	},
+	{
+		"lint.env_unsigned", "Anybody may send the app its variables",
+		"They are sealed, so nobody reads them, but the sealing key is public: the host can put others in their place.",
+		"Deploy with a signer (dstack deploy does unless told otherwise).",
+	},
+	{
 		"lint.guest_script", "A script runs in the guest, outside any container",
 		"It is measured with the compose file, and may do anything in the guest.",
 		"Read it as you would read the app's code.",

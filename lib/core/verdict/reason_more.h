@@ -14,6 +14,7 @@ extern const struct reason_group reason_evidence;
 extern const struct reason_group reason_verdict;
 extern const struct reason_group reason_keys;
 extern const struct reason_group reason_guest;
+extern const struct reason_group reason_env;
 extern const struct reason_group reason_host;
 extern const struct reason_group reason_release;
 extern const struct reason_group reason_lint;
