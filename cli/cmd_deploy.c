@@ -11,16 +11,11 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/sb.h"
-#include "base/secret.h"
 #include "base/strings.h"
-#include "base/time.h"
 #include "compose.h"
-#include "crypto/appkeys.h"
-#include "crypto/seal.h"
-#include "kms.pb-c.h"
 #include "lint.h"
 #include "policy/policy.h"
-#include "rpc/pbjson.h"
+#include "sealenv.h"
 #include "vms.h"
 
 enum { PORTS_MAX = 16 };
@@ -29,7 +24,8 @@ struct deploy {
 	struct vms vms;
 	struct compose compose;
 	struct env_list envs;
-	const char *file, *image;
+	struct signer signer;
+	const char *file, *image, *signer_file;
 	char name[64];
 	uint64_t vcpus, memory, disk;
 	enum compose_keys keys;
@@ -75,6 +71,7 @@ static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 	static const struct option options[] = {
 		{ "env", required_argument, NULL, 'e' },
 		{ "env-file", required_argument, NULL, 'E' },
+		{ "env-signer", required_argument, NULL, 's' },
 		{ "name", required_argument, NULL, 'N' },
 		{ "image", required_argument, NULL, 'I' },
 		{ "vcpus", required_argument, NULL, 'C' },
@@ -102,6 +99,9 @@ static int read_options(struct deploy *d, int argc, char **argv, struct err *e)
 			break;
 		case 'E':
 			good = env_add_file(&d->envs, optarg, e) == 0;
+			break;
+		case 's':
+			d->signer_file = optarg;
 			break;
 		case 'N':
 			snprintf(d->name, sizeof d->name, "%s", optarg);
@@ -180,10 +180,13 @@ static int load_compose(struct deploy *d, struct err *e)
 	if (file_read(d->file, COMPOSE_FILE_MAX, &text, &n, e))
 		return err_wrap(e, "compose file");
 	default_name(d);
+	if (d->envs.n && d->keys == COMPOSE_KMS && signer_open(&d->signer, d->vms.ctx.dir, d->signer_file, e))
+		return -1;
 	return compose_make(&d->compose,
 			    &(struct compose_spec){ .name = d->name,
 						    .docker_compose = span_of(text, n),
 						    .envs = &d->envs,
+						    .env_signer = d->signer.on ? d->signer.pub : NULL,
 						    .keys = d->keys,
 						    .emit_event = d->emit_event,
 						    .no_instance_id = d->no_instance_id },
@@ -199,57 +202,6 @@ static int allow(struct deploy *d, struct err *e)
 	if (policy_file_allow(policy, STR_HEX(d->compose.hash, APP_ID), STR_HEX(d->compose.hash, 32), e))
 		return err_wrap(e, "allow the app in %s", policy);
 	return 0;
-}
-
-// The KMS's key for this app, pinned to the KMS's root certificate and signed by its root key.
-static int env_key(struct deploy *d, struct env_key *key, struct err *e)
-{
-	struct vms *v = &d->vms;
-	Kms__AppId in;
-	Kms__GetMetaResponse *meta;
-	Kms__PublicKeyResponse *answer;
-	char url[512];
-
-	kms__app_id__init(&in);
-	snprintf(url, sizeof url, "%s/prpc", context_get(&v->ctx, "kms"));
-	auto_rpc_client *kms = rpc_client_new(
-		url,
-		&(struct rpc_client_opts){ .timeout_s = 20, .ca_file = context_get(&v->ctx, "kms_root") }, e);
-	in.app_id = pb_bytes(v->arena, d->compose.hash, APP_ID);
-	if (!kms ||
-	    rpc_client_call(kms, "GetMeta", NULL, &kms__get_meta_response__descriptor, v->arena,
-			    (void **)&meta, e) ||
-	    rpc_client_call(kms, "GetAppEnvEncryptPubKey", &in.base, &kms__public_key_response__descriptor,
-			    v->arena, (void **)&answer, e))
-		return err_wrap(e, "ask the KMS for the app's key");
-	if (meta->k256_pubkey.len != 33 || answer->public_key.len != 32 || answer->signature_v1.len != 65 ||
-	    answer->signature.len != 65)
-		return err_code(e, ERR_UNTRUSTED, "kms.env_key_form",
-				"the KMS's answer has keys of a wrong length");
-	memcpy(key->pub, answer->public_key.data, 32);
-	memcpy(key->sig, answer->signature.data, 65);
-	memcpy(key->sig_v1, answer->signature_v1.data, 65);
-	return appkeys_env_check(key, d->compose.hash, answer->timestamp, time_now(), meta->k256_pubkey.data,
-				 e);
-}
-
-static int seal_env(struct deploy *d, ProtobufCBinaryData *out, struct err *e)
-{
-	struct env_key key;
-	uint8_t *plain = NULL;
-	size_t n = 0;
-
-	if (d->envs.n == 0)
-		return 0;
-	if (env_key(d, &key, e) || env_json(&d->envs, &plain, &n, e))
-		return -1;
-	out->len = n + SEAL_OVERHEAD;
-	out->data = arena_alloc(d->vms.arena, out->len);
-	int status = out->data ? seal_encrypt(key.pub, span_of(plain, n), out->data, e)
-			       : err_set(e, ERR_SYSTEM, "out of memory");
-	secret_wipe(plain, n);
-	free(plain);
-	return status;
 }
 
 // The one named, else the stack's own, else the last that the VMM offers by version order of the names.
@@ -298,7 +250,9 @@ static int create(struct deploy *d, char **id, struct err *e)
 	Vmm__Id *answer;
 
 	vmm__vm_configuration__init(&in);
-	if (pick_image(d, e) || seal_env(d, &in.encrypted_env, e))
+	if (pick_image(d, e) ||
+	    (d->envs.n && sealenv(&d->vms, &(struct sealenv){ .app = d->compose.hash, .signer = &d->signer },
+				  &d->envs, &in.encrypted_env, NULL, e)))
 		return -1;
 	in.name = d->name;
 	in.image = arena_str(d->vms.arena, d->image);
@@ -323,7 +277,7 @@ static int existing(struct deploy *d, Vmm__VmInfo **out, struct err *e)
 	Vmm__StatusResponse *all;
 
 	*out = NULL;
-	if (vms_list(&d->vms, &all, e))
+	if (vms_list(&d->vms, true, &all, e))
 		return -1;
 	for (size_t i = 0; i < all->n_vms; i++)
 		if (strcmp(all->vms[i]->name, d->name) == 0 && strcmp(all->vms[i]->status, "removing") != 0)
@@ -392,11 +346,12 @@ int cmd_deploy(int argc, char **argv)
 	char *id = NULL;
 	int status = read_options(&d, argc, argv, &e) || vms_open(&d.vms, &e) || load_compose(&d, &e) ||
 		     lint_print(stderr, "note: ", span_of(d.compose.text, d.compose.n), &e) < 0 ||
-		     keep_compose(&d, &e) || settle_name(&d, &id, &e) || allow(&d, &e) ||
+		     settle_name(&d, &id, &e) || keep_compose(&d, &e) || allow(&d, &e) ||
 		     (!id && create(&d, &id, &e)) || (d.wait && vms_wait(&d.vms, id, d.json, &e));
 
 	if (!status)
 		report(&d, id);
+	signer_wipe(&d.signer);
 	vms_close(&d.vms);
 	compose_free(&d.compose);
 	env_free(&d.envs);

@@ -223,7 +223,7 @@ static void wait_off(struct vms *v)
 	Vmm__StatusResponse *all;
 	struct err e;
 
-	while (time_mono_ms() < end && vms_list(v, &all, &e) == 0) {
+	while (time_mono_ms() < end && vms_list(v, false, &all, &e) == 0) {
 		size_t up = 0;
 		for (size_t i = 0; i < all->n_vms; i++)
 			up += is_up(all->vms[i]);
@@ -240,7 +240,7 @@ static void stop_vms(const char *dir, bool json)
 	Vmm__StatusResponse *all;
 
 	setenv("DSTACK_HOME", dir, 1);
-	if (vms_open(&v, &e) == 0 && vms_list(&v, &all, &e) == 0) {
+	if (vms_open(&v, &e) == 0 && vms_list(&v, false, &all, &e) == 0) {
 		for (size_t i = 0; i < all->n_vms; i++)
 			if (is_up(all->vms[i]))
 				(void)!vms_do(&v, "ShutdownVm", all->vms[i]->id, &e);

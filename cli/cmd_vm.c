@@ -101,7 +101,8 @@ int cmd_ls(int argc, char **argv)
 	struct flags f;
 	struct vms v = { 0 };
 	Vmm__StatusResponse *all;
-	int status = flags_read(&f, argc, argv, false, &e) || vms_open(&v, &e) || vms_list(&v, &all, &e);
+	int status =
+		flags_read(&f, argc, argv, false, &e) || vms_open(&v, &e) || vms_list(&v, true, &all, &e);
 
 	if (!status && f.json)
 		print_json(&all->base);
@@ -193,7 +194,7 @@ static int wait_stopped(struct vms *v, const char *id, struct err *e)
 
 	while (time_mono_ms() < end) {
 		Vmm__VmInfo *vm;
-		if (vms_info(v, id, &vm, e))
+		if (vms_state(v, id, &vm, e))
 			return -1;
 		if (strcmp(vm->status, "stopped") == 0 || strcmp(vm->status, "exited") == 0)
 			return 0;

@@ -11,6 +11,7 @@
 int cmd_up(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_deploy(int argc, char **argv);
+int cmd_env(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
 int cmd_info(int argc, char **argv);

@@ -125,7 +125,10 @@ static void write_flag(struct wr *w, const char *name, bool v)
 
 static void write_compose(struct wr *w, const struct compose_spec *spec)
 {
-	wr_str(w, "{\"manifest_version\":2,\"name\":");
+	bool signs = spec->env_signer && spec->envs->n;
+
+	// A requirement: upstream's guests, which do not know it, refuse the boot.
+	wr_str(w, signs ? "{\"manifest_version\":\"3\",\"name\":" : "{\"manifest_version\":2,\"name\":");
 	wr_json(w, span_str(spec->name));
 	wr_str(w, ",\"runner\":\"docker-compose\",\"docker_compose_file\":");
 	wr_json(w, spec->docker_compose);
@@ -146,6 +149,11 @@ static void write_compose(struct wr *w, const struct compose_spec *spec)
 		wr_str(w, ",\"key_provider\":\"none\"");
 	if (spec->emit_event) // said only when it is so: the hashes of all others stay
 		write_flag(w, "emit_event", true);
+	if (signs) {
+		wr_str(w, ",\"requirements\":{\"env_signers\":[");
+		wr_json_hex(w, spec->env_signer, 32);
+		wr_str(w, "]}");
+	}
 	wr_str(w, "}");
 }
 

@@ -46,6 +46,7 @@ struct compose_spec {
 	const struct env_list *envs;
 	enum compose_keys keys;
 	bool no_instance_id, emit_event;
+	const uint8_t *env_signer; // Ed25519 public key, NULL: anybody may send the variables
 };
 int compose_make(struct compose *out, const struct compose_spec *spec, struct err *e);
 int compose_keys_read(enum compose_keys *out, const char *name); // -1: no such provider

@@ -28,6 +28,8 @@ static const char help_deploy[] =
 	"it), seals the environment to the KMS's key for the app, creates and starts the VM.\n"
 	"  -e KEY=VALUE     sealed environment variable (repeatable); -e KEY takes it from this shell\n"
 	"  --env-file FILE  KEY=VALUE lines\n"
+	"  --env-signer FILE|none   key that signs the variables, the only one the guest takes them from\n"
+	"                   (default: deployer.key of the stack's folder, made at first use)\n"
 	"  --name NAME      default: name of COMPOSE's folder\n"
 	"  --image NAME     guest image (default: the one last given to up)\n"
 	"  --vcpus N --memory MIB --disk GIB   default 1, 1024, 2\n"
@@ -43,6 +45,16 @@ static const char help_deploy[] =
 	"  --replace        remove a VM of this name, and its disk, first\n"
 	"  --wait           wait until the app's containers run; shows boot progress\n"
 	"  --json           {ok, id, app_id, compose_hash, name}";
+
+static const char help_env[] =
+	"A new environment for an app that `dstack deploy` of this folder started: all its variables, sealed "
+	"to\n"
+	"the KMS's key for the app, signed by the same deployer with a higher version. Names cannot change.\n"
+	"It holds from the VM's next start on.\n"
+	"  -e KEY=VALUE     variable (repeatable); -e KEY takes it from this shell\n"
+	"  --env-file FILE  KEY=VALUE lines\n"
+	"  --env-signer FILE  the deployer's key (default: deployer.key of the stack's folder)\n"
+	"  --json           {ok, id, version}";
 
 static const char help_down[] =
 	"Stops every VM of the stack and then its services, exactly those it started. Keeps all files: the\n"
@@ -166,6 +178,7 @@ static const struct command commands[] = {
 	{ "down", "[--dir DIR]", "stop what `up` started, VMs included", help_down, cmd_down },
 	{ "deploy", "COMPOSE [-e KEY=VALUE]...", "run a compose file in a confidential VM", help_deploy,
 	  cmd_deploy },
+	{ "env", "APP -e KEY=VALUE...", "give an app a new environment", help_env, cmd_env },
 	{ "ls", "", "list VMs: state, boot progress, why one stopped",
 	  "  --json           the VMM's Status answer {vms, port_mapping_enabled, total}", cmd_ls },
 	{ "logs", "APP [-f]", "show an app's console and container log", help_logs, cmd_logs },

@@ -34,11 +34,12 @@ void vms_close(struct vms *v)
 	context_close(&v->ctx);
 }
 
-int vms_list(struct vms *v, Vmm__StatusResponse **out, struct err *e)
+int vms_list(struct vms *v, bool whole, Vmm__StatusResponse **out, struct err *e)
 {
 	Vmm__StatusRequest in;
 
 	vmm__status_request__init(&in);
+	in.brief = !whole;
 	if (rpc_client_call(v->rpc, "Status", &in.base, &vmm__status_response__descriptor, v->arena,
 			    (void **)out, e))
 		return err_wrap(e, "ask the VMM for its VMs");
@@ -55,7 +56,7 @@ int vms_find(struct vms *v, const char *what, Vmm__VmInfo **out, struct err *e)
 	Vmm__StatusResponse *all;
 	size_t found = 0;
 
-	if (vms_list(v, &all, e))
+	if (vms_list(v, false, &all, e))
 		return -1;
 	for (size_t i = 0; i < all->n_vms; i++) {
 		Vmm__VmInfo *vm = all->vms[i];
@@ -94,6 +95,25 @@ int vms_info(struct vms *v, const char *id, Vmm__VmInfo **out, struct err *e)
 	return 0;
 }
 
+int vms_state(struct vms *v, const char *id, Vmm__VmInfo **out, struct err *e)
+{
+	Vmm__StatusRequest in;
+	Vmm__StatusResponse *answer;
+	char *ids[] = { (char *)(uintptr_t)id };
+
+	vmm__status_request__init(&in);
+	in.ids = ids;
+	in.n_ids = 1;
+	in.brief = true;
+	if (rpc_client_call(v->rpc, "Status", &in.base, &vmm__status_response__descriptor, v->arena,
+			    (void **)&answer, e))
+		return -1;
+	if (answer->n_vms != 1)
+		return err_code(e, ERR_ABSENT, "cli.no_such_vm", "VM %s is gone", id);
+	*out = answer->vms[0];
+	return 0;
+}
+
 int vms_do(struct vms *v, const char *method, const char *id, struct err *e)
 {
 	Vmm__Id in;
@@ -128,7 +148,7 @@ int vms_wait(struct vms *v, const char *id, bool quiet, struct err *e)
 
 	progress_init(&p, quiet);
 	while (time_mono_ms() < end) {
-		if (vms_info(v, id, &vm, e)) {
+		if (vms_state(v, id, &vm, e)) {
 			progress_end(&p, false);
 			return -1;
 		}

@@ -15,10 +15,13 @@ struct vms {
 int vms_open(struct vms *v, struct err *e);
 void vms_close(struct vms *v);
 
-int vms_list(struct vms *v, Vmm__StatusResponse **out, struct err *e);
+// `whole`: with their configurations, which a waiting loop would add up in the arena.
+int vms_list(struct vms *v, bool whole, Vmm__StatusResponse **out, struct err *e);
 // By VM id, app id, instance id or name; a prefix of an id will do when only one VM has it.
-int vms_find(struct vms *v, const char *what, Vmm__VmInfo **out, struct err *e);
+int vms_find(struct vms *v, const char *what, Vmm__VmInfo **out, struct err *e); // without configuration
 int vms_info(struct vms *v, const char *id, Vmm__VmInfo **out, struct err *e);
+// The same without its configuration.
+int vms_state(struct vms *v, const char *id, Vmm__VmInfo **out, struct err *e);
 int vms_do(struct vms *v, const char *method, const char *id, struct err *e); // StartVm, StopVm, ...
 // The guest's agent, through the VMM: Info, SysInfo, NetworkInfo, ListContainers, Shutdown.
 int vms_ask_guest(struct vms *v, const char *method, const char *id, const ProtobufCMessageDescriptor *d,

@@ -18,7 +18,7 @@ seen() { grep -q "^0600 .*$1" "$work/modes" || { echo "not seen: $1" && return 1
 op_01_secrets() # One of each kind was seen to be made, so the spy is everywhere.
 {
 	seen '/pki[^ ]*/root\.key' && seen '/kms/.*root-k256\.key' && seen '/kms/.*root-ca\.key' && seen '/gateway/.*wg\.key' &&
-		seen '/gateway/.*\.key' && seen '/vmm/.*\.encrypted-env' && seen '/vmm/.*vm-manifest\.json' && seen '/config\.toml'
+		seen '/gateway/.*\.key' && seen '/vmm/.*\.encrypted-env' && seen '/vmm/.*vm-manifest\.json' && seen '/config\.toml' && seen '/deployer\.key'
 }
 check "the programs that make secrets were watched" op_01_secrets
 op_01_modes() # What others may read is public by its nature: certificates, chains, policy, logs of none.

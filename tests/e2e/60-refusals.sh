@@ -91,8 +91,62 @@ dstack rm link --force >/dev/null
 
 check "no key for any of these" test "$(released)" = "$keys"
 
+# The environment: what a container gets of it, byte by byte, and whose and which it is.
+mkdir -p "$work/env" "$work/env-image" && cp build/tests/tools/envdump "$work/env-image/"
+digest=$(scripts/oci.sh "$work/env-image" "$work/env-oci" '{"Entrypoint":["/envdump"]}' "http://127.0.0.1:$base" dstack/envdump) || not_ok "the image of envdump"
+declare -A values=(
+	[BACKSLASH]='a\b\\c\n\' [NEWLINE]=$'one\ntwo=2\r\n\n' [QUOTES]="it's \"so\"" [DOLLAR]='$(reboot) ${AFTER} $AFTER $$ `reboot`' [EMPTY]=''
+	[YAML]=$'- {a: [b]} # c: &d\t!' [UTF8]=é€😀 [CONTROL]=$'\001\033[2J\177' [LONG]="$(head -c 75000 /dev/urandom | base64 -w 0)"
+	[AFTER]='a neighbour' [key]='a name that the guest uses itself' [value]=another [runner]=bash)
+given=()
+{
+	printf 'services:\n  env:\n    image: docker.io/dstack/envdump@%s\n    environment:\n' "$digest"
+	for name in "${!values[@]}"; do printf '      T_%s: ${%s}\n' "$name" "$name"; done
+} >"$work/env/compose.yaml"
+for name in "${!values[@]}"; do given+=(-e "$name=${values[$name]}"); done
+check "HB-10: an app with values of all kinds" dstack deploy "$work/env/compose.yaml" --name env "${given[@]}" --wait
+told() { dstack logs env -n 100 | tr -d '\r' | grep -qx 'env end'; }
+until_true 60 told || not_ok "its container never told its environment"
+dstack logs env -n 200 | tr -d '\r' >"$work/env.log"
+for name in "${!values[@]}"; do
+	[ "$name" != LONG ] || continue
+	check "HB-10: $name arrives byte for byte" grep -qx "env T_$name $(printf %s "${values[$name]}" | xxd -p | tr -d '\n')" "$work/env.log"
+done
+fnv() { python3 -c 'import sys
+h = 0xcbf29ce484222325
+for c in sys.stdin.buffer.read(): h = (h ^ c) * 0x100000001b3 % 2**64
+print("%016x" % h)'; }
+check "HB-10: 100 KB do" grep -qx "env T_LONG 100000:$(printf %s "${values[LONG]}" | fnv)" "$work/env.log"
+refused "HB-10: 1 MB is refused" env.too_large dstack deploy "$work/env/compose.yaml" --name megabyte \
+	--env-file <(printf 'BIG=' && head -c 1000000 /dev/zero | tr '\0' x) --no-start
+
+cp "$(vm_dir env)/shared/.encrypted-env" "$work/older"
+given=()
+for name in "${!values[@]}"; do [ "$name" = LONG ] || given+=(-e "$name=new"); done
+(umask 077 && head -c 32 /dev/urandom | xxd -p -c 64 >"$work/other.key")
+check "a new environment" dstack env env "${given[@]}" -e LONG=new
+refused "HB-08: by another signer" env.signer dstack env env "${given[@]}" --env-signer "$work/other.key"
+refused "a name that is not the app's" cli.env_not_allowed dstack env env -e OTHER=1
+dstack stop env >/dev/null
+check "the app starts with it" dstack start env --wait
+renewed() { dstack logs env -n 100 | tr -d '\r' | grep -qx "env T_AFTER $(printf new | xxd -p)"; }
+check "and its container has it" until_true 60 renewed
+dstack stop env >/dev/null
+shared=$(vm_dir env)/shared
+cp "$shared/.encrypted-env" "$work/newer" && cp "$work/older" "$shared/.encrypted-env"
+refused "HB-12: the older environment put back by the host" env.replayed dstack start env --wait
+keys=$(released)
+tail -c +121 "$work/newer" >"$shared/.encrypted-env"
+refused "HB-08: an anonymous box in place of the signed one" env.unsigned dstack start env --wait
+check "HB-08: no key for it" test "$(released)" = "$keys"
+dstack rm env --force >/dev/null
+check "cut: deploys, unsigned" dstack deploy "$(compose cut)" --name cut -e SECRET --env-signer none --no-start
+truncate -s -1 "$(vm_dir cut)/shared/.encrypted-env"
+refused "HB-09: an environment that does not open" env.decrypt dstack start cut --wait
+dstack rm cut --force >/dev/null
+
 # An app whose own gate says no: made by hand, as the command offers no init scripts.
-jq -c '.name = "gate" | .manifest_version = "3" | .init_script = ["gate=passed", "echo gate one: $gate >/dev/console", "false"]' \
+jq -c 'del(.requirements) | .name = "gate" | .manifest_version = "3" | .init_script = ["gate=passed", "echo gate one: $gate >/dev/console", "false"]' \
 	"$DSTACK_HOME/apps/good.json" | tr -d '\n' >"$work/gate.json"
 hash=$(sha256sum "$work/gate.json" | cut -c1-64)
 cat >>"$DSTACK_HOME/kms/policy.toml" <<Q

@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../../cli/compose.h"
+#include "../../../cli/signer.h"
+#include "base/strings.h"
 #include "core/codec/json.h"
 
 static struct err e;
@@ -162,12 +165,67 @@ static void who_gives_the_keys(void **state)
 	env_free(&envs);
 }
 
+static void hb_08_signed_by_the_deployer(void **state)
+{
+	static const char yaml[] = "services: {}\n";
+	char dir[] = "/tmp/compose-test-XXXXXX", path[64];
+	struct env_list envs = { 0 };
+	struct signer s, again;
+	struct compose c;
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(signer_open(&s, dir, NULL, &e), 0); // made at first use
+	assert_int_equal(signer_open(&again, dir, NULL, &e), 0);
+	assert_memory_equal(s.pub, again.pub, sizeof s.pub);
+	snprintf(path, sizeof path, "%s/deployer.key", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(signer_open(&again, "/nowhere", path, &e), 0);
+	assert_memory_equal(s.pub, again.pub, sizeof s.pub);
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(signer_open(&again, dir, NULL, &e), -1); // others may have read it
+	assert_int_equal(chmod(path, 0600), 0);
+	FILE *f = fopen(path, "w");
+	fputs("abc\n", f);
+	fclose(f);
+	assert_int_equal(signer_open(&again, dir, NULL, &e), -1);
+	assert_string_equal(e.code, "cli.env_signer");
+	assert_int_equal(signer_open(&again, dir, "/nowhere", &e), -1);
+	unlink(path);
+	assert_int_equal(signer_open(&again, dir, "none", &e), 0);
+	assert_false(again.on);
+	assert_int_equal(access(path, F_OK), -1); // and none was made
+	rmdir(dir);
+
+	struct compose_spec spec = { "a", span_str(yaml), &envs, COMPOSE_KMS, .env_signer = s.pub };
+	assert_int_equal(compose_make(&c, &spec, &e),
+			 0); // no variables: nothing to sign, the same bytes as ever
+	assert_null(strstr(c.text, "env_signers"));
+	assert_non_null(strstr(c.text, "{\"manifest_version\":2,"));
+	compose_free(&c);
+	assert_int_equal(env_add(&envs, "A=b", &e), 0);
+	assert_int_equal(compose_make(&c, &spec, &e), 0);
+	assert_non_null(strstr(c.text, "{\"manifest_version\":\"3\","));
+	char hex[65], want[120];
+	hex_encode(hex, s.pub, sizeof s.pub);
+	snprintf(want, sizeof want, ",\"requirements\":{\"env_signers\":[\"%s\"]}}", hex);
+	assert_string_equal(strstr(c.text, ",\"requirements\""), want);
+	compose_free(&c);
+	env_free(&envs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_gives_the_keys), cmocka_unit_test(takes_variables),
-		cmocka_unit_test(refuses_bad_names),  cmocka_unit_test(reads_env_files),
-		cmocka_unit_test(env_is_json),        cmocka_unit_test(compose_is_its_bytes),
+		cmocka_unit_test(hb_08_signed_by_the_deployer),
+		cmocka_unit_test(who_gives_the_keys),
+		cmocka_unit_test(takes_variables),
+		cmocka_unit_test(refuses_bad_names),
+		cmocka_unit_test(reads_env_files),
+		cmocka_unit_test(env_is_json),
+		cmocka_unit_test(compose_is_its_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,6 +68,37 @@ static void ga_08_nothing_to_say(void **state)
 	     "\"docker_compose_file\":\"services:\\n  a:\\n    image: " PINNED "\\n\"}");
 }
 
+// Who may set which variables.
+static void hb_08_unsigned_environment(void **state)
+{
+	(void)state;
+	one("{\"runner\":\"docker-compose\",\"allowed_envs\":[\"A\"]}", "lint.env_unsigned", "allowed_envs",
+	    "names no env_signers");
+	one("{\"runner\":\"docker-compose\",\"allowed_envs\":[\"A\"],\"requirements\":{\"env_signers\":[]}}",
+	    "lint.env_unsigned", "allowed_envs", "its host included");
+	none("{\"runner\":\"docker-compose\",\"allowed_envs\":[\"A\"],\"requirements\":{\"env_signers\":["
+	     "\"00\"]}}");
+	none("{\"runner\":\"docker-compose\",\"allowed_envs\":[]}");
+}
+
+static void hb_11_names_that_steer(void **state)
+{
+	static const char *const guest[] = { "LD_PRELOAD",  "PATH", "BASH_ENV",
+					     "DOCKER_HOST", "IFS",  "COMPOSE_FILE" };
+	char text[200];
+
+	(void)state;
+#define SIGNED "\"requirements\":{\"env_signers\":[\"00\"]}"
+	for (size_t i = 0; i < sizeof guest / sizeof *guest; i++) {
+		snprintf(text, sizeof text,
+			 "{\"runner\":\"docker-compose\",\"allowed_envs\":[\"A\",\"%s\"]," SIGNED "}",
+			 guest[i]);
+		one(text, "lint.env_steers", "allowed_envs", "refuses it");
+	}
+	one("{\"runner\":\"docker-compose\",\"allowed_envs\":[\"NODE_OPTIONS\",7]," SIGNED "}",
+	    "lint.env_steers", "allowed_envs", "may decide what runs");
+}
+
 static void ga_08_privileged(void **state)
 {
 	(void)state;
@@ -247,11 +278,12 @@ static void ga_08_tangled(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ga_08_nothing_to_say),  cmocka_unit_test(ga_08_privileged),
-		cmocka_unit_test(ga_08_host_mounts),     cmocka_unit_test(ga_08_sockets),
-		cmocka_unit_test(ga_08_host_namespaces), cmocka_unit_test(ga_08_powers),
-		cmocka_unit_test(ga_08_unpinned_images), cmocka_unit_test(ga_08_runtime_fetched_code),
-		cmocka_unit_test(ga_08_hidden),          cmocka_unit_test(ga_08_texts_that_are_none),
+		cmocka_unit_test(ga_08_nothing_to_say),   cmocka_unit_test(hb_08_unsigned_environment),
+		cmocka_unit_test(hb_11_names_that_steer), cmocka_unit_test(ga_08_privileged),
+		cmocka_unit_test(ga_08_host_mounts),      cmocka_unit_test(ga_08_sockets),
+		cmocka_unit_test(ga_08_host_namespaces),  cmocka_unit_test(ga_08_powers),
+		cmocka_unit_test(ga_08_unpinned_images),  cmocka_unit_test(ga_08_runtime_fetched_code),
+		cmocka_unit_test(ga_08_hidden),           cmocka_unit_test(ga_08_texts_that_are_none),
 		cmocka_unit_test(ga_08_tangled),
 	};
 	return cmocka_run_group_tests_name("lint", tests, NULL, NULL);
