@@ -11,10 +11,13 @@ static const struct kms_command parts[] = {
 	  "verify FILE|DIR|URL [--kms-root FILE | --unverified-tls] [--peer URL|FILE]... [--head FILE] "
 	  "[--save FILE] [--record FILE] [--k256-pubkey HEX] [--dir DIR] [--json]",
 	  kms_log },
-	{ "derive", "--cert-dir DIR --app-id HEX [--instance-id HEX] [--epoch N] [--seed HEX] [--json]",
+	{ "derive",
+	  "--cert-dir DIR --app-id HEX [--instance-id HEX] [--epoch N] [--seed HEX] "
+	  "[--state DIR | --root R] [--json]",
 	  kms_derive },
 	{ "rotate",
-	  "--admin URL --token-file FILE | --state DIR [--app-id HEX] [--overlap TIME] [--move-legacy]",
+	  "--admin URL --token-file FILE | --state DIR [--app-id HEX] [--overlap TIME] [--move-legacy] "
+	  "[--root R] | --admin URL --token-file FILE --roots",
 	  kms_rotate },
 	{ "revoke",
 	  "app|compose|device|image HEX | cert SERIAL --app-id HEX | epoch N [--app-id HEX] [--at UNIX] "
@@ -22,6 +25,7 @@ static const struct kms_command parts[] = {
 	  "(--admin URL --token-file FILE | --state DIR)",
 	  kms_revoke },
 	{ "policy", "--admin URL --token-file FILE | --state DIR", kms_policy },
+	{ "roots", "URL [--k256-pubkey HEX] [--root R --save FILE] [--json]", kms_roots },
 };
 enum { N = sizeof parts / sizeof *parts };
 

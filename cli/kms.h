@@ -15,4 +15,5 @@ int kms_derive(int argc, char **argv);
 int kms_rotate(int argc, char **argv);
 int kms_revoke(int argc, char **argv);
 int kms_policy(int argc, char **argv);
+int kms_roots(int argc, char **argv);
 int kms_usage(const char *name); // one line on stderr about how it is called; exit code of bad input

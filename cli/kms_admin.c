@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "command.h"
 #include "kms.h"
+#include "kms_roots.h"
 #include "kms.pb-c.h"
 #include "policy/keypolicy.h"
 #include "rpc/client.h"
@@ -21,8 +22,8 @@ struct admin_args {
 	const char *admin, *token_file, *state, *kind, *reason;
 	uint8_t app[20], value[VALUE_MAX];
 	size_t value_n;
-	uint64_t epoch, overlap_s, at;
-	bool has_app, move_legacy, lift;
+	uint64_t epoch, overlap_s, at, root;
+	bool has_app, move_legacy, lift, roots, has_root;
 };
 
 static const struct option opts[] = {
@@ -30,7 +31,8 @@ static const struct option opts[] = {
 	{ "state", required_argument, NULL, 's' },   { "app-id", required_argument, NULL, 'a' },
 	{ "overlap", required_argument, NULL, 'o' }, { "move-legacy", no_argument, NULL, 'm' },
 	{ "at", required_argument, NULL, 'w' },      { "reason", required_argument, NULL, 'r' },
-	{ "lift", no_argument, NULL, 'l' },          { NULL, 0, NULL, 0 }
+	{ "lift", no_argument, NULL, 'l' },          { "root", required_argument, NULL, 'R' },
+	{ "roots", no_argument, NULL, 'n' },         { NULL, 0, NULL, 0 }
 };
 
 static bool take(struct admin_args *a, int c)
@@ -58,6 +60,10 @@ static bool take(struct admin_args *a, int c)
 		return true;
 	case 'l':
 		return a->lift = true;
+	case 'R':
+		return a->has_root = str_u64(optarg, &a->root) && a->root < ROOT_SETS_MAX;
+	case 'n':
+		return a->roots = true;
 	default:
 		return false;
 	}
@@ -85,13 +91,12 @@ static bool parse_what(int argc, char **argv, struct admin_args *a)
 	return !hex_read(a->value, sizeof a->value, value, strlen(value), &a->value_n);
 }
 
-static int call(const struct admin_args *a, const char *method, const ProtobufCMessage *in, struct err *e)
+static int ask(const struct admin_args *a, const char *method, const ProtobufCMessage *in,
+	       const ProtobufCMessageDescriptor *type, struct arena *arena, void **out, struct err *e)
 {
-	auto_arena *arena = arena_new(0);
 	auto_secret *token = NULL;
 	auto_free char *header = NULL,
 		       *url = str_format("%s%s", a->admin, str_ends(a->admin, "/prpc") ? "" : "/prpc");
-	Kms__KeyPolicy *out = NULL;
 
 	if (a->token_file) {
 		if (file_read_secret(a->token_file, TOKEN_MAX, &token, e))
@@ -101,14 +106,40 @@ static int call(const struct admin_args *a, const char *method, const ProtobufCM
 				    (const char *)token->b);
 	}
 	struct rpc_client_opts o = { .header = header };
-	auto_rpc_client *c = arena && url ? rpc_client_new(url, &o, e) : NULL;
-	int rc = c ? rpc_client_call(c, method, in, &kms__key_policy__descriptor, arena, (void **)&out, e)
-		   : -1;
+	auto_rpc_client *c = url ? rpc_client_new(url, &o, e) : NULL;
+	int rc = c ? rpc_client_call(c, method, in, type, arena, out, e) : -1;
 	if (header)
 		explicit_bzero(header, strlen(header));
-	if (!rc)
-		fputs(out->document, stdout);
 	return rc;
+}
+
+static int call(const struct admin_args *a, const char *method, const ProtobufCMessage *in, struct err *e)
+{
+	auto_arena *arena = arena_new(0);
+	Kms__KeyPolicy *out = NULL;
+
+	if (!arena)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	if (ask(a, method, in, &kms__key_policy__descriptor, arena, (void **)&out, e))
+		return -1;
+	fputs(out->document, stdout);
+	return 0;
+}
+
+static int new_roots(const struct admin_args *a, struct err *e)
+{
+	auto_arena *arena = arena_new(0);
+	Kms__RootRotation *out = NULL;
+	struct rotation r;
+
+	if (!arena)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	if (ask(a, "RotateRoots", NULL, &kms__root_rotation__descriptor, arena, (void **)&out, e) ||
+	    kms_root_read(out, &r, e))
+		return -1;
+	kms_root_print(&r, out->attestation.len != 0);
+	putchar('\n');
+	return 0;
 }
 
 static int change_file(const struct admin_args *a, int (*change)(struct keypolicy *, void *, struct err *),
@@ -151,14 +182,22 @@ int kms_rotate(int argc, char **argv)
 	struct admin_args a = { 0 };
 	struct err e = { 0 };
 
-	if (!parse(argc, argv, &a) || optind != argc)
+	// Only the KMS knows which root sets there are.
+	if (!parse(argc, argv, &a) || optind != argc || (a.state && (a.roots || a.has_root)) ||
+	    (a.roots && (a.has_app || a.has_root || a.overlap_s || a.move_legacy)))
 		return kms_usage("rotate");
+	if (a.roots)
+		return done(new_roots(&a, &e), &e);
 	if (a.state)
 		return done(change_file(&a, change_rotate, &e), &e);
 	Kms__RotateEpochRequest q = KMS__ROTATE_EPOCH_REQUEST__INIT;
 	q.app_id = (ProtobufCBinaryData){ a.has_app ? sizeof a.app : 0, a.app };
 	q.overlap_s = a.overlap_s;
 	q.move_legacy = a.move_legacy;
+	if (a.has_root) {
+		q.opt_root_case = KMS__ROTATE_EPOCH_REQUEST__OPT_ROOT_ROOT;
+		q.root = (uint32_t)a.root;
+	}
 	return done(call(&a, "RotateEpoch", &q.base, &e), &e);
 }
 

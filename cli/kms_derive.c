@@ -11,16 +11,19 @@
 #include "crypto/appkeys.h"
 #include "crypto/k256.h"
 #include "crypto/p256.h"
+#include "crypto/rotation.h"
 #include "crypto/ssl.h"
 #include "kms.h"
+#include "policy/keypolicy.h"
 
 enum { KEY_FILE_MAX = 64 * 1024 };
 
 struct derive_args {
-	const char *cert_dir;
+	const char *cert_dir, *state_dir;
+	uint64_t root;
 	uint8_t app[APP_ID], inst[APP_ID], seed[APPKEYS_SEED_MAX];
 	size_t seed_n;
-	bool has_app, has_inst, json;
+	bool has_app, has_inst, has_root, json;
 	struct app_epoch at;
 };
 
@@ -31,6 +34,8 @@ static int parse(int argc, char **argv, struct derive_args *a)
 					      { "instance-id", required_argument, NULL, 'i' },
 					      { "epoch", required_argument, NULL, 'e' },
 					      { "seed", required_argument, NULL, 's' },
+					      { "state", required_argument, NULL, 'S' },
+					      { "root", required_argument, NULL, 'r' },
 					      { "json", no_argument, NULL, 'j' },
 					      { NULL, 0, NULL, 0 } };
 	bool ok = true;
@@ -54,6 +59,12 @@ static int parse(int argc, char **argv, struct derive_args *a)
 		case 's':
 			ok = !hex_read(a->seed, sizeof a->seed, optarg, strlen(optarg), &a->seed_n);
 			break;
+		case 'S':
+			a->state_dir = optarg;
+			break;
+		case 'r':
+			ok = a->has_root = str_u64(optarg, &a->root) && a->root < ROOT_SETS_MAX;
+			break;
 		case 'j':
 			a->json = true;
 			break;
@@ -62,7 +73,7 @@ static int parse(int argc, char **argv, struct derive_args *a)
 		}
 	}
 	a->at.seed = span_of(a->seed, a->seed_n);
-	return ok && a->cert_dir && a->has_app && optind == argc ? 0 : -1;
+	return ok && a->cert_dir && a->has_app && optind == argc && !(a->has_root && a->state_dir) ? 0 : -1;
 }
 
 static int read_secret(const char *dir, const char *name, struct secret **out, struct err *e)
@@ -92,12 +103,43 @@ struct derived {
 	uint8_t k256_pub[K256_PUB], root_pub[K256_PUB], ca_spki[P256_SPKI];
 };
 
-static int derive(const struct derive_args *a, struct derived *d, struct err *e)
+// The folder of the set that the epoch hangs on. With one set only there is nothing to ask.
+static int find_root(struct derive_args *a, char **folder, struct err *e)
 {
+	size_t n = strlen(a->cert_dir);
+
+	while (n > 1 && a->cert_dir[n - 1] == '/')
+		n--;
+	auto_free char *ring = str_format("%s/roots/1", a->cert_dir);
+	auto_free char *path = a->state_dir ? str_format("%s/" KEYPOLICY_NAME, a->state_dir)
+					    : str_format("%.*s.state/" KEYPOLICY_NAME, (int)n, a->cert_dir);
+	if (!ring || !path)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	if (!a->has_root && file_exists(ring)) {
+		struct keypolicy *p = NULL;
+		if (!file_exists(path))
+			return err_code(
+				e, ERR_INPUT, "cli.option",
+				"there are several root sets: say with --state DIR where %s is, or with "
+				"--root R which set the epoch hangs on",
+				KEYPOLICY_NAME);
+		if (keypolicy_load(path, &p, e))
+			return -1;
+		a->root = keypolicy_root(p, a->app, a->at.epoch);
+		keypolicy_free(p);
+	}
+	*folder = a->root ? str_format("%s/roots/%u", a->cert_dir, (unsigned)a->root) : strdup(a->cert_dir);
+	return *folder ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
+}
+
+static int derive(struct derive_args *a, struct derived *d, struct err *e)
+{
+	auto_free char *folder = NULL;
 	struct roots r;
 	uint8_t ca[P256_SCALAR];
 	struct span inst = span_of(a->inst, a->has_inst ? sizeof a->inst : 0);
-	int rc = read_roots(a->cert_dir, &r, e) || appkeys_derive_at(&r, &a->at, a->app, inst, &d->keys, e) ||
+	int rc = find_root(a, &folder, e) || read_roots(folder, &r, e) ||
+		 appkeys_derive_at(&r, &a->at, a->app, inst, &d->keys, e) ||
 		 appkeys_env_at(&r, &a->at, a->app, 0, &d->env, e) ||
 		 k256_public(d->keys.k256, d->k256_pub, e) || k256_public(r.k256, d->root_pub, e) ||
 		 appkeys_ca(&r, a->app, ca, e);
@@ -123,9 +165,11 @@ static void put(bool json, const char *name, const uint8_t *p, size_t n)
 static void print(const struct derive_args *a, const struct derived *d)
 {
 	if (a->json)
-		printf("{\"epoch\":%llu", (unsigned long long)a->at.epoch);
+		printf("{\"epoch\":%llu,\"root_set\":%llu", (unsigned long long)a->at.epoch,
+		       (unsigned long long)a->root);
 	else
-		printf("%-18s %llu\n", "epoch", (unsigned long long)a->at.epoch);
+		printf("%-18s %llu\n%-18s %llu\n", "epoch", (unsigned long long)a->at.epoch, "root_set",
+		       (unsigned long long)a->root);
 	put(a->json, "app_id", a->app, sizeof a->app);
 	put(a->json, "instance_id", a->inst, a->has_inst ? sizeof a->inst : 0);
 	put(a->json, "disk_crypt_key", d->keys.disk, 32);

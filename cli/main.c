@@ -164,14 +164,20 @@ static const char help_kms[] =
 	"    --k256-pubkey HEX      the root key that must sign\n"
 	"    --json                 {ok, size, root, log_id, time, heads, peers, notes, ..}\n"
 	"  derive --cert-dir DIR --app-id HEX [--instance-id HEX] [--epoch N] [--seed HEX] [--json]\n"
-	"                           an app's keys from the root keys, for recovery\n"
-	"  rotate [--app-id HEX] [--overlap 30d] [--move-legacy]\n"
+	"                           an app's keys from the root keys, for recovery; with several root sets\n"
+	"                           --state DIR has the document that names the epoch's, or --root R does\n"
+	"  rotate [--app-id HEX] [--overlap 30d] [--move-legacy] [--root R]\n"
 	"                           a new epoch, for one app or by default; the one before ends after the\n"
-	"                           overlap; --move-legacy: also for guests that name no epoch\n"
+	"                           overlap; --move-legacy: also for guests that name no epoch; --root: on\n"
+	"                           that root set\n"
+	"  rotate --roots           make a new root set\n"
+	"  roots URL [--k256-pubkey HEX] [--json]\n"
+	"                           the root sets of a KMS, checked from the pinned one on;\n"
+	"                           --root R --save FILE keeps the CA certificate of one\n"
 	"  revoke app|compose|device|image HEX [--at UNIX] [--reason TEXT] [--lift]\n"
 	"  revoke epoch N [--app-id HEX] [--at UNIX]\n"
 	"  policy                   print epochs and revocations\n"
-	"The last three: --admin URL --token-file FILE (a running KMS), or --state DIR (its files).";
+	"Rotate, revoke, policy: --admin URL --token-file FILE (a running KMS), or --state DIR (its files).";
 
 static const struct command commands[] = {
 	{ "up", "[--dir DIR] [--image DIR]", "start the local development stack", help_up, cmd_up },
@@ -199,7 +205,7 @@ static const struct command commands[] = {
 	{ "image", "measure|pack|serve DIR", "compute what an image measures to; pack or serve its archive",
 	  help_image, cmd_image },
 	{ "lint", "COMPOSE|app-compose.json", "what a compose file lets its app do", help_lint, cmd_lint },
-	{ "kms", "log|derive|rotate|revoke|policy ...", "audit log, recovery, epochs, revocations", help_kms,
+	{ "kms", "log|derive|rotate|roots|..", "audit log, recovery, epochs, revocations", help_kms,
 	  cmd_kms },
 	{ "explain", "[CODE] | --expected PATH --log FILE",
 	  "what a reason code means, why a boot log differs", help_explain, cmd_explain },

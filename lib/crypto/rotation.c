@@ -57,6 +57,17 @@ int rotation_check(const struct rotation *r, uint32_t index, const uint8_t befor
 	return 0;
 }
 
+int rotation_signer(const struct rotation *r, uint8_t pub[static 33], struct err *e)
+{
+	uint8_t digest[32];
+
+	if (digest_of(r, digest, e))
+		return -1;
+	if (k256_recover(digest, r->signature, pub, e))
+		return err_code(e, ERR_UNTRUSTED, "roots.statement", "root set %u is not signed", r->index);
+	return 0;
+}
+
 void rotation_id(const uint8_t ca_spki[static 91], const uint8_t k256_pub[static 33], uint8_t out[static 32])
 {
 	uint8_t both[91 + 33];

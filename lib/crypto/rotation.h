@@ -26,6 +26,9 @@ int rotation_sign(struct rotation *r, const uint8_t before[static 32], const uin
 // `before` is the public K256 key of set index-1, `index` which set this must be.
 int rotation_check(const struct rotation *r, uint32_t index, const uint8_t before[static 33], struct err *e)
 	__attribute__((warn_unused_result));
+// The key that signed as that of the set before.
+int rotation_signer(const struct rotation *r, uint8_t pub[static 33], struct err *e)
+	__attribute__((warn_unused_result));
 // What a root set is called: SHA-256 of its two public keys, CA first.
 void rotation_id(const uint8_t ca_spki[static 91], const uint8_t k256_pub[static 33], uint8_t out[static 32]);
 
