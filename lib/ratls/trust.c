@@ -5,19 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/pem.h>
-
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/sb.h"
 #include "base/time.h"
 #include "core/hash/sha2.h"
-#include "crypto/engine.h"
 #include "ratls/images.h"
+#include "ratls/judge.h"
 #include "ratls/pccs.h"
-#include "ratls/verify.h"
 
-enum { KEPT = 32, KEEP_SECONDS = 600, ROOT_MAX = 64 << 10 };
+enum { KEPT = 32, KEEP_SECONDS = 600 };
 
 // A positive result, by certificate and expectation. Refusals are not kept: they may be about a passing
 // state.
@@ -29,8 +25,10 @@ struct kept {
 
 struct trust {
 	struct pccs *pccs;
-	pthread_mutex_t lock; // engine, images and kept
-	struct engine *engine;
+	pthread_mutex_t lock;  // engine, images, kept, stats
+	struct engine *engine; // NULL when judged elsewhere
+	judge_fn *elsewhere;
+	void *elsewhere_arg;
 	struct images *images;
 	bool has_images; // a folder is configured
 	bool intel_components;
@@ -39,38 +37,8 @@ struct trust {
 	struct trust_stats stats;
 };
 
-// DER, or the first certificate of a PEM file.
-static int add_root(struct engine *g, const char *path, struct err *e)
-{
-	auto_free char *text = NULL;
-	uint8_t *der = NULL;
-	char *name = NULL, *header = NULL;
-	long der_n = 0;
-	size_t n;
-
-	if (file_read(path, ROOT_MAX, &text, &n, e))
-		return err_wrap(e, "development root");
-	if (n < 11 || memcmp(text, "-----BEGIN ", 11) != 0)
-		return engine_add_root(g, span_of(text, n), e);
-	BIO *bio = BIO_new_mem_buf(text, (int)n);
-	int ok = bio && PEM_read_bio(bio, &name, &header, &der, &der_n) == 1;
-	int r = ok ? engine_add_root(g, span_of(der, (size_t)der_n), e)
-		   : err_code(e, ERR_INPUT, "config.development_root", "%s is neither DER nor PEM", path);
-
-	OPENSSL_free(name);
-	OPENSSL_free(header);
-	OPENSSL_free(der);
-	BIO_free(bio);
-	return r;
-}
-
 struct trust *trust_new(const struct trust_config *c, struct err *e)
 {
-	if (c->development_root && !c->insecure_development) {
-		err_code(e, ERR_INPUT, "config.development_root",
-			 "a development root is configured without insecure_development = true");
-		return NULL;
-	}
 	struct trust *t = calloc(1, sizeof *t);
 
 	if (!t || !(t->kept = calloc(KEPT, sizeof *t->kept))) {
@@ -85,11 +53,11 @@ struct trust *trust_new(const struct trust_config *c, struct err *e)
 				      .cache_dir = c->cache_dir,
 				      .compat = c->collateral_compat };
 
-	if (!(t->pccs = pccs_new(&source, e)) || !(t->engine = engine_new(e)) ||
+	t->elsewhere = c->judge;
+	t->elsewhere_arg = c->judge_arg;
+	if ((!t->elsewhere && !(t->engine = judge_engine(c, e))) || !(t->pccs = pccs_new(&source, e)) ||
 	    !(t->images = images_new(c->image_dir, e)) ||
-	    (c->image_cache && images_also(t->images, c->image_cache, e)) ||
-	    (c->only_root.n && engine_only_root(t->engine, c->only_root, e)) ||
-	    (c->development_root && add_root(t->engine, c->development_root, e))) {
+	    (c->image_cache && images_also(t->images, c->image_cache, e))) {
 		trust_free(t);
 		return NULL;
 	}
@@ -111,11 +79,8 @@ void trust_free(struct trust *t)
 struct trust_stats trust_stats(struct trust *t)
 {
 	pthread_mutex_lock(&t->lock);
-	struct engine_stats g = engine_stats(t->engine);
 	struct trust_stats s = t->stats;
 	pthread_mutex_unlock(&t->lock);
-	s.signatures = g.verified;
-	s.signatures_cached = g.cached;
 	return s;
 }
 
@@ -170,115 +135,84 @@ static int write_expectations(struct sb *b, const struct trust_expect *x, struct
 	return b->bad ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
 }
 
+// ---- what a judge asks for
+
+// One question of its own: the pieces of collateral that were tried.
+struct asked {
+	struct trust *t;
+	struct pccs_answer a;
+};
+
+static void begin_again(void *arg)
+{
+	struct asked *q = arg;
+
+	pccs_release(&q->a);
+	q->a = (struct pccs_answer){ 0 };
+}
+
+static int give_collateral(void *arg, const struct dcap_platform *p, struct span *json, struct err *e)
+{
+	struct asked *q = arg;
+	int got = pccs_get(q->t->pccs, &q->a, p, e);
+
+	if (!got)
+		*json = span_of(q->a.json, q->a.n);
+	return got;
+}
+
+static void was_refused(void *arg, const struct err *why)
+{
+	struct asked *q = arg;
+
+	pccs_refused(q->t->pccs, &q->a, why);
+}
+
+static int has_verified(void *arg, uint64_t expires, bool *older, struct err *e)
+{
+	struct asked *q = arg;
+	int r = pccs_verified(q->t->pccs, &q->a, expires, e);
+
+	*older = q->a.older;
+	return r;
+}
+
+static int was_offered(void *arg, const struct dcap_result *r, struct span json, bool *older, struct err *e)
+{
+	struct asked *q = arg;
+
+	return pccs_offered(q->t->pccs, r, json, older, e);
+}
+
+static int find_image(void *arg, struct verify_image *out, const uint8_t hash[static 32], uint64_t memory,
+		      struct err *e)
+{
+	struct trust *t = ((struct asked *)arg)->t;
+
+	pthread_mutex_lock(&t->lock);
+	int r = images_find(t->images, out, hash, memory, e);
+	pthread_mutex_unlock(&t->lock);
+	return r;
+}
+
 // ---- one verification
 
-static int refusal(const struct verify *v, struct err *e)
+static void judge(struct trust *t, const struct verify_input *in, struct judge_answer *out)
 {
-	char text[300];
+	struct asked q = { .t = t };
+	const struct judge_source from = { &q,
+					   begin_again,
+					   give_collateral,
+					   was_refused,
+					   has_verified,
+					   was_offered,
+					   t->has_images ? find_image : NULL };
 
-	verify_explain(v, text, sizeof text);
-	return err_code(e, ERR_UNTRUSTED, reason_text(v->reason)->code, "%s", text);
-}
-
-static enum reason check_signed(struct trust *t, struct verify *v)
-{
-	pthread_mutex_lock(&t->lock);
-	enum reason why = evidence_check(t->engine, v);
-	pthread_mutex_unlock(&t->lock);
-	return why;
-}
-
-// The quote under its platform's collateral: one piece after the other, as long as another may help. -1: it
-// is not the evidence that is to blame.
-static int with_collateral(struct trust *t, struct verify *v, struct pccs_answer *a, struct err *e)
-{
-	bool refused = false;
-	int got;
-
-	while (!(got = pccs_get(t->pccs, a, &v->platform, e))) {
-		v->in.collateral = span_of(a->json, a->n);
-		refused = check_signed(t, v);
-		if (refused) {
-			refusal(v, e);
-			pccs_refused(t->pccs, a, e);
-		} else if (!pccs_verified(t->pccs, a, v->quote.expires, e)) {
-			return 0;
-		}
-	}
-	if (got > 0 && refused)
-		return 0;
-	verify_refuse(v, "collateral", e->code, e->text);
-	return -1;
-}
-
-static void finish(struct trust *t, struct verify *v, struct trust_machine *m)
-{
-	struct verify_image image;
-	struct err e = { 0 };
-
-	m->has_image_hash = v->has_image_hash;
-	m->lite = v->config.lite;
-	m->soft = v->config.profile == MEASURE_SOFT;
-	memcpy(m->os_image_hash, v->config.os_image_hash, 32);
-	if (!v->has_quote || !v->has_image_hash || !t->has_images) {
-		verify_finish(v, 0, NULL);
-		return;
-	}
-	pthread_mutex_lock(&t->lock);
-	int r = images_find(t->images, &image, v->config.os_image_hash, v->config.memory_size, &e);
-	pthread_mutex_unlock(&t->lock);
-	if (r)
-		v->image_fault = (struct fault){ e.class == ERR_ABSENT ? "measure.base_unverified" : e.code,
-						 e.text, 0 };
-	verify_finish(v, 0, r ? NULL : &image);
-	if (r)
-		return;
-	m->has_image = true;
-	m->is_dev = image.is_dev;
-	snprintf(m->version, sizeof m->version, "%s", image.version);
-}
-
-static void say_older(struct verify *v)
-{
-	struct claim *c = verdict_pass(&v->verdict, "collateral_age", span_str("older than seen before"),
-				       v->quote.anchor);
-
-	snprintf(c->detail, sizeof c->detail,
-		 "collateral.downgrade: newer collateral was seen; accepted because the mode is compat");
-}
-
-// Collateral that the requester brought may be old on purpose.
-static int with_its_own(struct trust *t, struct verify *v, bool *older, struct err *e)
-{
-	struct span own = v->in.collateral.n ? v->in.collateral : v->evidence.collateral;
-
-	if (check_signed(t, v) || !own.n || v->evidence.env.kind != ENVELOPE_TDX ||
-	    !pccs_offered(t->pccs, &v->quote, own, older, e))
-		return 0;
-	verify_refuse(v, "collateral", e->code, e->text);
-	return -1;
-}
-
-static int judge(struct trust *t, struct verify *v, const struct verify_input *in, struct trust_machine *m,
-		 struct err *e)
-{
-	struct pccs_answer a = { 0 };
-	int r = 0;
-
-	if (evidence_read(v, in)) {
-		if (v->needs_collateral)
-			r = with_collateral(t, v, &a, e);
-		else
-			r = with_its_own(t, v, &a.older, e);
-	}
-	finish(t, v, m);
-	if (a.older && v->has_quote)
-		say_older(v);
-	pccs_release(&a);
-	if (r || v->verdict.ok)
-		return r;
-	return err_code(e, v->unreadable ? ERR_INPUT : ERR_UNTRUSTED, v->verdict.code, "%s",
-			v->verdict.error);
+	if (t->elsewhere)
+		t->elsewhere(t->elsewhere_arg, &from, in, out);
+	else
+		judge_run(t->engine, &t->lock, &from, in, out);
+	pccs_release(&q.a);
 }
 
 static int check(struct trust *t, struct trust_result *out, struct verify_input *in,
@@ -299,24 +233,22 @@ static int check(struct trust *t, struct trust_result *out, struct verify_input 
 	in->any_tcb = !x->judge_tcb;
 	if (!in->binding)
 		in->binding = VERIFY_BIND_STATED;
-	auto_free struct verify *v = evidence_new(in, e);
+	auto_free struct judge_answer *a = malloc(sizeof *a);
 
-	if (!v)
-		return -1;
-	int r = judge(t, v, in, &out->machine, e);
-
-	out->verdict = v->verdict;
-	out->boot = v->boot;
-	out->has_quote = v->has_quote;
-	out->quote = v->quote;
+	if (!a)
+		return err_set(e, ERR_SYSTEM, "out of memory");
+	judge(t, in, a);
+	*out = a->result;
+	*until = a->until;
 	pthread_mutex_lock(&t->lock);
-	t->stats.verified += !r;
-	t->stats.refused += r != 0;
+	t->stats.verified += !a->rc;
+	t->stats.refused += a->rc != 0;
+	t->stats.signatures += a->signatures;
+	t->stats.signatures_cached += a->signatures_cached;
 	pthread_mutex_unlock(&t->lock);
-	*until = v->quote.expires;
-	if (v->evidence.cert.spki.n && v->evidence.cert.not_after < *until)
-		*until = v->evidence.cert.not_after;
-	return r;
+	if (a->rc)
+		*e = a->err;
+	return a->rc;
 }
 
 int trust_check_envelope(struct trust *t, struct trust_result *out, struct span bytes,

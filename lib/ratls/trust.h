@@ -15,6 +15,12 @@
 #include <openssl/x509.h>
 
 struct trust;
+struct judge_source;
+struct judge_answer;
+struct verify_input;
+// Judges one piece of evidence in another place than the caller's process (judge.h); fills `out` always.
+typedef void judge_fn(void *arg, const struct judge_source *from, const struct verify_input *in,
+		      struct judge_answer *out);
 
 struct trust_config {
 	const char *pccs_url;    // base URL; NULL: Intel's PCS
@@ -26,6 +32,8 @@ struct trust_config {
 	const char *development_root; // DER or PEM file; NULL: Intel only
 	struct span only_root; // DER of the one root trusted instead of Intel's; empty: Intel and the above
 	bool insecure_development; // must be set with it, else trust_new fails: config.development_root
+	judge_fn *judge;           // NULL: in this process. Else it has the roots of this configuration, too
+	void *judge_arg;
 };
 
 // Expectations. Absent ones (NULL) are not compared; base measurements always are.

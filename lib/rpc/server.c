@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -228,13 +229,13 @@ static uint16_t bound_port(int fd, bool *tcp)
 	return !*tcp ? 0 : ntohs(a.any.sa_family == AF_INET ? a.in.sin_port : a.in6.sin6_port);
 }
 
-int rpc_server_listen(struct rpc_server *s, const char *address, SSL_CTX *tls, mode_t mode, struct err *e)
+// Takes `fd`.
+static int add_listener(struct rpc_server *s, int fd, const char *address, SSL_CTX *tls, struct err *e)
 {
-	if (s->n_listeners == RPC_LISTENERS_MAX)
+	if (s->n_listeners == RPC_LISTENERS_MAX) {
+		close(fd);
 		return err_set(e, ERR_BUG, "listen on %s: too many listeners", address);
-	int fd = rpc_socket(address, mode, e);
-	if (fd < 0)
-		return -1;
+	}
 	struct rpc_listener *x = &s->listeners[s->n_listeners];
 	*x = (struct rpc_listener){ .s = s };
 	uint16_t port = bound_port(fd, &x->tcp);
@@ -258,6 +259,20 @@ int rpc_server_listen(struct rpc_server *s, const char *address, SSL_CTX *tls, m
 	s->n_listeners++;
 	log_info("rpc", "listening address=%s port=%u tls=%s", address, port, tls ? "yes" : "no");
 	return 0;
+}
+
+int rpc_server_listen(struct rpc_server *s, const char *address, SSL_CTX *tls, mode_t mode, struct err *e)
+{
+	int fd = rpc_socket(address, mode, e);
+
+	return fd < 0 ? -1 : add_listener(s, fd, address, tls, e);
+}
+
+int rpc_server_listen_fd(struct rpc_server *s, int fd, const char *address, SSL_CTX *tls, struct err *e)
+{
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return own < 0 ? err_errno(e, "listen on %s", address) : add_listener(s, own, address, tls, e);
 }
 
 uint16_t rpc_server_port(const struct rpc_server *s)

@@ -91,6 +91,8 @@ void rpc_server_limits(struct rpc_server *s, size_t conns_max, int idle_s, int r
 // address: "unix:/path" (mode, 0 = 0600; a stale socket is replaced), "tcp:127.0.0.1:8080" (port 0: any),
 // "tcp:[::1]:8080", "vsock:8000" (any CID) or "vsock:2:8000", "fd:3". May be called again for more listeners.
 int rpc_server_listen(struct rpc_server *s, const char *address, SSL_CTX *tls, mode_t mode, struct err *e);
+// On a socket that listens already (rpc_socket); `address` is for the log. The caller keeps `fd`.
+int rpc_server_listen_fd(struct rpc_server *s, int fd, const char *address, SSL_CTX *tls, struct err *e);
 uint16_t rpc_server_port(const struct rpc_server *s); // of the first TCP listener
 
 // Stops listening and lets open requests end; `done` (may be NULL) runs on the loop when all are, or after

@@ -290,8 +290,23 @@ static const struct reason_text table[] = {
 	},
 	{
 		"kms.key_process", "The KMS's key process ended",
-		"The process that holds the root keys is gone, so nothing can be derived.",
-		"See the log for why, and start the KMS again.",
+		"The process that holds the root keys ended while it was asked; another one is started at once.",
+		"Ask again. If it comes again, see the KMS's log.",
+	},
+	{
+		"kms.judge_ended", "The evidence ended the processes that judge evidence",
+		"It was asked of two of them, and both ended or took too long. It is not looked at for ten minutes.",
+		"No good evidence does this: report it. If the machine was out of memory, ask again later.",
+	},
+	{
+		"kms.no_judge", "No process is free to judge the evidence",
+		"All of them were busy for half a minute, or could not be started.",
+		"Ask again later. See limits.workers, and the KMS's log.",
+	},
+	{
+		"kms.crash_loop", "The KMS's processes end again and again",
+		"More than ten ended within a minute, so the KMS ended as a whole.",
+		"See the log above for the first of them.",
 	},
 	{
 		"kms.api_version", "The KMS does not know this version of the request",
