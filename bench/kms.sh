@@ -54,13 +54,14 @@ $guest cert "${who[@]}" --quote "$work/quote" --ca "$work/kms/tmp-ca.crt" --ca-k
 	--out "$work/guest.crt"
 $guest csr "${who[@]}" --quote "$work/quote" --subject app --san app.example >"$work/csr.json"
 kms=${pids[-1]}
-keys=$(pgrep -P "$kms" | head -n 1)
+keys=$(pgrep -P "$kms" kms-keys)
 "$build/bench/bench-kms" "https://127.0.0.1:$port/prpc" "$work/kms/root-ca.crt" "$work/guest.crt" "$work/guest.key" \
 	"$work/csr.json" "$kms" "$keys"
 "$build/bench/bench-audit" "$work/audit"
 ulimit -n 4096
 "$build/bench/bench-kms-load" "127.0.0.1:$port" "$work/kms/root-ca.crt" "$work/kms/tmp-ca.crt" "$work/kms/tmp-ca.key" \
-	"$work/pki" "$work/images/one" "$app" "$compose" "$kms" "$keys" "${GUESTS:-1000}"
+	"$work/pki" "$work/images/one" "$app" "$compose" "$kms" "${GUESTS:-1000}"
 sleep 5 # what the crowd needed is given back when it has gone
+# shellcheck disable=SC2046 # one word each
 awk '/^Pss:/ { n += $2 } END { printf "kms.memory_after\t%.1f\tMiB\t20\t%.2f\n", n / 1024, n / 1024 / 20 }' \
-	"/proc/$kms/smaps_rollup" "/proc/$keys/smaps_rollup"
+	"/proc/$kms/smaps_rollup" $(pgrep -P "$kms" | sed 's,.*,/proc/&/smaps_rollup,')

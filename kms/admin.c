@@ -100,7 +100,13 @@ static int mount(struct admin *a, struct service *s, struct err *e)
 	return 0;
 }
 
-int admin_start(struct admin *a, struct service *s, struct event_base *base, struct err *e)
+static int listen_at(struct rpc_server *s, int fd, const char *address, struct err *e)
+{
+	return fd >= 0 ? rpc_server_listen_fd(s, fd, address, NULL, e)
+		       : rpc_server_listen(s, address, NULL, 0, e);
+}
+
+int admin_start(struct admin *a, struct service *s, int fd, struct event_base *base, struct err *e)
 {
 	const struct kms_config *c = s->config;
 
@@ -112,7 +118,7 @@ int admin_start(struct admin *a, struct service *s, struct event_base *base, str
 		return -1;
 	a->server = rpc_server_new(base);
 	int rc = a->server ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
-	if (rc || mount(a, s, e) || rpc_server_listen(a->server, c->admin_address, NULL, 0, e)) {
+	if (rc || mount(a, s, e) || listen_at(a->server, fd, c->admin_address, e)) {
 		admin_free(a);
 		return err_wrap(e, "admin listener");
 	}

@@ -11,5 +11,6 @@ struct admin {
 	struct admin_auth *auth;
 };
 
-int admin_start(struct admin *a, struct service *s, struct event_base *base, struct err *e);
+// `fd` listens at core.admin.address already, or is -1.
+int admin_start(struct admin *a, struct service *s, int fd, struct event_base *base, struct err *e);
 void admin_free(struct admin *a);

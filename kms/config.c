@@ -53,6 +53,8 @@ const struct config_key kms_config_keys[] = {
 	{ "core.metrics.enabled", CONFIG_BOOL, .def = "true", .doc = "serve /metrics" },
 	{ "limits.workers", CONFIG_INT, .def = "4", .min = 1, .max = 16,
 	  .doc = "quotes verified and keys given at once" },
+	{ "limits.judge_s", CONFIG_INT, .def = "10", .min = 1, .max = 60,
+	  .doc = "seconds that a process may judge one piece of evidence before it is killed" },
 	{ "limits.waiting", CONFIG_INT, .def = "4096", .min = 1, .max = 65536,
 	  .doc = "calls that may wait for a worker; more are refused (rpc.busy)" },
 	{ "limits.connections", CONFIG_INT, .def = "2048", .min = 16, .max = 60000,
@@ -296,6 +298,7 @@ static void load_limits(struct kms_config *c)
 
 	c->metrics = config_bool(f, "core.metrics.enabled");
 	c->workers = config_int(f, "limits.workers");
+	c->judge_s = config_int(f, "limits.judge_s");
 	c->waiting = config_int(f, "limits.waiting");
 	c->connections = config_int(f, "limits.connections");
 	c->conn_rate = (struct rate_limits){ (uint32_t)config_int(f, "limits.connections_per_s"),

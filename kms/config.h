@@ -25,7 +25,7 @@ struct kms_config {
 	bool attest_rpc, self_authorize;
 	int64_t self_check_s, rpc_cert_s;
 	bool metrics;
-	int64_t workers, connections, waiting;
+	int64_t workers, judge_s, connections, waiting;
 	struct rate_limits conn_rate, request_rate;
 	bool bootstrap; // make the keys if there are none, for bootstrap_domain
 	const char *onboard_address, *onboard_token_file, *bootstrap_domain; // "" when not set

@@ -6,6 +6,41 @@
 #include "base/strings.h"
 #include "rpc/client_key.h"
 
+static const char *or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static struct trust_config trust_config(const struct kms_config *c)
+{
+	return (struct trust_config){
+		.pccs_url = or_null(c->pccs_url),
+		.cache_dir = or_null(c->cache_dir),
+		.collateral_compat = c->allow_older_collateral,
+		.intel_components = c->intel_components,
+		.image_dir = c->image_dir,
+		.image_cache = or_null(c->image_cache),
+		.development_root = or_null(c->development_root),
+		.insecure_development = c->insecure_development,
+	};
+}
+
+struct trust *service_trust(const struct kms_config *c, struct judges *judges, struct err *e)
+{
+	struct trust_config t = trust_config(c);
+
+	t.judge = judges ? judges_run : NULL;
+	t.judge_arg = judges;
+	return trust_new(&t, e);
+}
+
+struct engine *service_engine(const struct kms_config *c, struct err *e)
+{
+	struct trust_config t = trust_config(c);
+
+	return judge_engine(&t, e);
+}
+
 static int check_once(struct trust *t, const struct evidence_of *w, const struct trust_expect *x,
 		      struct trust_result *r, struct err *e)
 {

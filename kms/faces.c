@@ -123,7 +123,8 @@ int faces_listen(struct faces *f, struct rpc_server *server, struct err *e)
 		SSL_CTX *tls = atomic_load(&x->tls);
 		if (x->is_listening || !*x->address || !tls)
 			continue;
-		if (rpc_server_listen(server, x->address, tls, 0, e))
+		if (r ? rpc_server_listen(server, x->address, tls, 0, e)
+		      : rpc_server_listen_fd(server, f->listener, x->address, tls, e))
 			return err_wrap(e, "root set %u", r);
 		x->is_listening = true;
 		if (r)

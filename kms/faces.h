@@ -28,6 +28,7 @@ struct faces {
 	struct face face[ROOT_SETS_MAX];
 	atomic_uint n;
 	pthread_mutex_t turn; // one rotation at a time
+	int listener;         // rpc.address's, open already; the others are opened here
 };
 
 // Reads what is in the key folder. faces_close is safe after a failure.

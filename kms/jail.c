@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 
 // What any process needs to compute and to end.
@@ -169,6 +170,22 @@ int jail_key_maker(struct err *e)
 				     SCMP_SYS(fcntl),   SCMP_SYS(lseek),      SCMP_SYS(renameat2) };
 
 	return enter(SCMP_ACT_KILL_PROCESS, files, sizeof files / sizeof *files, e);
+}
+
+int jail_judge(struct err *e)
+{
+	return enter(SCMP_ACT_KILL_PROCESS, NULL, 0, e);
+}
+
+int jail_supervisor(struct err *e)
+{
+	static const int more[] = { SCMP_SYS(seccomp), SCMP_SYS(close_range), SCMP_SYS(fork),
+				    SCMP_SYS(vfork) };
+	int all[sizeof service / sizeof *service + sizeof more / sizeof *more];
+
+	memcpy(all, service, sizeof service);
+	memcpy(all + sizeof service / sizeof *service, more, sizeof more);
+	return enter(SCMP_ACT_ERRNO(EPERM), all, sizeof all / sizeof *all, e);
 }
 
 int jail_service(struct err *e)

@@ -1,22 +1,20 @@
 #include "keyproc.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "crypto/issue.h"
 
-enum { ANSWER_S = 30, BUFFER = 512 * 1024 };
+enum { ANSWER_S = 30 };
 
 static int no_answer(struct err *e)
 {
-	return err_code(e, ERR_SYSTEM, "kms.key_process", "the key process does not answer");
+	return err_code(e, ERR_AGAIN, "kms.key_process", "the key process ended; another one is started");
 }
 
 // ---- asking: many questions on one socket, one thread that reads the answers
@@ -67,7 +65,7 @@ void keyproc_submit(struct keyproc *k, struct key_job *j)
 	j->next = NULL;
 	j->answered = false;
 	pthread_mutex_lock(&k->lock);
-	if (k->gone) {
+	if (k->stop) {
 		fail(k, j);
 	} else {
 		*k->last = j;
@@ -121,15 +119,19 @@ static int take_answer(struct keyproc *k, const struct key_reply *a, size_t n)
 	return 0;
 }
 
-static void fail_all(struct keyproc *k)
+static void fail_asked(struct keyproc *k)
 {
-	k->gone = true;
 	for (size_t i = 0; i < KEY_WAITING_MAX; i++)
 		if (k->asked[i]) {
 			struct key_job *j = k->asked[i];
 			k->asked[i] = NULL;
+			k->n_asked--;
 			fail(k, j);
 		}
+}
+
+static void fail_waiting(struct keyproc *k)
+{
 	while (k->first) {
 		struct key_job *j = k->first;
 		k->first = j->next;
@@ -138,9 +140,8 @@ static void fail_all(struct keyproc *k)
 	k->last = &k->first;
 }
 
-static void *read_answers(void *arg)
+static void take_answers(struct keyproc *k)
 {
-	struct keyproc *k = arg;
 	struct key_reply a;
 	bool ok = true;
 
@@ -156,9 +157,53 @@ static void *read_answers(void *arg)
 		pthread_mutex_unlock(&k->lock);
 		OPENSSL_cleanse(&a, n > 0 ? (size_t)n : 0);
 	}
-	shutdown(k->fd, SHUT_RDWR);
+}
+
+static int await_ready(struct keyproc *k, struct err *e);
+
+// The next key process, when there is one that is ready. False: there will be none.
+static bool take_next(struct keyproc *k)
+{
+	struct err e = { 0 };
+
 	pthread_mutex_lock(&k->lock);
-	fail_all(k);
+	while (k->next < 0 && !k->stop)
+		pthread_cond_wait(&k->came, &k->lock);
+	bool more = !k->stop;
+	if (more) {
+		close(k->fd);
+		k->fd = k->next;
+		k->next = -1;
+	}
+	pthread_mutex_unlock(&k->lock);
+	if (!more)
+		return false;
+	if (await_ready(k, &e)) {
+		log_error("kms", "key process: %s code=%s", e.text, e.code);
+		return true; // gone still, till the one after it
+	}
+	pthread_mutex_lock(&k->lock);
+	k->gone = false;
+	send_waiting(k);
+	pthread_mutex_unlock(&k->lock);
+	return true;
+}
+
+static void *read_answers(void *arg)
+{
+	struct keyproc *k = arg;
+
+	do {
+		if (!k->gone)
+			take_answers(k);
+		shutdown(k->fd, SHUT_RDWR);
+		pthread_mutex_lock(&k->lock);
+		k->gone = true;
+		fail_asked(k);
+		pthread_mutex_unlock(&k->lock);
+	} while (take_next(k));
+	pthread_mutex_lock(&k->lock);
+	fail_waiting(k);
 	pthread_mutex_unlock(&k->lock);
 	return NULL;
 }
@@ -187,61 +232,58 @@ static int await_ready(struct keyproc *k, struct err *e)
 	return 0;
 }
 
-static void reap(struct keyproc *k)
-{
-	close(k->fd); // it ends when there is nobody left to ask
-	while (waitpid(k->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
-static int start_reader(struct keyproc *k, struct err *e)
+void keyproc_rejoin(struct keyproc *k, int fd)
 {
 	struct timeval limit = { .tv_sec = ANSWER_S };
 
-	if (await_ready(k, e))
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	pthread_mutex_lock(&k->lock);
+	if (k->next >= 0)
+		close(k->next);
+	k->next = fd;
+	pthread_cond_signal(&k->came);
+	pthread_mutex_unlock(&k->lock);
+}
+
+int keyproc_join(struct keyproc *k, int fd, struct err *e)
+{
+	struct timeval limit = { .tv_sec = ANSWER_S };
+
+	*k = (struct keyproc){ .fd = fd, .next = -1, .last = &k->first };
+	if (await_ready(k, e)) {
+		close(fd);
 		return -1;
+	}
 	setsockopt(k->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-	k->last = &k->first;
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_cond_init(&k->answered, NULL);
+	pthread_cond_init(&k->came, NULL);
 	return pthread_create(&k->reader, NULL, read_answers, k) ? err_set(e, ERR_SYSTEM, "start a thread")
 								 : 0;
 }
 
-int keyproc_start(struct keyproc *k, const struct keystore_config *c, struct err *e)
+bool keyproc_is_there(struct keyproc *k)
 {
-	int pair[2], room = BUFFER;
-
-	*k = (struct keyproc){ 0 };
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return err_errno(e, "start key process: socketpair");
-	k->pid = fork();
-	if (k->pid < 0) {
-		close(pair[0]);
-		close(pair[1]);
-		return err_errno(e, "start key process: fork");
-	}
-	if (!k->pid) {
-		close(pair[0]);
-		keyproc_run(pair[1], c);
-	}
-	close(pair[1]);
-	k->fd = pair[0];
-	setsockopt(k->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-	if (start_reader(k, e)) {
-		reap(k);
-		return -1;
-	}
-	return 0;
+	pthread_mutex_lock(&k->lock);
+	bool there = !k->gone;
+	pthread_mutex_unlock(&k->lock);
+	return there;
 }
 
 void keyproc_stop(struct keyproc *k)
 {
+	pthread_mutex_lock(&k->lock);
+	k->stop = true;
+	pthread_cond_signal(&k->came);
+	pthread_mutex_unlock(&k->lock);
 	shutdown(k->fd, SHUT_RDWR);
 	pthread_join(k->reader, NULL);
-	reap(k);
+	close(k->fd);
+	if (k->next >= 0)
+		close(k->next);
 	pthread_mutex_destroy(&k->lock);
 	pthread_cond_destroy(&k->answered);
+	pthread_cond_destroy(&k->came);
 }
 
 // ---- the questions

@@ -4,8 +4,9 @@
 // It is forked before a byte from the network is read, loads the roots, opens the log, takes its rights away,
 // and then answers messages of one fixed size from a fixed table. What it parses is this struct and nothing
 // else; evidence for the RPC certificate follows in a second message and is copied, not read. A message of
-// another shape ends it, and with it the KMS. Nothing secret leaves it before the record of who got it is on
-// the disk, whatever the rest of the KMS has become. Requests that wait together share one sync of the disk.
+// another shape ends it; the supervisor starts it anew. Nothing secret leaves it before the record of who got
+// it is on the disk, whatever the rest of the KMS has become. Requests that wait together share one sync of
+// the disk.
 #pragma once
 #include <openssl/x509.h>
 #include <pthread.h>
@@ -20,14 +21,15 @@ struct key_job;
 
 struct keyproc {
 	int fd;
-	pid_t pid;
 	uint64_t cut, records, time_ms; // of the log when it was opened; cut: bytes of an unfinished record
 	pthread_t reader;
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	struct key_job *asked[KEY_WAITING_MAX], *first, **last; // on the wire; waiting for a place there
 	size_t n_asked;
-	bool gone;
+	int next; // socket of the next key process; -1: none yet
+	pthread_cond_t came;
+	bool gone, stop; // gone: nobody answers now; what is asked waits for the next one
 };
 
 // A question that need not be waited for. The caller keeps it until `done`, which runs on the reader's thread
@@ -43,9 +45,13 @@ struct key_job {
 	bool answered;
 };
 
-// Returns in the parent when the key process is ready, else its error.
-int keyproc_start(struct keyproc *k, const struct keystore_config *c, struct err *e);
-void keyproc_stop(struct keyproc *k); // nobody asks any more
+// Takes the socket that leads to it. Returns when it is ready, else its error.
+int keyproc_join(struct keyproc *k, int fd, struct err *e);
+// It ended and there is another one at this socket. What it had been asked has failed (kms.key_process); what
+// was asked since goes there.
+void keyproc_rejoin(struct keyproc *k, int fd);
+bool keyproc_is_there(struct keyproc *k); // else another one is on its way
+void keyproc_stop(struct keyproc *k);     // nobody asks any more
 
 // Keys of q.entry.boot's app and instance in q.entry.epochs, with q.seed: a.app, a.seq, a.line.
 void keyproc_submit(struct keyproc *k, struct key_job *j);

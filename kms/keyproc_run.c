@@ -21,8 +21,9 @@
 #include "keymaker.h"
 #include "keyproc_wire.h"
 #include "keystore.h"
+#include "pass.h"
 
-enum { SECURE_HEAP = 1 << 16, SECURE_MIN = 32, BUFFER = 512 * 1024 };
+enum { SECURE_HEAP = 1 << 16, SECURE_MIN = 32 };
 _Static_assert((int)KEY_WAITING_MAX <= (int)AUDIT_BATCH_MAX, "a batch has room for all that may wait");
 
 struct process {
@@ -447,23 +448,64 @@ static int prepare(struct process *p, int fd, struct key_reply *ready, struct er
 	return begin_log(p, ready, e) || jail_key_process(e) ? -1 : 0;
 }
 
-void keyproc_run(int fd, const struct keystore_config *c)
+// The socket of the next one that may ask. -1: there will be none.
+static int next_asker(int control)
+{
+	struct kms_pass m;
+	int fd = -1;
+
+	return kms_take(control, &m, &fd) ? -1 : fd;
+}
+
+static bool say_ready(int fd, struct process *p, const struct key_reply *ready)
+{
+	struct key_reply *a = &p->a[0];
+	struct audit_head h;
+	uint64_t bytes;
+
+	memcpy(a, ready, KEY_REPLY_FIXED);
+	if (a->err.class == ERR_NONE) {
+		audit_log_head(p->log, &h, &bytes);
+		a->ready.records = h.size;
+		a->ready.time_ms = h.time;
+	}
+	return send(fd, a, KEY_REPLY_FIXED, MSG_NOSIGNAL) == (ssize_t)KEY_REPLY_FIXED;
+}
+
+// One network process after the other. False: what was asked was no question, or the log is broken.
+static bool serve(int fd, struct process *p)
+{
+	char c;
+
+	while (read_batch(fd, p) && run_batch(fd, p))
+		;
+	bool gone = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0 || errno == ECONNRESET;
+	return gone && !audit_log_broken(p->log);
+}
+
+void keyproc_run(int control, const struct keystore_config *c)
 {
 	static struct process room;
+	static struct key_reply ready;
 	struct process *p = &room;
-	struct key_reply *ready = &p->a[0];
-	int buffer = BUFFER;
+	int fd;
 
 	p->config = c;
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
 	signal(SIGINT, SIG_IGN); // a terminal's Ctrl-C goes to the group; the parent decides
 	signal(SIGTERM, SIG_IGN);
-	int rc = prepare(p, fd, ready, &ready->err);
-	if (rc && ready->err.class == ERR_NONE)
-		ready->err.class = ERR_BUG;
-	if (send(fd, ready, KEY_REPLY_FIXED, MSG_NOSIGNAL) == (ssize_t)KEY_REPLY_FIXED && !rc)
-		while (read_batch(fd, p) && run_batch(fd, p))
-			;
+	int rc = prepare(p, control, &ready, &ready.err);
+	if (rc && ready.err.class == ERR_NONE)
+		ready.err.class = ERR_BUG;
+	(void)kms_pass(control, &(struct kms_pass){ .kind = PASS_READY, .seat = rc != 0 }, -1);
+	while ((fd = next_asker(control)) >= 0) {
+		bool well = say_ready(fd, p, &ready) && !rc && serve(fd, p);
+		ready.ready.cut = 0; // told once
+		close(fd);
+		if (!well && !rc && audit_log_broken(p->log))
+			rc = 1;
+		if (rc)
+			break;
+	}
 	EVP_PKEY_free(p->temp_ca);
 	keyset_free(&p->made);
 	keystore_close(&p->keys);

@@ -78,6 +78,7 @@ struct key_reply {
 };
 #define KEY_REPLY_FIXED offsetof(struct key_reply, line)
 
-// The key process from its fork to its end; never returns.
+// The key process from its fork to its end; never returns. At `control` it is handed one socket after the
+// other, each of a network process that may ask it, and says first that it is ready, or why not.
 struct keystore_config;
-void keyproc_run(int fd, const struct keystore_config *c) __attribute__((noreturn));
+void keyproc_run(int control, const struct keystore_config *c) __attribute__((noreturn));

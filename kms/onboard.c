@@ -32,7 +32,7 @@ int onboard_init(struct onboard *o, const struct kms_config *c, struct err *e)
 	*o = (struct onboard){ .config = c };
 	pthread_mutex_init(&o->lock, NULL);
 	o->downloads = *c->image_cache ? service_downloads(c, e) : NULL;
-	o->trust = o->downloads || !*c->image_cache ? service_trust(c, e) : NULL;
+	o->trust = o->downloads || !*c->image_cache ? service_trust(c, NULL, e) : NULL;
 	o->policy = o->trust ? policy_from_config(c->file, e) : NULL;
 	self_init(&o->self, c, o->trust, o->policy, o->downloads);
 	if (!o->policy) {

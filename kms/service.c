@@ -43,27 +43,6 @@ static int read_public(struct service *s, struct err *e)
 	return s->temp_ca ? keyproc_public(s->keys, first->ca_spki, first->k256_pub, e) : -1;
 }
 
-static const char *or_null(const char *text)
-{
-	return *text ? text : NULL;
-}
-
-struct trust *service_trust(const struct kms_config *c, struct err *e)
-{
-	struct trust_config trust = {
-		.pccs_url = or_null(c->pccs_url),
-		.cache_dir = or_null(c->cache_dir),
-		.collateral_compat = c->allow_older_collateral,
-		.intel_components = c->intel_components,
-		.image_dir = c->image_dir,
-		.image_cache = or_null(c->image_cache),
-		.development_root = or_null(c->development_root),
-		.insecure_development = c->insecure_development,
-	};
-
-	return trust_new(&trust, e);
-}
-
 struct downloads *service_downloads(const struct kms_config *c, struct err *e)
 {
 	const struct downloads_config from = { .dir = c->image_cache,
@@ -74,12 +53,13 @@ struct downloads *service_downloads(const struct kms_config *c, struct err *e)
 	return downloads_new(&from, e);
 }
 
-int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e)
+int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct judges *judges,
+		 struct err *e)
 {
-	*s = (struct service){ .config = c, .keys = keys };
+	*s = (struct service){ .config = c, .keys = keys, .judges = judges };
 
 	s->downloads = *c->image_cache ? service_downloads(c, e) : NULL;
-	s->trust = s->downloads || !*c->image_cache ? service_trust(c, e) : NULL;
+	s->trust = s->downloads || !*c->image_cache ? service_trust(c, judges, e) : NULL;
 	s->policy = s->trust ? policy_from_config(c->file, e) : NULL;
 	self_init(&s->self, c, s->trust, s->policy, s->downloads);
 	if (!s->policy || read_public(s, e) ||

@@ -11,6 +11,7 @@
 #include "crl.h"
 #include "crypto/issue.h"
 #include "faces.h"
+#include "judges.h"
 #include "keyproc.h"
 #include "keyrules.h"
 #include "metrics.h"
@@ -24,6 +25,7 @@
 struct service {
 	const struct kms_config *config;
 	struct keyproc *keys;
+	struct judges *judges;
 	struct trust *trust;
 	struct policy *policy;
 	struct self self;
@@ -48,8 +50,11 @@ enum policy_state { POLICY_STATE_UNKNOWN, POLICY_STATE_ANSWERS, POLICY_STATE_UNA
 enum { LANE_KEYS, LANE_PUBLIC, LANE_IMAGES, SERVICE_LANES }; // of the pool
 
 struct downloads *service_downloads(const struct kms_config *c, struct err *e);
-struct trust *service_trust(const struct kms_config *c, struct err *e);
-int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct err *e);
+// `judges` NULL: evidence is judged in this process, as the set-up does.
+struct trust *service_trust(const struct kms_config *c, struct judges *judges, struct err *e);
+struct engine *service_engine(const struct kms_config *c, struct err *e); // of a judge
+int service_init(struct service *s, const struct kms_config *c, struct keyproc *keys, struct judges *judges,
+		 struct err *e);
 void service_free(struct service *s);
 // The TLS context of a face's address, with the RPC key and this certificate.
 SSL_CTX *service_tls(const struct service *s, struct face *f, X509 *cert, struct err *e);

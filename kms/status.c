@@ -15,7 +15,6 @@ static bool member(struct sb *b, const char *name, bool good)
 	return good;
 }
 
-// The key process is there, or this process would have ended.
 static void ready(struct http_conn *c, void *arg)
 {
 	struct service *s = arg;
@@ -26,7 +25,7 @@ static void ready(struct http_conn *c, void *arg)
 	enum policy_state policy = (enum policy_state)atomic_load(&s->policy_state);
 
 	sb_str(&b, "{\"checks\":{");
-	bool good = member(&b, "keys", true);
+	bool good = member(&b, "keys", keyproc_is_there(s->keys));
 	good &= member(&b, "own_evidence", self);
 	good &= member(&b, "policy", policy == POLICY_STATE_ANSWERS);
 	good &= member(&b, "audit", !kms_peers_rolled_back(s->peers));
@@ -53,6 +52,7 @@ static void metrics(struct http_conn *c, void *arg)
 	metrics_value(&b, "counter", "dstack_kms_evidence_cached_total", (double)t.cached);
 	metrics_value(&b, "counter", "dstack_kms_signatures_verified_total", (double)t.signatures);
 	metrics_value(&b, "counter", "dstack_kms_signatures_cached_total", (double)t.signatures_cached);
+	metrics_value(&b, "counter", "dstack_kms_judges_lost_total", (double)judges_lost(s->judges));
 	metrics_value(&b, "counter", "dstack_kms_images_fetched_total",
 		      (double)atomic_load(&s->images_fetched));
 	metrics_value(&b, "counter", "dstack_kms_images_fetch_failures_total",

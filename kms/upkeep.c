@@ -65,10 +65,23 @@ int upkeep_face(struct service *s, struct face *f, struct err *e)
 	return rc;
 }
 
-int upkeep_first_certs(struct service *s, struct err *e)
+static bool reuse_cert(struct service *s, struct face *f)
+{
+	struct err why;
+	auto_x509 X509 *c = keyfiles_read_cert(s->config->keys.dir, "rpc.crt", &why);
+	SSL_CTX *tls = c ? service_tls(s, f, c, &why) : NULL;
+
+	atomic_store(&f->tls, tls);
+	return tls != NULL;
+}
+
+int upkeep_first_certs(struct service *s, bool reuse, struct err *e)
 {
 	struct evidence_bytes b = { 0 };
 	int rc = 0;
+
+	if (reuse && reuse_cert(s, &s->faces.face[0]))
+		return 0;
 
 	for (uint32_t r = 0; !rc && r < atomic_load(&s->faces.n); r++)
 		rc = first_cert(s, &s->faces.face[r], &b, e);
@@ -134,7 +147,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		u->busy = true;
 }
 
-int upkeep_start(struct upkeep *u, struct service *s, struct event_base *base, struct err *e)
+int upkeep_start(struct upkeep *u, struct service *s, bool fresh, struct event_base *base, struct err *e)
 {
 	const struct kms_config *c = s->config;
 	struct timeval every = { .tv_sec = c->self_check_s };
@@ -152,6 +165,10 @@ int upkeep_start(struct upkeep *u, struct service *s, struct event_base *base, s
 	if (c->self_authorize && self_check(&s->self, e))
 		log_warn("kms", "own evidence: %s code=%s", e->text, e->code);
 	service_probe_policy(s);
+	if (fresh) {
+		u->renew_at = 0;
+		event_active(u->timer, EV_TIMEOUT, 0);
+	}
 	return 0;
 }
 

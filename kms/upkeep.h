@@ -16,8 +16,10 @@ struct upkeep {
 
 // The first certificates, before there are listeners: writes rpc.crt. Blocks. With core.attest_rpc_cert it
 // fails without evidence.
-int upkeep_first_certs(struct service *s, struct err *e);
+// `reuse`: that of an earlier process of this KMS serves on, when it can; the caller has it renewed.
+int upkeep_first_certs(struct service *s, bool reuse, struct err *e);
 // The first of one face; nothing when its set is not served.
 int upkeep_face(struct service *s, struct face *f, struct err *e);
-int upkeep_start(struct upkeep *u, struct service *s, struct event_base *base, struct err *e);
+// `fresh`: certificates are renewed at once, on the thread.
+int upkeep_start(struct upkeep *u, struct service *s, bool fresh, struct event_base *base, struct err *e);
 void upkeep_free(struct upkeep *u);

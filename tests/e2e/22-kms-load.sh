@@ -44,7 +44,7 @@ start() # start NAME
 load() # load GUESTS
 {
 	build/bench/bench-kms-load "127.0.0.1:$port" "$work/certs/root-ca.crt" "$work/certs/tmp-ca.crt" \
-		"$work/certs/tmp-ca.key" "$work/pki" "$work/images/one" "$app" "$compose" "$kms" "$(pgrep -P "$kms" | head -n 1)" "$1"
+		"$work/certs/tmp-ca.key" "$work/pki" "$work/images/one" "$app" "$compose" "$kms" "$1"
 }
 metric() { curl -sS --cacert "$work/certs/root-ca.crt" "https://127.0.0.1:$port/metrics" | sed -n "s/^$1 //p"; }
 

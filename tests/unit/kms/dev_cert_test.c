@@ -54,7 +54,7 @@ static void start(bool insecure_development)
 					.admin_htpasswd_file = "" };
 	l.service = (struct service){ .config = &l.config }; // no key process: nothing could be signed
 	l.base = event_base_new();
-	assert_int_equal(admin_start(&l.admin, &l.service, l.base, &e), 0);
+	assert_int_equal(admin_start(&l.admin, &l.service, -1, l.base, &e), 0);
 	assert_int_equal(pipe(l.stop), 0);
 	l.on_stop = event_new(l.base, l.stop[0], EV_READ, on_stop, l.base);
 	event_add(l.on_stop, NULL);
