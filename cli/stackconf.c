@@ -101,6 +101,7 @@ static const char gateway_toml[] =
 	"\n[rpc]\nlisten = \"tcp:127.0.0.1:@GATEWAY_RPC@\"\nurl = \"https://10.0.2.2:@GATEWAY_RPC@\"\n"
 	"cert = \"@DIR@/gateway/rpc/rpc.crt\"\nkey = \"@DIR@/gateway/rpc/rpc.key\"\n"
 	"kms_ca = \"@DIR@/kms/certs/root-ca.crt\"\n"
+	"\n[revocation]\nkms_urls = [\"https://127.0.0.1:@KMS@\"]\n"
 	"\n[admin]\nlisten = \"unix:@DIR@/gateway/admin.sock\"\n"
 	"\n[wg]\ninterface = \"dsgw@WIREGUARD@\"\nprivate_key_file = \"@DIR@/gateway/wg.key\"\nlisten_port = "
 	"@WIREGUARD@\n"

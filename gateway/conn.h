@@ -87,7 +87,7 @@ struct reactor_config {
 // Counters are written by their reactor only and read by anyone.
 struct counters {
 	_Atomic uint64_t accepted, open, routed, refused_sni, refused_route, refused_policy, refused_limit,
-		connect_failed, bytes_in, bytes_out, spliced, timeouts;
+		connect_failed, bytes_in, bytes_out, spliced, timeouts, revoked;
 };
 
 static inline void count(_Atomic uint64_t *c, uint64_t by)
@@ -101,6 +101,7 @@ struct reactor {
 	struct reactor_config config;
 	struct route_board *board;
 	const struct route_table *routes; // pinned for this turn
+	uint64_t routes_seen;             // number of the table whose revoked instances were cut off
 	struct reactor *const *all;       // every reactor, for summing counters
 	unsigned n_all;
 	_Atomic uint32_t *live; // connections by instance index

@@ -18,6 +18,7 @@
 #include "crypto/ssl.h"
 #include "jail.h"
 #include "ratls/tls.h"
+#include "rpc/client.h"
 #include "service.h"
 #include "terminate.h"
 
@@ -29,9 +30,9 @@ struct gateway {
 	struct registry registry;
 	struct route_board board;
 	struct reactor *reactors[ROUTE_REACTORS_MAX];
-	pthread_t threads[ROUTE_REACTORS_MAX], keeper;
+	pthread_t threads[ROUTE_REACTORS_MAX], keeper, revoker;
 	unsigned n_reactors, n_running;
-	bool keeper_runs;
+	bool keeper_runs, revoker_runs;
 	struct service service;
 	struct event_base *base;
 	struct rpc_server *rpc, *admin;
@@ -226,6 +227,27 @@ static void *keep(void *arg)
 	return NULL;
 }
 
+// Asks the KMSs for their lists of revoked certificates, on a thread of its own since they may take their
+// time.
+static void *look_up(void *arg)
+{
+	struct gateway *g = arg;
+
+	pthread_mutex_lock(&g->lock);
+	while (!g->stopping) {
+		struct timespec next;
+		pthread_mutex_unlock(&g->lock);
+		registry_revoke(&g->registry);
+		clock_gettime(CLOCK_REALTIME, &next);
+		next.tv_sec += (time_t)g->settings.revocation_s;
+		pthread_mutex_lock(&g->lock);
+		while (!g->stopping && pthread_cond_timedwait(&g->wake, &g->lock, &next) != ETIMEDOUT)
+			;
+	}
+	pthread_mutex_unlock(&g->lock);
+	return NULL;
+}
+
 static void *react(void *arg)
 {
 	struct err e = { 0 };
@@ -259,8 +281,11 @@ static int start_threads(struct gateway *g, struct err *e)
 		pthread_setaffinity_np(g->threads[g->n_running], sizeof one, &one);
 	}
 	g->keeper_runs = pthread_create(&g->keeper, NULL, keep, g) == 0;
+	g->revoker_runs = g->registry.revocation && pthread_create(&g->revoker, NULL, look_up, g) == 0;
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	return g->keeper_runs ? 0 : err_set(e, ERR_SYSTEM, "start the keeper's thread");
+	return g->keeper_runs && g->revoker_runs == (g->registry.revocation != NULL)
+		       ? 0
+		       : err_set(e, ERR_SYSTEM, "start the keeper's thread");
 }
 
 static void health(struct http_conn *c, void *arg)
@@ -353,6 +378,10 @@ static int start(struct gateway *g, struct err *e)
 			  g->reactors, g->n_reactors, e))
 		return -1;
 	memcpy(g->registry.own_key, public_key, WG_KEY);
+	const struct settings *s = &g->settings;
+	if (s->n_kms_urls &&
+	    registry_revocation(&g->registry, s->kms_urls, s->n_kms_urls, s->kms_ca, s->revocation_s, e))
+		return err_wrap(e, "revocation.kms_urls");
 	return load_cert(g, e) || start_rpc(g, public_key, e) || start_threads(g, e) ? -1 : 0;
 }
 
@@ -362,10 +391,14 @@ static void stop(struct gateway *g)
 
 	pthread_mutex_lock(&g->lock);
 	g->stopping = true;
-	pthread_cond_signal(&g->wake);
+	pthread_cond_broadcast(&g->wake);
 	pthread_mutex_unlock(&g->lock);
 	if (g->keeper_runs)
 		pthread_join(g->keeper, NULL);
+	if (g->registry.revocation)
+		revocation_stop(g->registry.revocation);
+	if (g->revoker_runs)
+		pthread_join(g->revoker, NULL);
 	for (unsigned i = 0; i < g->n_running; i++)
 		reactor_stop(g->reactors[i]);
 	for (unsigned i = 0; i < g->n_running; i++)
@@ -403,7 +436,7 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 	(void)sig, (void)what;
 	pthread_mutex_lock(&g->lock);
 	g->reload = true;
-	pthread_cond_signal(&g->wake);
+	pthread_cond_broadcast(&g->wake);
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -467,6 +500,7 @@ int main(int argc, char **argv)
 		return code;
 	code = 0;
 	signal(SIGPIPE, SIG_IGN);
+	rpc_client_setup();
 	umask(077);
 	if (settings_read(&g.settings, file, &e) || secret_process(&e)) {
 		log_error("gateway", "%s code=%s", e.text, e.code);

@@ -77,7 +77,7 @@ static const struct route *choose(struct reactor *r, struct conn *c)
 	for (size_t i = 0; i < n; i++) {
 		uint32_t live = reactors_live(r->all, r->n_all, list[i]->index);
 		all += live;
-		if (c->tried & 1 << i || list[i]->state == ROUTE_QUARANTINED)
+		if (c->tried & 1 << i || list[i]->state >= ROUTE_QUARANTINED)
 			continue;
 		if (!route_allows(list[i], c->port, r->config.unknown_policy_allowed)) {
 			denied = true;
@@ -373,6 +373,25 @@ static void timers(struct reactor *r)
 			wait_over(r, c);
 }
 
+// A new table: connections of instances that it says are revoked end at once.
+static void cut_revoked(struct reactor *r)
+{
+	struct queue *all[] = { &r->hello, &r->dial, &r->idle };
+
+	if (!r->routes || route_number(r->routes) == r->routes_seen)
+		return;
+	r->routes_seen = route_number(r->routes);
+	for (size_t i = 0; route_any_revoked(r->routes) && i < sizeof all / sizeof *all; i++)
+		for (struct conn *c = all[i]->first, *next; c; c = next) {
+			next = c->next;
+			if (c->instance == NO_INSTANCE || !route_is_revoked(r->routes, c->instance))
+				continue;
+			conn_reset(c);
+			conn_end(r, c);
+			count(&r->counters.revoked, 1);
+		}
+}
+
 static void run_ready(struct reactor *r)
 {
 	struct conn *c = r->ready, *next;
@@ -401,6 +420,7 @@ static void turn(struct reactor *r, struct epoll_event *events)
 
 	seconds(r);
 	r->routes = route_pin(r->board, r->number);
+	cut_revoked(r);
 	run_ready(r);
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.ptr == NULL)

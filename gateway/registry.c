@@ -122,7 +122,8 @@ static void peer_of(struct wg_change *c, const struct instance *i)
 
 static enum route_state state_at(const struct registry *g, const struct instance *i, uint64_t now)
 {
-	return now < i->lease_until                       ? ROUTE_TRUSTED
+	return i->refused                                 ? ROUTE_REVOKED
+	       : now < i->lease_until                     ? ROUTE_TRUSTED
 	       : now < i->lease_until + g->config.grace_s ? ROUTE_GRACE
 							  : ROUTE_QUARANTINED;
 }
@@ -232,6 +233,7 @@ int registry_init(struct registry *g, const char *store_path, const struct regis
 
 void registry_end(struct registry *g)
 {
+	revocation_free(g->revocation);
 	store_close(&g->store);
 	free(g->slots);
 	SSL_CTX_free(g->env.tls);
@@ -308,6 +310,9 @@ static int register_locked(struct registry *g, struct in_addr *ip, const struct 
 	memcpy(i.compose_hash, claim->compose_hash, sizeof i.compose_hash);
 	memcpy(i.key, key, WG_KEY);
 	i.used = true;
+	i.has_cert = claim->has_cert;
+	i.cert = claim->cert;
+	i.refused = false;
 	i.route.index = (uint32_t)(slot - g->slots);
 	i.route.policy = *policy;
 	i.lease_until =
@@ -392,6 +397,106 @@ static void recycle(struct registry *g, struct instance *x)
 	g->changed = true;
 }
 
+// ---- revoked certificates
+
+static void keep_list(void *arg, const uint8_t app[static ID_SIZE],
+		      const uint8_t issuer[static REVOCATION_KEY], const char *url, struct span der)
+{
+	struct registry *g = arg;
+	struct err e;
+
+	pthread_mutex_lock(&g->lock);
+	if (store_put_list(&g->store, app, issuer, url, der, &e))
+		log_warn("gateway", "%s", e.text);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void drop_list(void *arg, const uint8_t app[static ID_SIZE],
+		      const uint8_t issuer[static REVOCATION_KEY])
+{
+	struct registry *g = arg;
+	struct err e;
+
+	pthread_mutex_lock(&g->lock);
+	if (store_drop_lists(&g->store, app, issuer, &e))
+		log_warn("gateway", "%s", e.text);
+	pthread_mutex_unlock(&g->lock);
+}
+
+// With the lock. Connections of who is refused end with the next publication.
+static void judge(struct registry *g, struct instance *x)
+{
+	struct err e = { 0 };
+	bool refused = x->has_cert && revocation_check(g->revocation, &x->cert, &e);
+
+	if (refused == x->refused)
+		return;
+	x->refused = refused;
+	if (refused)
+		log_warn("gateway", "certificate refused instance=%s app=%s: %s code=%s",
+			 STR_HEX(x->route.instance_id, ID_SIZE), STR_HEX(x->route.app_id, ID_SIZE), e.text,
+			 e.code);
+}
+
+static void judge_all(struct registry *g)
+{
+	pthread_mutex_lock(&g->lock);
+	for (size_t i = 0; i < g->n; i++)
+		if (g->slots[i].used)
+			judge(g, &g->slots[i]);
+	pthread_mutex_unlock(&g->lock);
+}
+
+int registry_revocation(struct registry *g, const char *const *url, size_t n, const char *ca_file,
+			uint64_t every_s, struct err *e)
+{
+	const struct revocation_store store = { keep_list, drop_list, g };
+
+	g->revocation = revocation_new(url, n, ca_file, every_s, &store, e);
+	if (!g->revocation || store_load_lists(&g->store, g->revocation, e))
+		return -1;
+	judge_all(g);
+	for (size_t i = 0; i < g->n; i++)
+		g->slots[i].route.state = state_at(g, &g->slots[i], time_now());
+	return 0;
+}
+
+static int by_ca(const void *a, const void *b)
+{
+	return memcmp(a, b, offsetof(struct revocation_cert, serial));
+}
+
+// One certificate of each CA.
+static size_t issuers(struct registry *g, struct revocation_cert **out)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&g->lock);
+	struct revocation_cert *list = malloc((g->n + 1) * sizeof *list);
+	for (size_t i = 0; list && i < g->n; i++)
+		if (g->slots[i].used && g->slots[i].has_cert)
+			list[n++] = g->slots[i].cert;
+	pthread_mutex_unlock(&g->lock);
+	if (n)
+		qsort(list, n, sizeof *list, by_ca);
+	*out = list;
+	return n;
+}
+
+void registry_revoke(struct registry *g)
+{
+	struct revocation_cert *list = NULL;
+	size_t n = issuers(g, &list);
+
+	revocation_round(g->revocation);
+	for (size_t i = 0; i < n; i++)
+		if (!i || by_ca(&list[i - 1], &list[i]) != 0)
+			revocation_fetch(g->revocation, &list[i]);
+	free(list);
+	judge_all(g);
+	registry_tick(g);
+}
+
 void registry_tick(struct registry *g)
 {
 	struct err e = { 0 };
@@ -410,7 +515,11 @@ void registry_tick(struct registry *g)
 		enum route_state s = state_at(g, x, now);
 		if (s == x->route.state)
 			continue;
-		log_info("gateway", "%s instance=%s", s == ROUTE_GRACE ? "lease ended, grace" : "quarantined",
+		log_info("gateway", "%s instance=%s",
+			 s == ROUTE_TRUSTED   ? "trusted again"
+			 : s == ROUTE_GRACE   ? "lease ended, grace"
+			 : s == ROUTE_REVOKED ? "revoked, cut off"
+					      : "quarantined",
 			 STR_HEX(x->route.instance_id, ID_SIZE));
 		x->route.state = s;
 		g->changed = true;

@@ -20,6 +20,7 @@ struct registry_config {
 struct registry {
 	pthread_mutex_t lock;
 	struct registry_config config;
+	struct revocation *revocation; // NULL: certificates are not looked up
 	struct store store;
 	struct wg *wg;
 	struct route_board *board;
@@ -36,6 +37,8 @@ struct registry {
 struct registrant {
 	uint8_t app_id[ID_SIZE], instance_id[ID_SIZE], compose_hash[32];
 	uint64_t not_after; // of the certificate
+	bool has_cert;
+	struct revocation_cert cert;
 };
 
 // Opens the store and brings WireGuard and the routes to what it says. `wg` is up; its key is set.
@@ -50,6 +53,11 @@ int registry_handshakes(struct registry *g); // read them from WireGuard; -1: it
 // WireGuard died and was made anew: use `wg` from now on, with all peers. The old handle is the caller's
 // again.
 int registry_rewire(struct registry *g, struct wg *wg, struct err *e);
+// Before the first publication: certificates are looked up from now on, at first in the lists of before.
+int registry_revocation(struct registry *g, const char *const *url, size_t n, const char *ca_file,
+			uint64_t every_s, struct err *e);
+// Fetches the lists of all who are registered and acts on them. Takes as long as the KMSs do.
+void registry_revoke(struct registry *g);
 void registry_tick(struct registry *g); // leases, recycling, publication of what changed
 void registry_env(struct registry *g, const struct route_env *env); // publishes at once; takes the references
 size_t registry_list(struct registry *g, struct instance *out, size_t cap);

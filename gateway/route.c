@@ -16,6 +16,9 @@ struct route_table {
 	const struct route **order; // apps' candidates, then each instance by itself
 	struct slot *slots;
 	size_t mask;
+	uint64_t number;
+	uint32_t *revoked; // indexes, ascending
+	size_t n_revoked;
 	struct route_table *next; // when retired
 };
 
@@ -56,6 +59,34 @@ static int by_app(const void *x, const void *y)
 	return memcmp(a->instance_id, b->instance_id, ID_SIZE);
 }
 
+static int by_index(const void *x, const void *y)
+{
+	uint32_t a, b;
+
+	memcpy(&a, x, sizeof a);
+	memcpy(&b, y, sizeof b);
+	return a < b ? -1 : a > b;
+}
+
+static int add_revoked(struct route_table *t, size_t n)
+{
+	static _Atomic uint64_t numbers;
+
+	t->number = atomic_fetch_add(&numbers, 1) + 1;
+	for (size_t i = 0; i < n; i++)
+		t->n_revoked += t->routes[i].state == ROUTE_REVOKED;
+	if (!t->n_revoked)
+		return 0;
+	t->revoked = malloc(t->n_revoked * sizeof *t->revoked);
+	if (!t->revoked)
+		return -1;
+	for (size_t i = 0, k = 0; i < n; i++)
+		if (t->routes[i].state == ROUTE_REVOKED)
+			t->revoked[k++] = t->routes[i].index;
+	qsort(t->revoked, t->n_revoked, sizeof *t->revoked, by_index);
+	return 0;
+}
+
 struct route_table *route_table_new(const struct route *list, size_t n, const struct route_env *env,
 				    struct err *e)
 {
@@ -85,6 +116,11 @@ struct route_table *route_table_new(const struct route *list, size_t n, const st
 		t->routes[i] = list[i];
 		t->order[i] = &t->routes[i];
 	}
+	if (add_revoked(t, n)) {
+		route_table_free(t);
+		err_set(e, ERR_SYSTEM, "build a route table: out of memory");
+		return NULL;
+	}
 	qsort(t->order, n, sizeof(void *), by_app);
 	for (size_t i = 0, k; i < n; i = k) {
 		for (k = i + 1; k < n && memcmp(t->order[i]->app_id, t->order[k]->app_id, ID_SIZE) == 0;)
@@ -105,6 +141,7 @@ void route_table_free(struct route_table *t)
 	free(t->routes);
 	free(t->order);
 	free(t->slots);
+	free(t->revoked);
 	free(t);
 }
 
@@ -120,6 +157,21 @@ const struct route *const *route_find(const struct route_table *t, const uint8_t
 
 	*n = s->n;
 	return s->n ? &t->order[s->first] : NULL;
+}
+
+uint64_t route_number(const struct route_table *t)
+{
+	return t->number;
+}
+
+bool route_any_revoked(const struct route_table *t)
+{
+	return t->n_revoked != 0;
+}
+
+bool route_is_revoked(const struct route_table *t, uint32_t index)
+{
+	return t->n_revoked && bsearch(&index, t->revoked, t->n_revoked, sizeof index, by_index);
 }
 
 bool route_allows(const struct route *r, uint16_t port, bool unknown_allowed)

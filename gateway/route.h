@@ -13,7 +13,8 @@
 #include "base/err.h"
 #include "name.h"
 
-enum route_state { ROUTE_TRUSTED, ROUTE_GRACE, ROUTE_QUARANTINED };
+// Quarantined: no new connections. Revoked: those that are there are ended, too.
+enum route_state { ROUTE_TRUSTED, ROUTE_GRACE, ROUTE_QUARANTINED, ROUTE_REVOKED };
 
 enum { ROUTE_PORTS_MAX = 64, ROUTE_REACTORS_MAX = 64, ROUTE_DOMAIN_MAX = 253 };
 
@@ -50,6 +51,10 @@ const struct route_env *route_env(const struct route_table *t);
 // The instances of an app, or the one of that id. NULL and 0 when there is none.
 const struct route *const *route_find(const struct route_table *t, const uint8_t id[static ID_SIZE],
 				      size_t *n);
+// The table's number, and whether the instance with these counters is revoked in it; and if any is.
+uint64_t route_number(const struct route_table *t);
+bool route_is_revoked(const struct route_table *t, uint32_t index);
+bool route_any_revoked(const struct route_table *t);
 bool route_allows(const struct route *r, uint16_t port, bool unknown_allowed);
 
 // Publication. One writer at a time; each reader has its own slot.

@@ -9,6 +9,7 @@
 #include "base/version.h"
 #include "core/attest/certext.h"
 #include "crypto/issue.h"
+#include "crypto/p256.h"
 #include "gateway.pb-c.h"
 
 enum { APP_INFO_SCRATCH = 4096, ONLINE_S = 300, BODY_MAX = 64 << 10 };
@@ -53,6 +54,35 @@ int registrant_read(struct registrant *out, X509 *cert, struct err *e)
 		return err_code(e, ERR_INPUT, "register.app_info", "the certificate's end is malformed");
 	out->not_after = (uint64_t)timegm(&end);
 	return 0;
+}
+
+int registrant_cert(struct registrant *out, X509 *cert, X509 *issuer, struct err *e)
+{
+	struct revocation_cert *c = &out->cert;
+	uint8_t spki[P256_SPKI];
+	EVP_PKEY *key = issuer ? X509_get0_pubkey(issuer) : NULL;
+
+	if (!key || p256_spki(key, spki, e) || cert_serial(cert, c->serial))
+		return err_code(e, ERR_UNTRUSTED, "register.app_info",
+				"the certificate is not of a P-256 CA, or its serial number is malformed");
+	memcpy(c->app, out->app_id, ID_SIZE);
+	memcpy(c->issuer, spki + P256_SPKI - REVOCATION_KEY, REVOCATION_KEY);
+	out->has_cert = true;
+	return 0;
+}
+
+// On a list of revoked certificates, or no list to be had: not registered.
+static int check_revoked(const struct service *s, struct rpc_call *call, struct registrant *who,
+			 struct err *e)
+{
+	struct revocation *r = s->registry->revocation;
+
+	if (!r)
+		return 0;
+	if (registrant_cert(who, rpc_peer_cert(call), rpc_peer_issuer(call), e))
+		return -1;
+	revocation_fetch(r, &who->cert);
+	return revocation_check(r, &who->cert, e);
 }
 
 // Evidence that came with the certificate must hold and say what the issuer says.
@@ -168,8 +198,9 @@ static int register_cvm(struct rpc_call *call, const void *request, void *reply,
 	struct in_addr ip;
 	uint8_t key[WG_KEY];
 
-	if (registrant_read(&who, cert, e) || check_evidence(s, cert, &who, e) ||
-	    policy_read(&policy, in->port_policy, e) || wg_key_parse(key, in->client_public_key, e) ||
+	if (registrant_read(&who, cert, e) || check_revoked(s, call, &who, e) ||
+	    check_evidence(s, cert, &who, e) || policy_read(&policy, in->port_policy, e) ||
+	    wg_key_parse(key, in->client_public_key, e) ||
 	    registry_register(s->registry, &ip, &who, key, &policy, e))
 		return -1;
 	return fill_answer(s, call, reply, ip, e);

@@ -22,3 +22,5 @@ struct service {
 int service_mount(struct service *s, struct rpc_server *main_server, struct rpc_server *admin, struct err *e);
 // Facts from a certificate whose chain was verified. Codes: register.no_certificate, register.app_info.
 int registrant_read(struct registrant *out, X509 *cert, struct err *e);
+// With the certificate itself, by the CA that signed it, for the lists of revoked ones.
+int registrant_cert(struct registrant *out, X509 *cert, X509 *issuer, struct err *e);

@@ -72,6 +72,13 @@ const struct config_key settings_keys[] = {
 	{ "lease.recycle", CONFIG_STRING, .def = "10h",
 	  .doc = "removed after this long without registration and handshake; 0: never" },
 
+	{ "revocation.kms_urls", CONFIG_STRINGS,
+	  .doc = "URLs of the KMSs, https://host:port, each of which must say that a certificate is not "
+		 "revoked; "
+		 "none: nobody is asked" },
+	{ "revocation.check_s", CONFIG_INT, .def = "20", .min = 1, .max = 50,
+	  .doc = "seconds between two looks at their lists" },
+
 	{ "attestation.enabled", CONFIG_BOOL, .def = "false",
 	  .doc = "verify evidence embedded in client certificates" },
 	{ "attestation.required", CONFIG_BOOL, .def = "false",
@@ -201,6 +208,20 @@ static void texts(struct settings *s, const struct config *c)
 	s->development_root = config_str(c, "attestation.development_root");
 }
 
+static int kms_urls(struct settings *s, const struct config *c, struct err *e)
+{
+	s->revocation_s = (uint64_t)config_int(c, "revocation.check_s");
+	s->n_kms_urls = config_count(c, "revocation.kms_urls");
+	if (s->n_kms_urls > REVOCATION_URLS_MAX)
+		return bad(e, "revocation.kms_urls", "at most 8 URLs");
+	for (size_t i = 0; i < s->n_kms_urls; i++) {
+		s->kms_urls[i] = config_item(c, i, "revocation.kms_urls");
+		if (!str_starts(s->kms_urls[i], "https://"))
+			return bad(e, "revocation.kms_urls", "URLs that begin with https://");
+	}
+	return 0;
+}
+
 int settings_read(struct settings *s, struct config *file, struct err *e)
 {
 	const struct config *c = file;
@@ -230,5 +251,5 @@ int settings_read(struct settings *s, struct config *file, struct err *e)
 	if (*s->development_root && !s->insecure_development)
 		return err_code(e, ERR_INPUT, "config.development_root",
 				"attestation.development_root needs insecure_development = true");
-	return network(s, c, e) || times(s, c, e) || domain(s, e) ? -1 : 0;
+	return network(s, c, e) || times(s, c, e) || domain(s, e) || kms_urls(s, c, e) ? -1 : 0;
 }

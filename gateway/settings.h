@@ -8,6 +8,9 @@ struct settings {
 	const char *state;
 	const char *rpc_listen, *rpc_cert, *rpc_key, *kms_ca, *rpc_url;
 	const char *admin_listen;
+	const char *kms_urls[REVOCATION_URLS_MAX];
+	size_t n_kms_urls;
+	uint64_t revocation_s;
 	const char *interface, *wg_key_file, *wg_endpoint, *wg_ip;
 	enum wg_backend backend;
 	uint16_t wg_port;

@@ -4,7 +4,7 @@
 // a second claim fails there whatever the caller believed.
 #pragma once
 #include <sqlite3.h>
-#include "route.h"
+#include "revocation.h"
 #include "wg/wg.h"
 
 struct instance {
@@ -12,7 +12,10 @@ struct instance {
 	uint8_t key[WG_KEY];
 	uint8_t compose_hash[32];
 	uint64_t lease_until;
-	bool used; // the slot holds an instance
+	bool used;     // the slot holds an instance
+	bool has_cert; // what it registered with is known; not of rows of before
+	bool refused;  // that certificate is not good any more
+	struct revocation_cert cert;
 };
 
 struct store {
@@ -25,4 +28,11 @@ void store_close(struct store *s);
 int store_load(struct store *s, int (*fn)(void *arg, const struct instance *i, struct err *e), void *arg,
 	       struct err *e);
 int store_put(struct store *s, const struct instance *i, struct err *e); // by instance id; wg.key_taken
+// Lists of revoked certificates.
+int store_put_list(struct store *s, const uint8_t app[static ID_SIZE],
+		   const uint8_t issuer[static REVOCATION_KEY], const char *url, struct span der,
+		   struct err *e);
+int store_drop_lists(struct store *s, const uint8_t app[static ID_SIZE],
+		     const uint8_t issuer[static REVOCATION_KEY], struct err *e);
+int store_load_lists(struct store *s, struct revocation *r, struct err *e);
 int store_delete(struct store *s, const uint8_t instance_id[static ID_SIZE], struct err *e);

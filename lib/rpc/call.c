@@ -19,7 +19,7 @@ struct rpc_call {
 	struct arena *arena;
 	void *in, *out, *state, *tls_data;
 	struct http_peer peer;
-	X509 *cert;
+	X509 *cert, *issuer;
 	char id[20];
 	uint64_t began; // microseconds
 	bool json, in_fn, done_early;
@@ -220,6 +220,7 @@ static void call_free(struct rpc_call *c)
 {
 	c->s->calls--;
 	X509_free(c->cert);
+	X509_free(c->issuer);
 	arena_free(c->arena);
 	free(c);
 }
@@ -377,6 +378,14 @@ static void run(struct rpc_call *c)
 	complete(c);
 }
 
+static X509 *issuer_of(SSL *ssl)
+{
+	STACK_OF(X509) *chain = SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get0_verified_chain(ssl) : NULL;
+	X509 *by = chain && sk_X509_num(chain) > 1 ? sk_X509_value(chain, 1) : NULL;
+
+	return by && X509_up_ref(by) ? by : NULL;
+}
+
 static void start(struct rpc_server *s, struct http_conn *conn, const struct target *t, bool get, bool json)
 {
 	struct rpc_call *c = calloc(1, sizeof *c);
@@ -398,6 +407,7 @@ static void start(struct rpc_server *s, struct http_conn *conn, const struct tar
 	c->began = time_mono_us();
 	if (http_ssl(conn)) {
 		c->cert = SSL_get1_peer_certificate(http_ssl(conn));
+		c->issuer = issuer_of(http_ssl(conn));
 		c->tls_data = SSL_CTX_get_app_data(SSL_get_SSL_CTX(http_ssl(conn)));
 	}
 	snprintf(c->id, sizeof c->id, "%08x-%x", s->id_seed, ++s->id_next);
@@ -485,6 +495,11 @@ void *rpc_tls_data(const struct rpc_call *c)
 X509 *rpc_peer_cert(struct rpc_call *c)
 {
 	return c->cert;
+}
+
+X509 *rpc_peer_issuer(struct rpc_call *c)
+{
+	return c->issuer;
 }
 
 const char *rpc_id(const struct rpc_call *c)

@@ -105,7 +105,8 @@ struct arena *rpc_arena(struct rpc_call *c);                // freed after the r
 const struct http_peer *rpc_peer(const struct rpc_call *c); // a copy: valid on workers
 SSL *rpc_ssl(struct rpc_call *c);                           // not on workers
 void *rpc_tls_data(const struct rpc_call *c); // SSL_CTX_get_app_data of the listener's; NULL without TLS
-X509 *rpc_peer_cert(struct rpc_call *c);                    // borrowed, NULL if none; valid on workers
+X509 *rpc_peer_cert(struct rpc_call *c);      // borrowed, NULL if none; valid on workers
+X509 *rpc_peer_issuer(struct rpc_call *c);    // of a verified chain, the same
 const char *rpc_id(const struct rpc_call *c); // the request id, also on every log line of the call
 const char *rpc_header(struct rpc_call *c, const char *name); // in the arena, NULL if absent
 const char *rpc_method_name(const struct rpc_call *c);

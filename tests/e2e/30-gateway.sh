@@ -56,6 +56,7 @@ idle = "${idle:-60s}"
 [lease]
 duration = "${lease:-10m}"
 grace = "${grace:-5m}"
+${revocation:-}
 ${attestation:-}
 C
 }
@@ -102,7 +103,7 @@ tls_refused() # tls_refused NAME: the alert, and by it
 	[[ $(openssl s_client -connect $public -servername "$1" </dev/null 2>&1) = *"unrecognized name"* ]]
 }
 serve() { # serve IP PORT TEXT: plain HTTP
-	python3 - "$@" <<'P' &
+	python3 - "$@" 2>/dev/null <<'P' &
 import http.server, sys
 class H(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -301,6 +302,86 @@ check "quarantined when it falls silent" until_true 12 tls_refused "$one-8080.ap
 check "comes back by registering" register one "$k1b"
 check "is served again" served "$one-8080" one
 stop TERM
+
+# Revoked certificates. A KMS that has lists and nothing else; openssl makes them.
+lease=10m grace=5m revocation=$'[revocation]\nkms_urls = ["https://127.0.0.1:18020"]\ncheck_s = 1'
+rm -f "$work"/gateway.db*; config
+app_c=$(printf 'c3%.0s' {1..20}) five=$(printf '55%.0s' {1..20})
+pki_app "$work" five "$app_c" "$five"
+mkdir -p "$work/kms/crl"
+kms() {
+	python3 - "$work" <<'P' &
+import http.server, ssl, sys
+class H(http.server.SimpleHTTPRequestHandler):
+    def __init__(self, *a): super().__init__(*a, directory=sys.argv[1] + "/kms")
+    def log_message(self, *a): pass
+s = http.server.ThreadingHTTPServer(("127.0.0.1", 18020), H)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); tls.load_cert_chain(sys.argv[1] + "/gateway.pem", sys.argv[1] + "/gateway.key")
+s.socket = tls.wrap_socket(s.socket, server_side=True); s.serve_forever()
+P
+	kms=$!
+	until_true 10 open_port 127.0.0.1 18020
+}
+ca() { openssl ca -config "$work/ca.cnf" -cert "$work/${ca:-five-ca}.pem" -keyfile "$work/${ca:-five-ca}.key" "$@" 2>/dev/null; }
+printf '[ca]\ndefault_ca=d\n[d]\ndatabase=%s/index.txt\ncrlnumber=%s/number\ndefault_md=sha256\n' "$work" "$work" >"$work/ca.cnf"
+fresh_ca() { : >"$work/index.txt"; echo 01 >"$work/number"; }
+list() # list SECONDS
+{
+	ca -gencrl -crlsec "$1" | openssl crl -outform DER -out "$work/kms/crl/new" && mv "$work/kms/crl/new" "$work/kms/crl/app-$app_c-0.crl"
+}
+five() { register five "$k5"; }
+fresh_ca; kms; k5=$(key)
+refused "a KMS's URL without TLS" config.value sh -c "sed 's,https://127.0.0.1:18020,http://127.0.0.1:18020,' '$work/gateway.toml' >'$work/bad.toml'; dstack-gateway -c '$work/bad.toml' --check"
+check "starts with a KMS to ask" start
+check "no list, no registration" refuses crl.stale five
+ca=two-ca list 3600
+check "a list of another CA is none" until_true 5 refuses crl.invalid five
+list 3600
+check "with a list it registers" until_true 8 answers .wg.client_ip 10.8.0.2 five
+check "is served" served "$five-8080" one
+held() { # how a connection that is there ends
+	python3 - $public "$five" <<'P'
+import socket, ssl, sys, time
+host, port = sys.argv[1].split(":")
+ctx = ssl.create_default_context(); ctx.check_hostname = False; ctx.verify_mode = ssl.CERT_NONE
+s = ctx.wrap_socket(socket.create_connection((host, int(port))), server_hostname=sys.argv[2] + "-8080.app.test")
+s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"); s.settimeout(20); assert s.recv(64)
+try:
+    while s.recv(1000): pass
+except ConnectionResetError: pass
+print("ended")
+P
+}
+held >"$work/held" &
+held=$!
+sleep 1
+began=$SECONDS
+ca -revoke "$work/five.pem" && list 3600
+check "revoked: its name leads nowhere" until_true 8 tls_refused "$five-8080.app.test"
+wait $held
+check "and connections that were there are cut" grep -q ended "$work/held"
+check "long before a minute" test $((SECONDS - began)) -lt 10
+check "it does not register again" refuses revoked.cert five
+stop KILL
+check "starts again" start
+check "still nowhere" tls_refused "$five-8080.app.test"
+fresh_ca; sleep 1; list 3600
+check "taken back: its name leads to it again" until_true 10 served "$five-8080" one
+list 7
+sleep 2.5
+{ kill $kms && wait $kms; } 2>/dev/null
+check "the KMS is silent: the last list holds" served "$five-8080" one
+check "also for registrations" answers .wg.client_ip 10.8.0.2 five
+stop KILL
+check "starts while it is silent" start
+check "also over a restart" served "$five-8080" one
+check "until its end" until_true 12 tls_refused "$five-8080.app.test"
+check "then nothing registers" refuses crl.stale five
+kms; list 3600
+check "the KMS is back, and so is the name" until_true 12 served "$five-8080" one
+stop TERM
+kill $kms
+revocation=
 
 # Evidence in the certificate
 attestation=$'[attestation]\nenabled = true\nrequired = true\npccs_url = "http://127.0.0.1:9"'

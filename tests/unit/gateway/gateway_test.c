@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include "base/time.h"
 #include "core/attest/certext.h"
+#include "crypto/crl.h"
 #include "crypto/issue.h"
 #include "crypto/p256.h"
 #include "gateway/certs.h"
@@ -317,6 +318,197 @@ static void storing(void **state)
 	}
 }
 
+// A database of the version before has rows without certificate; it is taken over as it is.
+static void storing_certificates(void **state)
+{
+	(void)state;
+	struct err e = { 0 };
+	char path[] = "/tmp/gateway_store_XXXXXX", name[64];
+	struct store s = { 0 };
+	struct seen seen = { 0 };
+	struct instance i = { .route = route_of(0xa1, 1, 0, ROUTE_TRUSTED), .used = true, .has_cert = true };
+
+	close(mkstemp(path));
+	assert_int_equal(sqlite3_open(path, &s.db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(
+			s.db,
+			"CREATE TABLE instance(instance_id BLOB PRIMARY KEY, app_id BLOB NOT NULL,"
+			" ip INTEGER NOT NULL UNIQUE, public_key BLOB NOT NULL UNIQUE, compose_hash BLOB NOT "
+			"NULL, registered INTEGER NOT NULL, lease_until INTEGER NOT NULL, policy TEXT) "
+			"WITHOUT "
+			"ROWID; PRAGMA user_version=1;"
+			"INSERT INTO instance "
+			"VALUES(zeroblob(20),zeroblob(20),7,zeroblob(32),zeroblob(32),1,2,"
+			"NULL)",
+			NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(s.db);
+	assert_int_equal(store_open(&s, path, &e), 0);
+	i.key[0] = 1;
+	i.route.ip.s_addr = htonl(8);
+	memset(&i.cert, 5, sizeof i.cert);
+	memcpy(i.cert.app, i.route.app_id, ID_SIZE);
+	assert_int_equal(store_put(&s, &i, &e), 0);
+	store_close(&s);
+	assert_int_equal(store_open(&s, path, &e), 0);
+	assert_int_equal(store_load(&s, collect, &seen, &e), 0);
+	assert_int_equal(seen.n, 2);
+	assert_false(seen.list[0].has_cert);
+	assert_true(seen.list[1].has_cert);
+	assert_memory_equal(&seen.list[1].cert, &i.cert, sizeof i.cert);
+	store_close(&s);
+	for (size_t k = 0; k < 3; k++) {
+		snprintf(name, sizeof name, "%s%s", path, k == 0 ? "" : k == 1 ? "-wal" : "-shm");
+		unlink(name);
+	}
+}
+
+// ---- revoked certificates
+
+static EVP_PKEY *ca_key;
+
+static int sign_list(void *arg, const uint8_t digest[static 32], uint8_t *sig, size_t *n, struct err *e)
+{
+	(void)arg;
+	return p256_sign_digest(ca_key, digest, sig, n, e);
+}
+
+static struct span list_of(uint64_t from, uint64_t to, const uint8_t *serial)
+{
+	struct err e = { 0 };
+	struct cert_spec spec = { .cn = "ca", .is_ca = true, .not_before = 1, .not_after = 1000 };
+	struct crl_entry entry = { .at = from };
+	X509 *ca = cert_issue(&spec, ca_key, &(struct cert_issuer){ .key = ca_key }, &e);
+	struct crl_spec s = { .issuer = ca,
+			      .number = 1,
+			      .this_update = from,
+			      .next_update = to,
+			      .entry = &entry,
+			      .n = serial != NULL };
+	uint8_t *der = NULL;
+	size_t n = 0;
+
+	if (serial)
+		memcpy(entry.serial, serial, sizeof entry.serial);
+	if (crl_issue(&s, sign_list, NULL, &der, &n, &e))
+		fail_msg("%s", e.text);
+	X509_free(ca);
+	return span_of(der, n);
+}
+
+static void issuer_of(EVP_PKEY *k, uint8_t out[static REVOCATION_KEY])
+{
+	uint8_t spki[P256_SPKI];
+	struct err e = { 0 };
+
+	assert_int_equal(p256_spki(k, spki, &e), 0);
+	memcpy(out, spki + P256_SPKI - REVOCATION_KEY, REVOCATION_KEY);
+}
+
+static void lists_that_hold(void **state)
+{
+	enum { NOW = 1790000000 };
+	uint8_t issuer[REVOCATION_KEY], other[REVOCATION_KEY];
+	struct err e = { 0 };
+	struct revocation_list l;
+	EVP_PKEY *k = p256_new(&e);
+
+	(void)state;
+	ca_key = p256_new(&e);
+	issuer_of(ca_key, issuer);
+	issuer_of(k, other);
+	struct span der = list_of(NOW, NOW + 100, NULL);
+	assert_int_equal(revocation_read(&l, der, issuer, 0, NOW, &e), 0);
+	assert_true(l.this_update == NOW && l.next_update == NOW + 100);
+	assert_int_equal(revocation_read(&l, der, issuer, NOW, NOW + 99, &e), 0);
+	assert_int_equal(revocation_read(&l, der, issuer, 0, NOW - 300, &e), 0);
+	static const struct {
+		bool is_other;
+		uint64_t was, now;
+		const char *code;
+	} bad[] = { { true, 0, NOW, "crl.invalid" },
+		    { false, NOW + 1, NOW, "crl.invalid" }, // an older one brought back
+		    { false, 0, NOW - 301, "crl.invalid" },
+		    { false, 0, NOW + 100, "crl.stale" } };
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_int_equal(revocation_read(&l, der, bad[i].is_other ? other : issuer, bad[i].was,
+						 bad[i].now, &e),
+				 -1);
+		assert_string_equal(e.code, bad[i].code);
+	}
+	for (size_t n = 0; n < der.n; n++)
+		assert_int_equal(revocation_read(&l, span_of(der.p, n), issuer, 0, NOW, &e), -1);
+	free((void *)(uintptr_t)der.p);
+	EVP_PKEY_free(k);
+}
+
+// Two KMSs: both must have a list, either can revoke. None answers here; the lists come from the store.
+static void lists_of_all_kmss(void **state)
+{
+	const char *const url[] = { "https://127.0.0.1:1", "https://127.0.0.1:2" };
+	const struct revocation_store none = { 0 };
+	struct revocation_cert c = { .app = { 1 }, .serial = { [18] = 1, [19] = 2 } }, second;
+	uint64_t now = time_now();
+	struct err e = { 0 };
+
+	(void)state;
+	issuer_of(ca_key, c.issuer);
+	struct revocation *r = revocation_new(url, 2, "", 1, &none, &e);
+	assert_non_null(r);
+	assert_int_equal(revocation_check(r, &c, &e), -1);
+	assert_string_equal(e.code, "crl.stale");
+	struct span good = list_of(now - 10, now + 100, NULL), over = list_of(now - 10, now - 1, NULL),
+		    bad = list_of(now - 10, now + 100, c.serial);
+	revocation_load(r, c.app, c.issuer, url[0], good);
+	assert_int_equal(revocation_check(r, &c, &e), -1); // one of them says nothing
+	assert_string_equal(e.code, "crl.stale");
+	revocation_load(r, c.app, c.issuer, url[1], over);
+	revocation_load(r, c.app, c.issuer, "https://127.0.0.1:3", good); // nobody's that is asked
+	assert_int_equal(revocation_check(r, &c, &e), -1);
+	assert_string_equal(e.code, "crl.stale");
+	revocation_load(r, c.app, c.issuer, url[1], good);
+	assert_int_equal(revocation_check(r, &c, &e), 0);
+	second = c;
+	second.app[0] = 2;
+	revocation_load(r, second.app, second.issuer, url[1], bad);
+	assert_int_equal(revocation_check(r, &second, &e), -1);
+	assert_string_equal(e.code, "revoked.cert"); // although the other one says nothing
+	second.serial[0] = 1;
+	revocation_load(r, second.app, second.issuer, url[0], good);
+	assert_int_equal(revocation_check(r, &second, &e), 0);
+	revocation_fetch(r, &c); // nobody there: what is known stays
+	assert_int_equal(revocation_check(r, &c, &e), 0);
+	for (int i = 0; i < 8; i++)
+		revocation_round(r);
+	assert_int_equal(revocation_check(r, &c, &e), -1); // nobody wanted it for long
+	revocation_free(r);
+	free((void *)(uintptr_t)good.p);
+	free((void *)(uintptr_t)over.p);
+	free((void *)(uintptr_t)bad.p);
+	EVP_PKEY_free(ca_key);
+}
+
+static void revoked_routes(void **state)
+{
+	struct route list[] = { route_of(0xa1, 1, 0, ROUTE_REVOKED), route_of(0xa1, 2, 0, ROUTE_TRUSTED),
+				route_of(0xa1, 3, 0, ROUTE_REVOKED) };
+	struct route_env env = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++)
+		list[i].index = 7 - i;
+	struct route_table *t = route_table_new(list, 3, &env, &e),
+			   *u = route_table_new(list + 1, 1, &env, &e);
+	assert_true(route_any_revoked(t) && !route_any_revoked(u));
+	assert_true(route_is_revoked(t, 7) && route_is_revoked(t, 5));
+	assert_false(route_is_revoked(t, 6) || route_is_revoked(t, 4) || route_is_revoked(u, 6));
+	assert_true(route_number(u) > route_number(t));
+	route_table_free(t);
+	route_table_free(u);
+}
+
 static X509 *cert_with(size_t app_size, bool other_app_id, bool with_info)
 {
 	struct err e = { 0 };
@@ -402,10 +594,18 @@ static void development_certificates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hello),       cmocka_unit_test(hello_refused),
-		cmocka_unit_test(names),       cmocka_unit_test(routes),
-		cmocka_unit_test(addresses),   cmocka_unit_test(storing),
-		cmocka_unit_test(registrants), cmocka_unit_test(development_certificates),
+		cmocka_unit_test(hello),
+		cmocka_unit_test(hello_refused),
+		cmocka_unit_test(names),
+		cmocka_unit_test(routes),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(storing),
+		cmocka_unit_test(storing_certificates),
+		cmocka_unit_test(lists_that_hold),
+		cmocka_unit_test(lists_of_all_kmss),
+		cmocka_unit_test(revoked_routes),
+		cmocka_unit_test(registrants),
+		cmocka_unit_test(development_certificates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
