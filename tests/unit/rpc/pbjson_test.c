@@ -94,7 +94,8 @@ static void test_golden(void **state)
 		   "{\"ca_cert\":\"\",\"allow_any_upgrade\":false,\"k256_pubkey\":\"\",\"bootstrap_info\":{"
 		   "\"ca_pubkey\":\"01\","
 		   "\"k256_pubkey\":\"\",\"attestation\":\"\"},\"is_dev\":false,\"gateway_app_id\":\"\","
-		   "\"kms_contract_address\":null,\"chain_id\":7,\"app_auth_implementation\":null}");
+		   "\"kms_contract_address\":null,\"chain_id\":7,\"app_auth_implementation\":null,\"roots\":["
+		   "]}");
 	round_trip(&gateway__global_connections_stats__descriptor,
 		   "{\"total_connections\":3,\"node_connections\":{\"1\":2,\"4000000000\":5}}",
 		   "{\"total_connections\":3,\"node_connections\":{\"1\":2,\"4000000000\":5}}");
