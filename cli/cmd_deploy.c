@@ -339,21 +339,48 @@ static void report(struct deploy *d, const char *id)
 		       app, domain, port, app, domain, port);
 }
 
+static int work(struct deploy *d, int argc, char **argv, char **id, struct err *e)
+{
+	optind = 1;
+	return read_options(d, argc, argv, e) || vms_open(&d->vms, e) || load_compose(d, e) ||
+			       lint_print(stderr, "note: ", span_of(d->compose.text, d->compose.n), e) < 0 ||
+			       settle_name(d, id, e) || keep_compose(d, e) || allow(d, e) ||
+			       (!*id && create(d, id, e)) || (d->wait && vms_wait(&d->vms, *id, d->json, e))
+		       ? -1
+		       : 0;
+}
+
+static void end(struct deploy *d)
+{
+	signer_wipe(&d->signer);
+	vms_close(&d->vms);
+	compose_free(&d->compose);
+	env_free(&d->envs);
+}
+
+int deploy_vm(int argc, char **argv, struct deployed *out, struct err *e)
+{
+	struct deploy d = { 0 };
+	char *id = NULL;
+	int rc = work(&d, argc, argv, &id, e);
+
+	if (!rc) {
+		snprintf(out->id, sizeof out->id, "%s", id);
+		snprintf(out->app_id, sizeof out->app_id, "%s", STR_HEX(d.compose.hash, APP_ID));
+	}
+	end(&d);
+	return rc;
+}
+
 int cmd_deploy(int argc, char **argv)
 {
 	struct err e;
 	struct deploy d = { 0 };
 	char *id = NULL;
-	int status = read_options(&d, argc, argv, &e) || vms_open(&d.vms, &e) || load_compose(&d, &e) ||
-		     lint_print(stderr, "note: ", span_of(d.compose.text, d.compose.n), &e) < 0 ||
-		     settle_name(&d, &id, &e) || keep_compose(&d, &e) || allow(&d, &e) ||
-		     (!id && create(&d, &id, &e)) || (d.wait && vms_wait(&d.vms, id, d.json, &e));
+	int status = work(&d, argc, argv, &id, &e);
 
 	if (!status)
 		report(&d, id);
-	signer_wipe(&d.signer);
-	vms_close(&d.vms);
-	compose_free(&d.compose);
-	env_free(&d.envs);
+	end(&d);
 	return status ? command_fail(&e, d.json) : 0;
 }

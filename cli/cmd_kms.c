@@ -6,7 +6,9 @@
 #include "kms.h"
 
 static const struct kms_command parts[] = {
-	{ "deploy", "--image REFERENCE@sha256:HEX [--memory MIB] [--json]", kms_deploy },
+	{ "deploy", "--image REFERENCE@sha256:HEX [--from NAME|URL] [--memory MIB] [--json]", kms_deploy },
+	{ "upgrade", "--image REFERENCE@sha256:HEX [--remove-old] [--memory MIB] [--json]", kms_upgrade },
+	{ "handover", "--mr HEX [--for TIME] [--admin URL --token-file FILE]", kms_handover },
 	{ "log",
 	  "verify FILE|DIR|URL [--kms-root FILE | --unverified-tls] [--peer URL|FILE]... [--head FILE] "
 	  "[--save FILE] [--record FILE] [--k256-pubkey HEX] [--dir DIR] [--json]",

@@ -72,12 +72,15 @@ static int keep_settings(struct up *u, struct err *e)
 	struct context was = { 0 };
 	struct err none;
 	bool exists = false;
+	int kms;
 
 	if (context_open(&was, u->dir, &none) == 0) {
 		if (u->port_base == 0 && context_port(&was) > PORT_GATEWAY)
 			u->port_base = (uint64_t)context_port(&was) - PORT_GATEWAY;
 		snprintf(u->conf.image, sizeof u->conf.image, "%s", context_get(&was, "image"));
 		u->kms_in_cvm = *context_get(&was, "kms_app") != 0;
+		kms = stackconf_kms_find(context_get(&was, "kms_app"));
+		u->conf.kms = kms < 0 ? 0 : (unsigned)kms;
 		exists = true;
 	}
 	context_close(&was);
@@ -109,9 +112,11 @@ static int make_folders(struct up *u, struct err *e)
 		return err_errno(e, "state folder %s", u->dir);
 	if (keep_settings(u, e))
 		return -1;
+	unsigned kms = u->conf.kms;
 	memcpy(image, u->conf.image, sizeof image);
 	int status = stackconf_init(&u->conf, real, (unsigned)u->port_base, u->kms_in_cvm, e);
 	memcpy(u->conf.image, image, sizeof image);
+	u->conf.kms = kms;
 	return status;
 }
 

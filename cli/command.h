@@ -12,6 +12,11 @@ int cmd_up(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_deploy(int argc, char **argv);
 int cmd_env(int argc, char **argv);
+// The same for a command that deploys as part of what it does: nothing on stdout.
+struct deployed {
+	char id[64], app_id[41];
+};
+int deploy_vm(int argc, char **argv, struct deployed *out, struct err *e);
 int cmd_ls(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
 int cmd_info(int argc, char **argv);

@@ -10,6 +10,8 @@ struct kms_command {
 };
 
 int kms_deploy(int argc, char **argv);
+int kms_handover(int argc, char **argv);
+int kms_upgrade(int argc, char **argv);
 int kms_log(int argc, char **argv);
 int kms_derive(int argc, char **argv);
 int kms_rotate(int argc, char **argv);

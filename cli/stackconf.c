@@ -14,6 +14,11 @@ const char *const stackconf_services[] = { "collateral", "key-provider", "regist
 					   "images",     "kms",          "gateway",  "vmm" };
 const size_t stackconf_n_services = sizeof stackconf_services / sizeof *stackconf_services;
 
+const struct stack_kms stackconf_kms[STACK_KMS_MAX] = {
+	{ "kms", PORT_KMS, PORT_KMS_ADMIN, PORT_KMS_SETUP },
+	{ "kms-2", PORT_KMS2, PORT_KMS2_ADMIN, PORT_KMS2_SETUP },
+};
+
 static const char registry_yml[] = "# The local image registry: loopback only, for the examples.\n"
 				   "version: 0.1\n"
 				   "storage:\n  filesystem:\n    rootdirectory: @DIR@/registry/data\n"
@@ -34,13 +39,14 @@ static const char auth_toml[] = "# Answers the KMS's question who may have keys.
 				"address = \"tcp:127.0.0.1:@AUTH@\"\n"
 				"\n[policy]\nfile = \"@DIR@/kms/policy.toml\"\n";
 
-// @IMAGE@, @ADMIN@ and @ROOT@ are given by stackconf_kms_compose. A dollar sign is doubled for compose.
+// @IMAGE@, @ADMIN@, @ROOT@, @KEYS@, @ONBOARD@ and @SETUP_PORT@ are given by stackconf_kms_compose. A dollar
+// sign is doubled for compose.
 static const char kms_compose[] =
 	"services:\n"
 	"  kms:\n"
 	"    image: @IMAGE@\n"
 	"    restart: always\n"
-	"    ports: [\"8000:8000\", \"8001:8001\"]\n"
+	"    ports: [\"8000:8000\", \"8001:8001\"@SETUP_PORT@]\n"
 	"    ulimits: {memlock: -1}\n"
 	"    volumes:\n"
 	"      - /var/run/dstack.sock:/var/run/dstack.sock\n"
@@ -57,10 +63,13 @@ static const char kms_compose[] =
 	"      insecure_development = true\n"
 	"      [core]\n"
 	"      cert_dir = \"/kms/certs\"\n"
-	"      bootstrap = true\n"
+	"@KEYS@"
+	"      handover = true\n"
+	"      handover_closed = true\n"
 	"      agent = \"unix:/var/run/dstack.sock\"\n"
 	"      attest_rpc_cert = true\n"
 	"      enforce_self_authorization = true\n"
+	"@ONBOARD@"
 	"      [core.admin]\n"
 	"      address = \"tcp:0.0.0.0:8001\"\n"
 	"      htpasswd_file = \"/etc/admins\"\n"
@@ -85,6 +94,10 @@ static const char kms_compose[] =
 	"  root:\n"
 	"    content: |\n"
 	"@ROOT@";
+
+static const char kms_onboard[] = "      [core.onboard]\n"
+				  "      address = \"tcp:0.0.0.0:8002\"\n"
+				  "      htpasswd_file = \"/etc/admins\"\n";
 
 static const char policy_toml[] =
 	"# Who gets keys from this KMS. `dstack up` adds images, `dstack deploy` an [[app]] for each compose "
@@ -119,7 +132,7 @@ static const char vmm_toml[] =
 	"address = \"unix:@DIR@/vmm/vmm.sock\"\ntcp_address = \"tcp:127.0.0.1:@VMM@\"\nrun_path = "
 	"\"@DIR@/vmm/vm\"\n"
 	"\n[image]\npath = \"@DIR@/images\"\n"
-	"\n[cvm]\nplatform = \"auto\"\nkms_urls = [\"https://10.0.2.2:@KMS@\"]\n"
+	"\n[cvm]\nplatform = \"auto\"\nkms_urls = [@KMS_URLS@]\n"
 	"gateway_urls = [\"https://10.0.2.2:@GATEWAY_RPC@\"]\npccs_url = \"http://10.0.2.2:@COLLATERAL@\"\n"
 	"docker_registry = \"http://10.0.2.2:@REGISTRY@\"\n"
 	"\n[cvm.port_mapping]\nenabled = true\n"
@@ -138,13 +151,14 @@ static const char vmm_toml[] =
 
 // What a KMS in a CVM needs of the host, and the host of it.
 static const char cvm_ports[] = "[[cvm.port_mapping.range]]\nfrom = @KMS@\nto = @KMS@\n"
-				"[[cvm.port_mapping.range]]\nfrom = @KMS_ADMIN@\nto = @KMS_ADMIN@\n";
+				"[[cvm.port_mapping.range]]\nfrom = @KMS_ADMIN@\nto = @KMS2_SETUP@\n";
 static const char cvm_forwards[] = "[[network.forward]]\nlisten = @AUTH@\nto = \"127.0.0.1:@AUTH@\"\n"
+				   "[[network.forward]]\nlisten = @KMS2@\nto = \"127.0.0.1:@KMS2@\"\n"
 				   "[[network.forward]]\nlisten = @IMAGES@\nto = \"127.0.0.1:@IMAGES@\"\n";
 
 static const char context_toml[] =
 	"# What the dstack command talks to.\n"
-	"vmm = \"unix:@DIR@/vmm/vmm.sock\"\nkms = \"https://127.0.0.1:@KMS@\"\nkms_root = "
+	"vmm = \"unix:@DIR@/vmm/vmm.sock\"\nkms = \"https://127.0.0.1:@KMS_ASKED@\"\nkms_root = "
 	"\"kms/certs/root-ca.crt\"\n"
 	"policy = \"kms/policy.toml\"\ndomain = \"" DOMAIN "\"\ngateway_port = @GATEWAY@\n"
 	"gateway_address = \"127.0.0.1:@GATEWAY@\"\ngateway_ca = \"gateway/tls/ca.pem\"\nimage = "
@@ -153,8 +167,14 @@ static const char context_toml[] =
 	"pccs = \"http://127.0.0.1:@COLLATERAL@\"\ndevelopment_root = \"pki/root.der\"\nregistry = "
 	"\"http://127.0.0.1:@REGISTRY@\"\n"
 	"@CVM_CONTEXT@";
-static const char cvm_context[] = "kms_app = \"kms\"\nkms_compose = \"apps/kms.json\"\nkms_admin = "
-				  "\"http://127.0.0.1:@KMS_ADMIN@\"\n";
+static const char cvm_context[] =
+	"kms_app = \"@KMS_NAME@\"\nkms_compose = \"apps/@KMS_NAME@.json\"\nkms_admin = "
+	"\"http://127.0.0.1:@KMS_ASKED_ADMIN@\"\n";
+// The one that is asked first, then the other, whether there is one or not.
+static const char *const cvm_urls[STACK_KMS_MAX] = {
+	"\"https://10.0.2.2:@KMS@\", \"https://10.0.2.2:@KMS2@\"",
+	"\"https://10.0.2.2:@KMS2@\", \"https://10.0.2.2:@KMS@\"",
+};
 
 // Two stacks on one machine need two tunnel networks: the second byte follows the ports.
 static unsigned subnet(const struct stackconf *c)
@@ -232,6 +252,14 @@ static void add_gateway(struct stackconf *c)
 			    keep(c, "tcp:%u", port(c, PORT_GATEWAY)) });
 }
 
+int stackconf_kms_find(const char *name)
+{
+	for (int i = 0; i < STACK_KMS_MAX; i++)
+		if (!strcmp(stackconf_kms[i].name, name))
+			return i;
+	return -1;
+}
+
 int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, bool kms_in_cvm, struct err *e)
 {
 	*c = (struct stackconf){ .port = port_base, .kms_in_cvm = kms_in_cvm };
@@ -292,6 +320,10 @@ static void fill(const struct stackconf *c, struct sb *out, const char *fmt, con
 		{ "AUTH", port(c, PORT_AUTH) },
 		{ "IMAGES", port(c, PORT_IMAGES) },
 		{ "KMS_ADMIN", port(c, PORT_KMS_ADMIN) },
+		{ "KMS2", port(c, PORT_KMS2) },
+		{ "KMS2_SETUP", port(c, PORT_KMS2_SETUP) },
+		{ "KMS_ASKED", port(c, stackconf_kms[c->kms].rpc) },
+		{ "KMS_ASKED_ADMIN", port(c, stackconf_kms[c->kms].admin) },
 		{ "APPS", port(c, PORT_APPS) },
 		{ "APPS_END", port(c, PORT_APPS_END) },
 		{ "NET", subnet(c) },
@@ -317,8 +349,7 @@ static void fill(const struct stackconf *c, struct sb *out, const char *fmt, con
 	}
 }
 
-int stackconf_kms_compose(struct stackconf *c, const char *image, const char *bcrypt, struct sb *out,
-			  struct err *e)
+int stackconf_kms_compose(struct stackconf *c, const struct stack_kms_spec *s, struct sb *out, struct err *e)
 {
 	char path[PATH_MAX];
 	auto_free char *pem = NULL;
@@ -326,18 +357,24 @@ int stackconf_kms_compose(struct stackconf *c, const char *image, const char *bc
 	size_t n;
 
 	snprintf(path, sizeof path, "%s/pki/root.pem", c->dir);
-	if (!strstr(image, "@sha256:") || strpbrk(image, " \"'\\\n$"))
-		return err_set(e, ERR_INPUT, "%s is no image reference with a digest", image);
+	if (!strstr(s->image, "@sha256:") || strpbrk(s->image, " \"'\\\n$"))
+		return err_set(e, ERR_INPUT, "%s is no image reference with a digest", s->image);
 	if (file_read(path, 16384, &pem, &n, e))
 		return -1;
-	for (const char *p = bcrypt; *p; p++)
+	for (const char *p = s->bcrypt; *p; p++)
 		sb_str(&admin, *p == '$' ? "$$" : (char[2]){ *p, 0 });
 	for (char *line = strtok(pem, "\n"); line; line = strtok(NULL, "\n"))
 		sb_fmt(&root, "      %s\n", line);
 	if (admin.bad || root.bad)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	const struct word words[] = {
-		{ "IMAGE", image }, { "ADMIN", admin.p }, { "ROOT", root.p }, { NULL, NULL }
+		{ "IMAGE", s->image },
+		{ "ADMIN", admin.p },
+		{ "ROOT", root.p },
+		{ "KEYS", s->onboards ? "" : "      bootstrap = true\n" },
+		{ "ONBOARD", s->onboards ? kms_onboard : "" },
+		{ "SETUP_PORT", s->onboards ? ", \"8002:8002\"" : "" },
+		{ NULL, NULL },
 	};
 	fill(c, out, kms_compose, words);
 	return out->bad ? err_set(e, ERR_SYSTEM, "out of memory") : 0;
@@ -358,6 +395,8 @@ static int write_conf(struct stackconf *c, const char *name, const char *fmt, bo
 		{ "CVM_PORTS", c->kms_in_cvm ? cvm_ports : "", true },
 		{ "CVM_FORWARDS", c->kms_in_cvm ? cvm_forwards : "", true },
 		{ "CVM_CONTEXT", c->kms_in_cvm ? cvm_context : "", true },
+		{ "KMS_URLS", c->kms_in_cvm ? cvm_urls[c->kms] : "\"https://10.0.2.2:@KMS@\"", true },
+		{ "KMS_NAME", stackconf_kms[c->kms].name },
 		{ NULL, NULL },
 	};
 	fill(c, &text, fmt, words);

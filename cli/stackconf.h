@@ -27,6 +27,10 @@ enum {
 	PORT_AUTH = 8, // these three only where the KMS runs in a CVM
 	PORT_IMAGES = 9,
 	PORT_KMS_ADMIN = 10,
+	PORT_KMS_SETUP = 11,
+	PORT_KMS2 = 12, // the second KMS in a CVM: a replica, or what an upgrade makes
+	PORT_KMS2_ADMIN = 13,
+	PORT_KMS2_SETUP = 14,
 	PORT_APPS = 20, // to 99: what apps may ask for with --port
 	PORT_APPS_END = 99,
 };
@@ -40,6 +44,7 @@ struct stackconf {
 	char dir[PATH_MAX - 256], bin[PATH_MAX]; // the state folder; where our programs are
 	unsigned port;
 	bool kms_in_cvm; // no KMS on the host, but what one in a CVM needs
+	unsigned kms;    // then: which of stackconf_kms the commands ask, and guests first
 	char image[64];  // what `deploy` takes by default: the last one offered
 	struct stack_step step[STACK_STEPS_MAX];
 	size_t n;
@@ -48,10 +53,23 @@ struct stackconf {
 };
 
 int stackconf_init(struct stackconf *c, const char *dir, unsigned port_base, bool kms_in_cvm, struct err *e);
-// compose.yaml of the KMS that runs in a CVM: its image, its configuration, the administrator's password as
-// bcrypt. Its bytes are the KMS's identity.
-int stackconf_kms_compose(struct stackconf *c, const char *image, const char *bcrypt, struct sb *out,
-			  struct err *e);
+
+// A KMS in a CVM: the name of its VM and of its folder, and its ports, as offsets.
+struct stack_kms {
+	const char *name;
+	unsigned rpc, admin, setup;
+};
+enum { STACK_KMS_MAX = 2 };
+extern const struct stack_kms stackconf_kms[STACK_KMS_MAX];
+int stackconf_kms_find(const char *name); // its index, or -1
+
+struct stack_kms_spec {
+	const char *image, *bcrypt; // with a digest; of the administrator's password
+	bool onboards;              // takes its roots over in a set-up, instead of making some
+};
+// compose.yaml of a KMS that runs in a CVM: its image, its configuration, its administrator. Its bytes are
+// the KMS's identity.
+int stackconf_kms_compose(struct stackconf *c, const struct stack_kms_spec *s, struct sb *out, struct err *e);
 int stackconf_prepare(struct stackconf *c, struct err *e); // writes the configurations that are not there yet
 int stackconf_write_context(struct stackconf *c, struct err *e); // config.toml
 

@@ -29,6 +29,8 @@ struct kms_config {
 	struct rate_limits conn_rate, request_rate;
 	bool bootstrap; // make the keys if there are none, for bootstrap_domain
 	const char *onboard_address, *onboard_token_file, *bootstrap_domain; // "" when not set
+	const char *onboard_htpasswd_file;                                   // the same
+	bool handover_closed; // until an administrator opens it
 	bool insecure_development, allow_older_collateral, intel_components;
 	int64_t leaf_days, crl_valid_s;
 	const char *crl_url; // "" when certificates name no list

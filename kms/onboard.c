@@ -56,6 +56,16 @@ void onboard_free(struct onboard *o)
 	*o = (struct onboard){ 0 };
 }
 
+// What failed when the set-up began (an image server that was not there yet) is tried again.
+static void know_self(struct onboard *o)
+{
+	struct boot_info boot;
+	struct err why;
+
+	if (o->config->self_authorize && self_boot(&o->self, &boot, &why) && self_check(&o->self, &why))
+		log_warn("kms", "own evidence: %s code=%s", why.text, why.code);
+}
+
 static int reply_bootstrap(struct arena *a, const struct bootstrap_info *i, Kms__BootstrapResponse *out,
 			   struct err *e)
 {
@@ -74,6 +84,7 @@ static int bootstrap(struct rpc_call *call, const void *in, void *out, struct er
 	if (kms_domain_check(q->domain, e))
 		return -1;
 	pthread_mutex_lock(&o->lock);
+	know_self(o);
 	int rc = bootstrap_run(o->config, &o->self, q->domain, &made, e);
 	pthread_mutex_unlock(&o->lock);
 	if (rc) {
@@ -99,6 +110,7 @@ static int take_over(struct onboard *o, const Kms__OnboardRequest *q, uint8_t pu
 	case KEYFILES_NONE:
 		break;
 	}
+	know_self(o);
 	if (self_allowed(&o->self, e) || handover_fetch(&from, &roots, q->source_url, e))
 		return -1;
 	int rc = k256_public(roots.k256->b, pub, e) ||
@@ -254,12 +266,12 @@ int onboard_start(struct onboard *o, struct event_base *base, struct err *e)
 {
 	const struct kms_config *c = o->config;
 
-	if (!*c->onboard_token_file)
-		return err_code(
-			e, ERR_INPUT, "setup.token",
-			"core.onboard.token_file is not set: without a token anyone could set this KMS up");
+	if (!*c->onboard_token_file && !*c->onboard_htpasswd_file)
+		return err_code(e, ERR_INPUT, "setup.token",
+				"neither core.onboard.token_file nor core.onboard.htpasswd_file is set: "
+				"without a token anyone could set this KMS up");
 	o->base = base;
-	o->auth = admin_auth_new(c->onboard_token_file, "", e);
+	o->auth = admin_auth_new(c->onboard_token_file, c->onboard_htpasswd_file, e);
 	if (!o->auth)
 		return err_wrap(e, "set-up");
 	o->server = rpc_server_new(base);

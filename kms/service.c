@@ -57,6 +57,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 		 struct err *e)
 {
 	*s = (struct service){ .config = c, .keys = keys, .judges = judges };
+	handover_gate_init(&s->gate, c->handover_closed);
 
 	s->downloads = *c->image_cache ? service_downloads(c, e) : NULL;
 	s->trust = s->downloads || !*c->image_cache ? service_trust(c, judges, e) : NULL;
@@ -480,6 +481,7 @@ static int give_kms_key(struct rpc_call *call, const void *in, void *out, struct
 	bool recorded = false;
 	int rc = service_verdict(c, "KMS not allowed: ", e) ||
 				 keyrules_enter(&s->rules, &c->rules, &c->r.boot, NULL, e) ||
+				 handover_gate_take(&s->gate, c->r.boot.mr_aggregated, e) ||
 				 service_kms_key(call, out, &recorded, e)
 			 ? -1
 			 : 0;

@@ -11,6 +11,7 @@
 #include "crl.h"
 #include "crypto/issue.h"
 #include "faces.h"
+#include "handover_gate.h"
 #include "judges.h"
 #include "keyproc.h"
 #include "keyrules.h"
@@ -37,6 +38,7 @@ struct service {
 	struct kms_peers *peers; // NULL: none configured
 	struct keyrules rules;
 	struct crls crls;
+	struct handover_gate gate;
 	struct metrics metrics;
 	atomic_int policy_state;     // enum policy_state
 	struct downloads *downloads; // NULL: none configured
@@ -109,3 +111,4 @@ int service_ended(struct rpc_call *call, struct audit_entry *x, int rc, struct e
 rpc_fn kms_admin_key_policy, kms_admin_rotate, kms_admin_revoke; // admin_keys.c
 rpc_fn kms_admin_rotate_roots;                                   // admin_roots.c
 rpc_fn kms_admin_dev_cert;                                       // dev_cert.c
+rpc_fn kms_admin_open_handover;                                  // handover_gate.c

@@ -50,9 +50,12 @@ up=("$dstack" up --dir "$home" --image .cache/image --port-base "${DSTACK_PORT_B
 stage "local stack: PKI, registry, KMS, gateway, VMM" "${up[@]}"
 registry=$(sed -n 's/^registry = "\(.*\)"/\1/p' "$home/config.toml")
 if grep -q '^kms_app' "$home/config.toml"; then
-	kms_image=$home/kms/image.txt # another image would be another KMS, with other keys
-	[ -s "$kms_image" ] || stage "the KMS's image" sh -c 'kms/image/build.sh build/kms-image "$1" >"$2"' - "$registry" "$kms_image"
-	$dstack kms deploy --image "$(cat "$kms_image")" || exit
+	if cat "$home"/kms*/compose.yaml >/dev/null 2>&1; then # another image would be another KMS: dstack kms upgrade
+		$dstack kms deploy || exit
+	else
+		stage "the KMS's image" sh -c 'kms/image/build.sh build/kms-image "$1" >"$2"' - "$registry" "$home/kms/image.txt"
+		$dstack kms deploy --image "$(cat "$home/kms/image.txt")" || exit
+	fi
 	stage "gateway" "${up[@]}"
 fi
 stage "hello's image" examples/hello/build.sh build/hello "$registry"

@@ -3,6 +3,7 @@
 # that runs in a CVM (`dstack kms deploy`). The same build and the same libraries give the same digest.
 #   build.sh OUT            writes OUT/oci, prints the reference docker.io/dstack/kms@sha256:…
 #   build.sh OUT REGISTRY   pushes to REGISTRY (http://host:port) as well
+#   VERSION=text            what /etc/dstack-version of the image says; another one is another image
 set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 out=${1:?usage: build.sh OUT [REGISTRY]} registry=${2:-}
@@ -22,6 +23,7 @@ done
 [ ! -e /etc/ssl/certs/ca-certificates.crt ] || install -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 chmod 1777 "$root/tmp"
 chmod 700 "$root/kms"
+echo "${VERSION:-$("$program" --version)}" >"$root/etc/dstack-version"
 echo 'root:x:0:0:root:/:/' >"$root/etc/passwd"
 
 digest=$("$here/scripts/oci.sh" "$root" "$out" \

@@ -218,9 +218,33 @@ static int add_kms(struct sb *out, const char *text, const char *mr, struct err 
 	return 0;
 }
 
+// The item and the comma that joins it to another go; the rest of the array stays as it is.
+static int drop_kms(struct sb *out, const char *text, const char *mr, struct err *e)
+{
+	bool has_table;
+	const char *at = kms_array(text, &has_table), *end = at ? array_end(at) : NULL;
+	const char *item = at ? strcasestr(at, mr) : NULL;
+
+	if (!item || item >= end || item == at || item[-1] != item[strlen(mr)])
+		return err_set(e, ERR_INPUT, "[kms] mr_aggregated is not laid out to be written to");
+	const char *from = item - 1, *to = item + strlen(mr) + 1;
+	to += strspn(to, " \t\r\n");
+	if (*to == ',') {
+		to += 1 + strspn(to + 1, " \t");
+	} else { // the last one: the comma before it
+		const char *p = from;
+		while (p > at && strchr(" \t\r\n", p[-1]))
+			p--;
+		from = p > at && p[-1] == ',' ? p - 1 : from;
+	}
+	sb_put(out, text, (size_t)(from - text));
+	sb_str(out, to);
+	return 0;
+}
+
 struct edit {
 	const uint8_t *app, *hash; // app NULL: an image
-	bool kms;                  // not an image, a KMS
+	bool kms, deny;            // not an image, a KMS; which is taken off
 	bool only;                 // no other compose file of the app
 	bool mark, suspended;      // suspends or resumes the app
 };
@@ -230,7 +254,8 @@ static bool says(const struct policy_rules *r, const struct edit *x)
 	if (x->mark)
 		return policy_rules_has_app(r, x->app) && policy_rules_suspended(r, x->app) == x->suspended;
 	if (!x->app)
-		return x->kms ? policy_rules_has_kms(r, x->hash) : policy_rules_has_image(r, x->hash);
+		return x->kms ? policy_rules_has_kms(r, x->hash) != x->deny
+			      : policy_rules_has_image(r, x->hash);
 	return policy_rules_has_compose(r, x->app, x->hash) &&
 	       (!x->only || policy_rules_count_compose(r, x->app) == 1);
 }
@@ -272,6 +297,8 @@ static int edit_locked(const char *path, const struct edit *x, struct err *e)
 		rc = set_suspended(&out, text, x->app, x->suspended, e);
 	else if (!there && x->app)
 		rc = add_compose(&out, text, r, x->app, STR_HEX(x->hash, HASH), x->only, e);
+	else if (!there && x->deny)
+		rc = drop_kms(&out, text, STR_HEX(x->hash, HASH), e);
 	else if (!there && x->kms)
 		rc = add_kms(&out, text, STR_HEX(x->hash, HASH), e);
 	else if (!there)
@@ -338,12 +365,22 @@ int policy_file_allow_image(const char *path, const char *os_image_hash, struct 
 	return edit(path, &x, e);
 }
 
-int policy_file_allow_kms(const char *path, const char *mr_aggregated, struct err *e)
+static int edit_kms(const char *path, const char *mr_aggregated, bool deny, struct err *e)
 {
 	uint8_t hash[HASH];
-	const struct edit x = { .hash = hash, .kms = true };
+	const struct edit x = { .hash = hash, .kms = true, .deny = deny };
 
 	if (policy_hex(mr_aggregated, hash, sizeof hash))
 		return err_set(e, ERR_INPUT, "aggregated measurement is not 64 hex digits");
 	return edit(path, &x, e);
+}
+
+int policy_file_allow_kms(const char *path, const char *mr_aggregated, struct err *e)
+{
+	return edit_kms(path, mr_aggregated, false, e);
+}
+
+int policy_file_deny_kms(const char *path, const char *mr_aggregated, struct err *e)
+{
+	return edit_kms(path, mr_aggregated, true, e);
 }

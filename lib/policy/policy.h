@@ -130,3 +130,5 @@ int policy_file_allow_image(const char *path, const char *os_image_hash, struct 
 // The same for a KMS by its aggregated measurement; a new [kms] table gets allow_any_device = true, too.
 int policy_file_allow_kms(const char *path, const char *mr_aggregated, struct err *e)
 	__attribute__((warn_unused_result));
+int policy_file_deny_kms(const char *path, const char *mr_aggregated, struct err *e)
+	__attribute__((warn_unused_result));

@@ -37,6 +37,9 @@ config() # config NAME [LINES OF core]
 		rpc_cert_s = 5
 		site_name = "site $1"
 		${2-}
+		[core.admin]
+		address = "unix:$work/$1/admin.sock"
+		token_file = "$work/$1/token"
 		[core.onboard]
 		address = "tcp:127.0.0.1:0"
 		token_file = "$work/$1/token"
@@ -188,7 +191,8 @@ images=$compose policy a "\"$mr_a\", \"$mr_b\""
 refused "km_17 an image that is not allowed" kms.self_denied onboard b "$(port a yes)"
 policy a "\"$mr_a\", \"$mr_b\""
 refused "a source that keeps its roots" kms.no_handover onboard b "$(port a yes)"
-check "A is restarted to hand over" eval 'stop a; config a "handover = true" && start a yes'
+gate=$'handover = true\nhandover_closed = true'
+check "A is restarted to hand over" eval 'stop a; config a "$gate" && start a yes'
 
 # ch_07: a KMS that answers the second connection in the first one's place. M has evidence under the same root, too.
 config m "handover = true" && start m no
@@ -226,7 +230,19 @@ pids+=($!)
 until_true 5 grep -q 'ACCEPT 127' "$work/web.log"
 refused "ch_06 an app's certificate in the place of a KMS's" tls.peer_usage onboard b "$(sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\).*/\1/p' "$work/web.log")"
 
+refused "km_17 a handover that no administrator has opened" kms.handover_closed onboard b "$(port a yes)"
+open() { dstack kms handover --mr "$1" "${@:2}" --admin "unix:$work/a/admin.sock:" --token-file "$work/a/token"; }
+refused "km_17 for more than an hour" kms.handover_request open "$mr_b" --for 2h
+check "km_17 opened for another KMS" open "$mr_m"
+refused "km_17 it stays closed for this one" kms.handover_closed onboard b "$(port a yes)"
+check "km_17 opened for this KMS" open "$mr_b"
+check "km_17 which the log has before it holds" grep -q "handover of the roots opened for mr_aggregated=$mr_b" "$work/a/certs.state/audit.log"
+check "km_17 and closed again" open "$mr_b" --for 0s
+refused "km_17 then nothing is given" kms.handover_closed onboard b "$(port a yes)"
+check "km_17 opened once more" open "$mr_b"
 check "B takes the roots of A over" onboard b "$(port a yes)"
+# shellcheck disable=SC2046
+refused "km_17 once: the next one finds it closed" kms.handover_closed ask a GetKmsKey $(as kms_b) -d '{}'
 check "A's log says so" grep -q 'roots handed over to another KMS' "$work/a/log"
 refused "km_09 once" kms.bootstrapped onboard b "$(port a yes)"
 check "and serves" eval 'setup b /finish && until_true 10 grep -q "listening.*tls=yes" "$work/b/log"'

@@ -370,6 +370,31 @@ static const struct reason_text table[] = {
 		"Onboard from rpc.address of the source.",
 	},
 	{
+		"kms.place_taken", "The stack's second place for a KMS is taken",
+		"A stack has two: the KMS it asks, and one that is made or was replaced. The other one has another image.",
+		"Finish with its image, or remove it: dstack kms upgrade --remove-old keeps its log.",
+	},
+	{
+		"kms.other_roots", "Two KMSs have different roots",
+		"An app would get other keys from the one than from the other.",
+		"Do not use the new one; remove it, and onboard it again from the KMS you mean.",
+	},
+	{
+		"kms.rules_differ", "Two KMSs serve different epochs or revocations",
+		"Something was rotated or revoked at one of them since the other took the roots over.",
+		"Make the same change at the other one (dstack kms policy shows both), then run the command again.",
+	},
+	{
+		"kms.handover_closed", "The handover of the roots is closed",
+		"core.handover_closed is set, and no administrator has opened it for this KMS, or the time is over.",
+		"Open it: dstack kms handover --mr HEX, with the new KMS's measurement; dstack kms deploy --from does.",
+	},
+	{
+		"kms.handover_request", "The handover cannot be opened like that",
+		"It is opened for one measurement of 32 bytes, for an hour at most.",
+		"Give the new KMS's mr_aggregated, which its set-up page shows.",
+	},
+	{
 		"config.attestation_off", "A KMS without evidence of itself",
 		"Guests and auditors could not tell it from a copy outside of a TEE.",
 		"Remove the two switches, or set insecure_development = true for development.",
@@ -382,7 +407,7 @@ static const struct reason_text table[] = {
 	{
 		"setup.token", "The set-up has no token",
 		"Whoever reaches the set-up listener decides whose keys this KMS has.",
-		"Write a long random token into a file of mode 0600 and name it in core.onboard.token_file.",
+		"Write a long random token into a file of mode 0600 and name it in core.onboard.token_file, or a bcrypt of it in core.onboard.htpasswd_file.",
 	},
 	{
 		"setup.no_keys", "There is nothing to finish",
