@@ -281,7 +281,7 @@ check "and back on it" ask b GetTempCaCert
 # km_08: files that go missing are never made anew beside others, also with a domain to bootstrap for.
 stop b
 sha256sum "$work"/b/certs/*.key >"$work/roots"
-sed -i 's/^token_file.*/&\nauto_bootstrap_domain = "kms-b.test"/' "$work/b/kms.toml"
+sed -i '/^.core.onboard/,/^token_file/s/^token_file.*/&\nauto_bootstrap_domain = "kms-b.test"/' "$work/b/kms.toml"
 for f in root-ca.crt tmp-ca.key tmp-ca.crt rpc.key; do
 	mv "$work/b/certs/$f" "$work/kept"
 	refused "km_08 without $f" kms.partial_keys timeout 20 dstack-kms -c "$work/b/kms.toml"

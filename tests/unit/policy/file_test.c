@@ -187,6 +187,15 @@ static void writing(void **state)
 	assert_int_equal(policy_file_allow(path, ID2, H2, &e), 0); // the apps are still found
 	expect(p, &b, POLICY_APP, NULL);
 	assert_int_equal(policy_file_allow_kms(path, "zz", &e), -1);
+	assert_int_equal(policy_file_deny_kms(path, H3, &e), 0); // one of two
+	expect(p, &b, POLICY_KMS, "policy.kms_not_allowed");
+	assert_int_equal(policy_file_deny_kms(path, H3, &e), 0); // not there
+	assert_int_equal(policy_file_allow_kms(path, H3, &e), 0);
+	assert_int_equal(policy_file_deny_kms(path, H2, &e), 0);
+	expect(p, &b, POLICY_KMS, NULL);
+	assert_int_equal(policy_file_deny_kms(path, H3, &e), 0); // the last one
+	expect(p, &b, POLICY_KMS, "policy.empty");
+	assert_int_equal(policy_file_deny_kms(path, "zz", &e), -1);
 	policy_free(p);
 }
 
