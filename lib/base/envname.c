@@ -21,6 +21,8 @@ static const char *const guest_names[] = {
 	"GCONV_PATH",
 	"LOCPATH",
 	"NLSPATH",
+	"TEXTDOMAIN",
+	"TEXTDOMAINDIR",
 	"TERMINFO",
 	"TERMINFO_DIRS",
 	"HOSTALIASES",

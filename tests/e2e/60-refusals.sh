@@ -92,19 +92,28 @@ dstack rm link --force >/dev/null
 check "no key for any of these" test "$(released)" = "$keys"
 
 # The environment: what a container gets of it, byte by byte, and whose and which it is.
-mkdir -p "$work/env" "$work/env-image" && cp build/tests/tools/envdump "$work/env-image/"
+mkdir -p "$work/env" "$work/env-image"
+check "a container that tells its variables" gcc -O1 -Wall -static -o "$work/env-image/envdump" tests/tools/envdump.c
 digest=$(scripts/oci.sh "$work/env-image" "$work/env-oci" '{"Entrypoint":["/envdump"]}' "http://127.0.0.1:$base" dstack/envdump) || not_ok "the image of envdump"
 declare -A values=(
 	[BACKSLASH]='a\b\\c\n\' [NEWLINE]=$'one\ntwo=2\r\n\n' [QUOTES]="it's \"so\"" [DOLLAR]='$(reboot) ${AFTER} $AFTER $$ `reboot`' [EMPTY]=''
 	[YAML]=$'- {a: [b]} # c: &d\t!' [UTF8]=é€😀 [CONTROL]=$'\001\033[2J\177' [LONG]="$(head -c 75000 /dev/urandom | base64 -w 0)"
 	[AFTER]='a neighbour' [key]='a name that the guest uses itself' [value]=another [runner]=bash)
-given=()
+given=() old=()
 {
 	printf 'services:\n  env:\n    image: docker.io/dstack/envdump@%s\n    environment:\n' "$digest"
 	for name in "${!values[@]}"; do printf '      T_%s: ${%s}\n' "$name" "$name"; done
 } >"$work/env/compose.yaml"
-for name in "${!values[@]}"; do given+=(-e "$name=${values[$name]}"); done
-check "HB-10: an app with values of all kinds" dstack deploy "$work/env/compose.yaml" --name env "${given[@]}" --wait
+for name in "${!values[@]}"; do given+=(-e "$name=${values[$name]}") old+=(-e "$name=old"); done
+check "an app with variables" dstack deploy "$work/env/compose.yaml" --name env "${old[@]}" --no-start
+shared=$(vm_dir env)/shared
+cp "$shared/.encrypted-env" "$work/older"
+(umask 077 && head -c 32 /dev/urandom | xxd -p -c 64 >"$work/other.key")
+refused "HB-08: others by another signer" env.signer dstack env env "${given[@]}" --env-signer "$work/other.key"
+refused "a name that is not the app's" cli.env_not_allowed dstack env env -e OTHER=1
+check "others, of all kinds" dstack env env "${given[@]}"
+cp "$shared/.encrypted-env" "$work/newer"
+check "HB-10: it starts with these" dstack start env --wait
 told() { dstack logs env -n 100 | tr -d '\r' | grep -qx 'env end'; }
 until_true 60 told || not_ok "its container never told its environment"
 dstack logs env -n 200 | tr -d '\r' >"$work/env.log"
@@ -120,20 +129,8 @@ check "HB-10: 100 KB do" grep -qx "env T_LONG 100000:$(printf %s "${values[LONG]
 refused "HB-10: 1 MB is refused" env.too_large dstack deploy "$work/env/compose.yaml" --name megabyte \
 	--env-file <(printf 'BIG=' && head -c 1000000 /dev/zero | tr '\0' x) --no-start
 
-cp "$(vm_dir env)/shared/.encrypted-env" "$work/older"
-given=()
-for name in "${!values[@]}"; do [ "$name" = LONG ] || given+=(-e "$name=new"); done
-(umask 077 && head -c 32 /dev/urandom | xxd -p -c 64 >"$work/other.key")
-check "a new environment" dstack env env "${given[@]}" -e LONG=new
-refused "HB-08: by another signer" env.signer dstack env env "${given[@]}" --env-signer "$work/other.key"
-refused "a name that is not the app's" cli.env_not_allowed dstack env env -e OTHER=1
-dstack stop env >/dev/null
-check "the app starts with it" dstack start env --wait
-renewed() { dstack logs env -n 100 | tr -d '\r' | grep -qx "env T_AFTER $(printf new | xxd -p)"; }
-check "and its container has it" until_true 60 renewed
-dstack stop env >/dev/null
-shared=$(vm_dir env)/shared
-cp "$shared/.encrypted-env" "$work/newer" && cp "$work/older" "$shared/.encrypted-env"
+dstack stop env --force >/dev/null
+cp "$work/older" "$shared/.encrypted-env"
 refused "HB-12: the older environment put back by the host" env.replayed dstack start env --wait
 keys=$(released)
 tail -c +121 "$work/newer" >"$shared/.encrypted-env"
@@ -141,6 +138,9 @@ refused "HB-08: an anonymous box in place of the signed one" env.unsigned dstack
 check "HB-08: no key for it" test "$(released)" = "$keys"
 dstack rm env --force >/dev/null
 check "cut: deploys, unsigned" dstack deploy "$(compose cut)" --name cut -e SECRET --env-signer none --no-start
+found() { grep -qF "[$2]" <(dstack lint "$DSTACK_HOME/apps/$1.json"); }
+check "HB-08: dstack lint says that anybody may send it its environment" found cut lint.env_unsigned
+check "HB-08: not so of the signed one" sh -c "! dstack lint '$DSTACK_HOME/apps/env.json' | grep -F env_unsigned"
 truncate -s -1 "$(vm_dir cut)/shared/.encrypted-env"
 refused "HB-09: an environment that does not open" env.decrypt dstack start cut --wait
 dstack rm cut --force >/dev/null
