@@ -10,6 +10,7 @@
 #include "crypto/issue.h"
 #include "crypto/ssl.h"
 #include "kms.pb-c.h"
+#include "peerquote.h"
 #include "ratls/issue.h"
 #include "ratls/tls.h"
 #include "rpc/client.h"
@@ -43,10 +44,16 @@ struct choice {
 };
 
 struct hook {
+	struct setup *setup;
 	const struct guest_keys *keys;
 	const struct ratls_identity *id;
 	struct err why;
 };
+
+static int check_leaf(void *arg, X509 *leaf, struct err *e)
+{
+	return peerquote_check_cert(arg, leaf, e);
+}
 
 static int set_tls(SSL_CTX *ctx, void *arg, struct err *e)
 {
@@ -57,14 +64,16 @@ static int set_tls(SSL_CTX *ctx, void *arg, struct err *e)
 		.roots_pem = span_str(h->keys->ca_cert),
 		.peer = TLS_PEER_REQUIRED,
 		.peer_usage = "kms:rpc",
+		.check = check_leaf,
+		.check_arg = h->setup,
 		.why = &h->why,
 	};
 
 	return tls_ctx_setup(ctx, &c, e);
 }
 
-struct rpc_client *kms_client(const struct guest_keys *k, const struct ratls_identity *id, int seconds,
-			      struct err *e)
+struct rpc_client *kms_client(struct setup *s, const struct guest_keys *k, const struct ratls_identity *id,
+			      int seconds, struct err *e)
 {
 	static struct hook hook; // the client keeps a pointer to it; there is one KMS connection at a time
 	struct rpc_client_opts o = { .timeout_s = seconds,
@@ -73,7 +82,7 @@ struct rpc_client *kms_client(const struct guest_keys *k, const struct ratls_ide
 				     .arg = &hook,
 				     .reason = &hook.why };
 
-	hook = (struct hook){ .keys = k, .id = id };
+	hook = (struct hook){ .setup = s, .keys = k, .id = id };
 	return rpc_client_new(k->url, &o, e);
 }
 
@@ -250,7 +259,7 @@ static int call(struct setup *s, const struct guest_keys *offer, const struct ra
 		Kms__AppKeyResponse **r, struct err *e)
 {
 	Kms__GetAppKeyRequest req = KMS__GET_APP_KEY_REQUEST__INIT;
-	auto_rpc_client *c = kms_client(offer, id, seconds, e);
+	auto_rpc_client *c = kms_client(s, offer, id, seconds, e);
 
 	req.api_version = 1;
 	req.vm_config = (char *)(uintptr_t)s->sys.vm_config;

@@ -23,5 +23,5 @@ int kms_obtain(struct setup *s, const struct kms_times *t, struct err *e);
 
 // A connection to the KMS of `k` with a certificate of our own, the server pinned to ca_cert with usage
 // kms:rpc. One at a time.
-struct rpc_client *kms_client(const struct guest_keys *k, const struct ratls_identity *id, int seconds,
-			      struct err *e);
+struct rpc_client *kms_client(struct setup *s, const struct guest_keys *k, const struct ratls_identity *id,
+			      int seconds, struct err *e);

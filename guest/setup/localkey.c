@@ -4,20 +4,15 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "crypto/engine.h"
 #include "host.pb-c.h"
-#include "ratls/pccs.h"
+#include "peerquote.h"
 #include "rpc/client.h"
 
 enum { CALL_SECONDS = 40 };
-
-AUTO_DEFINE(struct engine *, engine_free)
-AUTO_DEFINE(struct pccs *, pccs_free)
 
 static int ask_host(struct setup *s, struct span quote, Host__GetSealingKeyResponse **out, struct err *e)
 {
@@ -34,46 +29,13 @@ static int ask_host(struct setup *s, struct span quote, Host__GetSealingKeyRespo
 	return 0;
 }
 
-static struct engine *new_engine(struct setup *s, struct err *e)
-{
-	AUTO(engine_free_auto) struct engine *g = engine_new(e);
-	uint8_t root[TEE_ROOT_MAX];
-	size_t n;
-
-	if (!g || tee_root(s->tee, root, &n, e) || (n && engine_add_root(g, span_of(root, n), e)))
-		return NULL;
-	return TAKE(g);
-}
-
-// Whatever TCB level the machine has: it is the guest's own machine, and whoever verifies the guest sees its
-// level.
 static int verify(struct setup *s, struct span quote, struct dcap_result *r, struct err *e)
 {
-	struct pccs_config config = { .url = *s->sys.pccs_url ? s->sys.pccs_url : NULL };
-	AUTO(engine_free_auto) struct engine *g = new_engine(s, e);
-	AUTO(pccs_free_auto) struct pccs *p = g ? pccs_new(&config, e) : NULL;
-	struct dcap_input in = { .quote = quote, .now = (uint64_t)time(NULL) };
-	struct pccs_answer a = { 0 };
 	struct dcap_platform platform;
-	struct err refusal = { 0 };
-	int got, rc = -1;
 
-	if (!p)
-		return -1;
 	if (dcap_platform(quote, &platform) || platform.is_tdx)
 		return err_code(e, ERR_UNTRUSTED, "localkey.quote", "the provider's quote is no enclave's");
-	while (rc && !(got = pccs_get(p, &a, &platform, e))) {
-		in.collateral = span_of(a.json, a.n);
-		rc = dcap_verify(g, &in, r, &refusal);
-		if (rc)
-			pccs_refused(p, &a, &refusal);
-		else
-			rc = pccs_verified(p, &a, r->expires, &refusal);
-	}
-	if (rc && got > 0)
-		*e = refusal;
-	pccs_release(&a);
-	return rc ? err_wrap(e, "the local key provider's quote") : 0;
+	return peerquote_verify(s, quote, r, e) ? err_wrap(e, "the local key provider's quote") : 0;
 }
 
 int localkey_open(const struct sgx_report *sgx, struct span box, const uint8_t public[static LOCALKEY_PUBLIC],

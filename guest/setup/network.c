@@ -106,7 +106,7 @@ static int sign_cert(struct setup *s, bool with_quote, struct client_cert *out, 
 	req.csr = (ProtobufCBinaryData){ csr.n, (uint8_t *)csr.p };
 	req.signature = (ProtobufCBinaryData){ sign, sig };
 	req.vm_config = (char *)(uintptr_t)s->sys.vm_config;
-	auto_rpc_client *c = kms_client(&s->keys, &id, CALL_SECONDS, e);
+	auto_rpc_client *c = kms_client(s, &s->keys, &id, CALL_SECONDS, e);
 	int rc = !c || rpc_client_call(c, "SignCert", &req.base, &kms__sign_cert_response__descriptor,
 				       s->arena, (void **)&r, e)
 			 ? err_wrap(e, "certificate for the gateway")

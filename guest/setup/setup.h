@@ -26,6 +26,7 @@ struct setup {
 	struct sender sender; // of the sealed environment
 	struct tee *tee;
 	struct guest_keys keys;
+	uint8_t kms_leaf[32]; // SHA-256 of the KMS's certificate whose evidence was verified
 };
 
 // A file in W/.host-shared.

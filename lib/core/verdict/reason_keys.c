@@ -570,6 +570,11 @@ static const struct reason_text table[] = {
 		"Start the VM again.",
 	},
 	{
+		"keys.kms_evidence", "The KMS's certificate has evidence that this guest cannot verify",
+		"It says that the KMS runs in a CVM, but in a form that this guest does not read. A KMS without evidence is taken by its root alone.",
+		"Check the KMS's version; use one whose evidence is a TDX quote.",
+	},
+	{
 		"keys.no_url", "The app needs a KMS but the host named none",
 		"cvm.kms_urls of the VMM is empty.",
 		"Configure it, or deploy with key provider none.",

@@ -343,7 +343,7 @@ static void hb_05_no_way_without_tls(void **state)
 		refused(NULL, rc, &e, "rpc.not_tls");
 	}
 	struct guest_keys k = { .url = "http://127.0.0.1:1/prpc", .ca_cert = good_root.pem };
-	assert_null(kms_client(&k, NULL, 1, &e));
+	assert_null(kms_client(&s, &k, NULL, 1, &e));
 	assert_string_equal(e.code, "rpc.not_tls");
 }
 
