@@ -13,7 +13,9 @@
 	{ "tls.cert", CONFIG_STRING, .doc = "certificate chain to show, PEM, leaf first; empty: no TLS" }, \
 	{ "tls.key", CONFIG_STRING, .doc = "its key, PEM, readable by its owner only" }, \
 	{ "tls.client_ca", CONFIG_STRING, \
-	  .doc = "roots of the certificates that a KMS must show, PEM; needed with tls.cert" }, \
+	  .doc = "roots of the certificates that a KMS must show, PEM; needed with tls.cert, or hmac_key_file" }, \
+	{ "hmac_key_file", CONFIG_STRING, \
+	  .doc = "file with a key of at least 32 bytes; only questions sealed with it are answered, sealed" }, \
 	{ "insecure_clear", CONFIG_BOOL, \
 	  .doc = "answer other machines without certificates; whoever is in between decides then" }
 // clang-format on

@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "base/sb.h"
 #include "base/strings.h"
+#include "base/time.h"
 #include "boot.h"
+#include "policy/seal.h"
 
 enum { BODY_MAX = 64 * 1024 };
 
@@ -136,13 +138,59 @@ static void health(struct http_conn *c, void *arg)
 	http_reply(c, 200, "application/json", "{\"status\":\"ok\"}", 15);
 }
 
-int service_mount(struct rpc_server *s, struct policy *p)
+// ---- seals
+
+static struct span header_of(struct http_conn *c)
+{
+	const struct span *h = http_field(http_request(c), POLICY_SEAL_HEADER);
+
+	return h ? *h : span_of("", 0);
+}
+
+// Asking takes a seal; what this server says of itself does not.
+static int at_the_door(struct http_conn *c, void *arg, struct err *e)
+{
+	const struct http_head *h = http_request(c);
+	char stamp[SEAL_STAMP];
+
+	if (span_is(h->path, "/") || span_is(h->path, "/health"))
+		return 0;
+	if (span_is(h->method, "POST") &&
+	    !policy_seal_check_question(arg, h->path, http_body(c), header_of(c), time_now(), stamp, e))
+		return 0;
+	if (!*e->code)
+		err_code(e, ERR_DENIED, "auth.seal", "a question is a POST with a seal");
+	log_warn("auth", "refused: %s peer=%s code=%s", e->text, http_peer(c)->text, e->code);
+	return 401;
+}
+
+static int seal_answer(struct http_conn *c, struct span body, char *lines, void *arg)
+{
+	struct span h = header_of(c);
+	size_t n = h.n > SEAL_HEX ? h.n - SEAL_HEX - 1 : 0; // the door has read it
+	char stamp[SEAL_STAMP], seal[SEAL_HEX + 1];
+
+	if (!n || n >= sizeof stamp)
+		return -1;
+	memcpy(stamp, h.p, n);
+	stamp[n] = 0;
+	if (!policy_seal_answer(arg, http_request(c)->path, stamp, body, seal))
+		return -1;
+	snprintf(lines, RPC_SEAL_LINES, POLICY_SEAL_HEADER ": %s\r\n", seal);
+	return 0;
+}
+
+int service_mount(struct rpc_server *s, struct policy *p, const struct secret *seal)
 {
 	static const struct rpc_method methods[] = {
 		{ "app", &auth__boot_info__descriptor, &auth__answer__descriptor, ask_app, true, BODY_MAX },
 		{ "kms", &auth__boot_info__descriptor, &auth__answer__descriptor, ask_kms, true, BODY_MAX },
 	};
 
+	if (seal) {
+		rpc_server_door(s, at_the_door, NULL, (void *)(uintptr_t)seal);
+		rpc_server_seal(s, seal_answer, (void *)(uintptr_t)seal);
+	}
 	return rpc_server_mount(s, "/bootAuth", NULL, methods, sizeof methods / sizeof *methods, p) ||
 			       rpc_server_raw(s, "/", describe, p) ||
 			       rpc_server_raw(s, "/health", health, NULL)

@@ -5,7 +5,9 @@
 // nothing by itself. The KMS that asks must be sure who answers, so the way between them must be closed to
 // others.
 #pragma once
+#include "base/secret.h"
 #include "policy/policy.h"
 #include "rpc/server.h"
 
-int service_mount(struct rpc_server *s, struct policy *p);
+// `seal`: questions must be sealed with it, and answers are (policy/seal.h); NULL: not. Kept.
+int service_mount(struct rpc_server *s, struct policy *p, const struct secret *seal);

@@ -60,13 +60,13 @@ int policy_channel_check(const struct policy_webhook_opts *o, struct err *e)
 	if (policy_url_is_local(o->url))
 		return 0;
 	if (str_starts(o->url, "https://")) {
-		if (cert || o->one_sided_tls)
+		if (cert || o->one_sided_tls || (o->hmac_key_file && *o->hmac_key_file))
 			return 0;
-		return err_code(
-			e, ERR_INPUT, "config.policy_channel",
-			"%s has no client_cert: the service cannot tell this KMS from others; if it need "
-			"not, say allow_one_sided_tls = true",
-			o->url);
+		return err_code(e, ERR_INPUT, "config.policy_channel",
+				"%s has no client_cert and no hmac_key_file: the service cannot tell this "
+				"KMS from others; if it need "
+				"not, say allow_one_sided_tls = true",
+				o->url);
 	}
 	if (!o->insecure_http)
 		return err_code(e, ERR_INPUT, "config.policy_channel",

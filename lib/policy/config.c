@@ -12,6 +12,7 @@ static struct policy_webhook_opts channel_of(const struct config *c, size_t i)
 		.ca_file = config_str(c, "policy.source[%zu].ca_file", i),
 		.client_cert = config_str(c, "policy.source[%zu].client_cert", i),
 		.client_key = config_str(c, "policy.source[%zu].client_key", i),
+		.hmac_key_file = config_str(c, "policy.source[%zu].hmac_key_file", i),
 		.connect_ms = config_int(c, "policy.source[%zu].connect_timeout", i) * 1000,
 		.total_ms = config_int(c, "policy.source[%zu].timeout", i) * 1000,
 		.one_sided_tls = config_bool(c, "policy.source[%zu].allow_one_sided_tls", i),
@@ -71,7 +72,11 @@ static struct policy *source(const struct config *c, size_t i, struct err *e)
 			 i + 1);
 		return NULL;
 	}
-
+	if (*o.hmac_key_file && strcmp(type, "webhook") != 0) {
+		err_code(e, ERR_INPUT, "config.policy", "source %zu: only a webhook has an hmac_key_file",
+			 i + 1);
+		return NULL;
+	}
 	if (is_file && *file)
 		return policy_file_new(file, e);
 	if (!strcmp(type, "webhook") && *o.url)

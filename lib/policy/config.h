@@ -26,6 +26,8 @@
 	{ "policy.source[].ca_file", CONFIG_STRING, .doc = "roots of the server's certificate; empty: the system's" }, \
 	{ "policy.source[].client_cert", CONFIG_STRING, .doc = "certificate to show to the server, PEM" }, \
 	{ "policy.source[].client_key", CONFIG_STRING, .doc = "its key, PEM" }, \
+	{ "policy.source[].hmac_key_file", CONFIG_STRING, \
+	  .doc = "of a webhook: file with a key of at least 32 bytes that seals questions and answers" }, \
 	{ "policy.source[].connect_timeout", CONFIG_INT, .def = "3", .min = 1, .max = 60, .doc = "seconds" }, \
 	{ "policy.source[].timeout", CONFIG_INT, .def = "10", .min = 1, .max = 60, .doc = "seconds for a decision" }, \
 	{ "policy.source[].allow_one_sided_tls", CONFIG_BOOL, \

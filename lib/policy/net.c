@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "base/version.h"
+#include "policy/seal.h"
 
 struct ask {
 	struct ask *next;
@@ -24,6 +26,9 @@ struct ask {
 	bool too_large;
 	struct net *net;
 	char why[CURL_ERROR_SIZE];
+	char *path, stamp[SEAL_STAMP], sealed[SEAL_HEX]; // of a question that is sealed; the answer's seal
+	size_t sealed_n;
+	struct curl_slist *headers; // its own, before those of all
 };
 
 struct net {
@@ -59,10 +64,18 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
+	static const char name[] = POLICY_SEAL_HEADER ":";
 	struct ask *a = arg;
+	size_t at = sizeof name - 1;
 
-	(void)p, (void)size;
+	(void)size;
 	a->headers_n += n;
+	if (n > at && !strncasecmp(p, name, at)) {
+		while (at < n && (p[at] == ' ' || p[at] == '\t'))
+			at++;
+		a->sealed_n = n - at >= SEAL_HEX ? SEAL_HEX : 0;
+		memcpy(a->sealed, p + at, a->sealed_n);
+	}
 	a->too_large |= a->headers_n > NET_HEADERS_MAX;
 	return a->too_large ? 0 : n;
 }
@@ -70,6 +83,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 static void ask_free(struct ask *a)
 {
 	curl_easy_cleanup(a->curl);
+	curl_slist_free_all(a->headers);
+	free(a->path);
 	free(a->url);
 	free(a->body);
 	free(a->got);
@@ -151,8 +166,30 @@ static void set_up(struct ask *a, long left)
 	if (a->body) {
 		curl_easy_setopt(c, CURLOPT_POSTFIELDS, a->body);
 		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)a->body_n);
-		curl_easy_setopt(c, CURLOPT_HTTPHEADER, n->headers);
+		curl_easy_setopt(c, CURLOPT_HTTPHEADER, a->headers ? a->headers : n->headers);
 	}
+}
+
+// At the last moment, for the time in it.
+static int seal(const struct net *n, struct ask *a)
+{
+	char question[SEAL_QUESTION];
+
+	if (!n->o.seal || !a->body)
+		return 0;
+	if (policy_seal_question(n->o.seal, a->path, span_of(a->body, a->body_n), time_now(), a->stamp,
+				 question))
+		return -1;
+	auto_free char *line = str_format(POLICY_SEAL_HEADER ": %s", question);
+	for (const struct curl_slist *h = n->headers; line && h; h = h->next) {
+		struct curl_slist *more = curl_slist_append(a->headers, h->data);
+		if (!more)
+			return -1;
+		a->headers = more;
+	}
+	struct curl_slist *all = line ? curl_slist_append(a->headers, line) : NULL;
+	a->headers = all ? all : a->headers;
+	return all ? 0 : -1;
 }
 
 static void begin(struct net *n, struct ask *a)
@@ -164,7 +201,7 @@ static void begin(struct net *n, struct ask *a)
 		return;
 	}
 	a->curl = curl_easy_init();
-	if (!a->curl) {
+	if (!a->curl || seal(n, a)) {
 		refuse(a, "policy.busy", "out of memory");
 		return;
 	}
@@ -203,6 +240,12 @@ static void finished(struct net *n, struct ask *a, CURLcode code)
 	else if (r.status < 200 || r.status > 299)
 		r.rc = err_code(&r.err, ERR_AGAIN, "policy.status", "ask %s: HTTP status %ld", n->name,
 				r.status);
+	else if (n->o.seal && a->body &&
+		 !policy_seal_answer_holds(n->o.seal, a->path, a->stamp, r.body,
+					   span_of(a->sealed, a->sealed_n)))
+		r.rc = err_code(&r.err, ERR_AGAIN, "policy.seal",
+				"ask %s: the answer is not sealed with this KMS's key for this question",
+				n->name);
 	answer(a, &r);
 }
 
@@ -306,7 +349,8 @@ void net_ask(struct net *n, const char *path, const char *body, size_t body_n, u
 	a->url = str_format("%s%s", n->base, path);
 	a->body = body ? str_dup_n(body, body_n) : NULL;
 	a->body_n = body_n;
-	if (!a->url || (body && !a->body) || !enqueue(n, a, &code))
+	a->path = strdup(path);
+	if (!a->url || !a->path || (body && !a->body) || !enqueue(n, a, &code))
 		refuse(a, code,
 		       !strcmp(code, "policy.busy") ? "too many questions wait" : "the service is stopping");
 	else

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/secret.h"
 #include "core/codec/buf.h"
 
 enum { NET_ACTIVE_MAX = 64, NET_WAITING_MAX = 1024, NET_HEADERS_MAX = 32 << 10 };
@@ -16,6 +17,7 @@ enum { NET_ACTIVE_MAX = 64, NET_WAITING_MAX = 1024, NET_HEADERS_MAX = 32 << 10 }
 struct net_opts {
 	const char *url; // "https://host", "http://127.0.0.1:8000/base", "unix:/run/auth.sock" (+ ":/base")
 	const char *ca_file, *client_cert, *client_key; // NULL or "": the system's roots, none
+	const struct secret *seal; // questions with a body and their answers are sealed with it; NULL: not
 	long connect_ms, total_ms;
 	size_t reply_max;
 };
@@ -23,7 +25,7 @@ struct net_opts {
 struct net;
 
 // rc 0: `status` is 2xx and `body` the whole body, valid during the call. -1: err, with policy.timeout,
-// .connect, .tls, .status, .reply_too_large, .busy or .stopping.
+// .connect, .tls, .status, .seal, .reply_too_large, .busy or .stopping.
 struct net_reply {
 	int rc;
 	struct err err;

@@ -5,7 +5,7 @@
 // section 7.3 says. Codes: policy.unavailable, policy.empty, policy.development, policy.tcb_not_allowed,
 // policy.advisory_not_allowed, policy.image_not_allowed, policy.app_not_allowed, policy.compose_not_allowed,
 // policy.kms_not_allowed, policy.device_not_allowed, policy.boot_info; of a service: policy.denied, .timeout,
-// .connect, .tls, .status, .reply, .reply_too_large, .busy, .stopping; of a chain: policy.chain_*.
+// .connect, .tls, .status, .reply, .seal, .reply_too_large, .busy, .stopping; of a chain: policy.chain_*.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,13 +84,16 @@ struct policy *policy_file_new(const char *path, struct err *e);
 // Back end `webhook`: upstream's protocol (spec 20 section 3.2). POST <url>/bootAuth/app and /bootAuth/kms
 // with the boot info; only a 2xx JSON {"isAllowed": true, "gatewayAppId": "...", "reason": "..."} allows.
 // Nothing is cached. It trusts whoever answers at the url, so the way there must be closed to others: a unix
-// socket, loopback, or https that names who may answer (ca_file) and who may ask (client_cert, client_key).
+// socket, loopback, or https that names who may answer (ca_file) and who may ask (client_cert and client_key,
+// or hmac_key_file).
 struct policy_webhook_opts {
 	const char *name, *url;                         // name: for logs; NULL: the url
 	const char *ca_file, *client_cert, *client_key; // PEM files; "" or NULL: none
-	long connect_ms, total_ms;                      // 0: 3 s and 10 s
-	bool one_sided_tls;                             // https without a client certificate will do
-	bool insecure_http;                             // so will http to another machine
+	const char
+		*hmac_key_file; // questions and answers are sealed with it (policy/seal.h); "" or NULL: not
+	long connect_ms, total_ms; // 0: 3 s and 10 s
+	bool one_sided_tls;        // https without a client certificate will do
+	bool insecure_http;        // so will http to another machine
 };
 struct policy *policy_webhook_new(const struct policy_webhook_opts *o, struct err *e);
 

@@ -11,6 +11,7 @@
 #include "policy/backend.h"
 #include "policy/channel.h"
 #include "policy/net.h"
+#include "policy/seal.h"
 #include "policy/webhook_reply.h"
 
 enum { REPLY_MAX = 64 << 10, BODY_MAX = 16 << 10, INFO_FRESH_MS = 30000, INFO_RETRY_MS = 2000 };
@@ -19,6 +20,7 @@ struct webhook {
 	struct policy base;
 	char source[POLICY_SOURCE_MAX];
 	struct net *net;
+	struct secret *seal;  // NULL: none
 	pthread_mutex_t lock; // guards the rest
 	struct policy_info info;
 	uint64_t info_due;
@@ -125,6 +127,7 @@ static void webhook_free(struct policy *base)
 	struct webhook *w = (struct webhook *)base;
 
 	net_free(w->net);
+	secret_free(w->seal);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
@@ -152,7 +155,10 @@ struct policy *policy_webhook_new(const struct policy_webhook_opts *o, struct er
 	};
 	snprintf(w->source, sizeof w->source, "webhook %s", o->name && *o->name ? o->name : o->url);
 	pthread_mutex_init(&w->lock, NULL);
-	w->net = net_new(&net, e);
+	bool sealed = o->hmac_key_file && *o->hmac_key_file;
+	w->seal = sealed ? policy_seal_key(o->hmac_key_file, e) : NULL;
+	net.seal = w->seal;
+	w->net = sealed && !w->seal ? NULL : net_new(&net, e);
 	if (!w->net) {
 		webhook_free(&w->base);
 		return NULL;

@@ -210,6 +210,15 @@ static void reply_out(struct rpc_call *c)
 		reply_error(c);
 		return;
 	}
+	char *lines = c->s->seal ? arena_alloc(c->arena, RPC_SEAL_LINES) : NULL;
+	if (c->s->seal &&
+	    (!lines || c->s->seal(c->conn, span_of(b.n ? b.p : "", b.n), lines, c->s->seal_arg))) {
+		err_set(&c->err, ERR_SYSTEM, "seal the reply");
+		reply_error(c);
+		return;
+	}
+	if (lines && *lines)
+		http_header(c->conn, lines);
 	log_debug("rpc", "done method=%s peer=%s ms=%llu", c->method->name, c->peer.text,
 		  (unsigned long long)(time_mono_us() - c->began) / 1000);
 	http_reply(c->conn, 200, c->json ? "application/json" : "application/octet-stream", b.n ? b.p : "",

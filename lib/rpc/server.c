@@ -105,6 +105,13 @@ void rpc_server_door(struct rpc_server *s, int (*door)(struct http_conn *, void 
 	s->door_arg = arg;
 }
 
+void rpc_server_seal(struct rpc_server *s,
+		     int (*seal)(struct http_conn *, struct span body, char *lines, void *arg), void *arg)
+{
+	s->seal = seal;
+	s->seal_arg = arg;
+}
+
 void rpc_server_show_errors(struct rpc_server *s)
 {
 	s->show_errors = true;

@@ -61,6 +61,11 @@ void rpc_server_gate(struct rpc_server *s, int (*gate)(struct rpc_call *, void *
 // 429, 503) and the error; `headers` (NULL, or whole lines) go with it.
 void rpc_server_door(struct rpc_server *s, int (*door)(struct http_conn *, void *arg, struct err *e),
 		     const char *headers, void *arg);
+// Before a method's good answer goes: fills `lines`, RPC_SEAL_LINES bytes, with whole header lines that go
+// with it (or leaves it empty). -1: it does not go, the peer gets an error.
+enum { RPC_SEAL_LINES = 256 };
+void rpc_server_seal(struct rpc_server *s,
+		     int (*seal)(struct http_conn *, struct span body, char *lines, void *arg), void *arg);
 // Texts of all errors go to the peer, not only those about its request: for listeners only administrators
 // reach.
 void rpc_server_show_errors(struct rpc_server *s);

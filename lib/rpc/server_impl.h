@@ -43,6 +43,8 @@ struct rpc_server {
 	int (*door)(struct http_conn *, void *, struct err *);
 	const char *door_headers;
 	void *door_arg;
+	int (*seal)(struct http_conn *, struct span, char *, void *);
+	void *seal_arg;
 	bool show_errors;
 	struct pool *pool;
 	bool own_pool;

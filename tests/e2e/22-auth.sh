@@ -87,7 +87,7 @@ check "nothing of it is in the log" eval '! grep -q EVIL "$work/auth.log"'
 # Another in front, as a KMS asks: over TLS by a name, then with a server to fall back to.
 front() # front URL CLIENT [MORE]
 {
-	stop front 2>/dev/null
+	[ -z "${pid_front-}" ] || stop front
 	rm -f "$work/front.sock"
 	{
 		printf 'address = "unix:%s"\n[[policy.source]]\ntype = "webhook"\nurl = "%s"\n' "$work/front.sock" "$1"
@@ -112,3 +112,57 @@ check "none decides: no" eval 'through | jq -e "(.isAllowed | not) and (.reason 
 check "within the time of the one that hangs" test $(($(date +%s%3N) - began)) -lt 3000
 kill -CONT "$pid_auth"
 check "it is back: at once" says ""
+
+# gv_07: a key instead of client certificates; what comes back is to this very question.
+(umask 077 && printf '%032d\n' 7 >"$work/hmac" && printf '%032d\n' 8 >"$work/other-hmac")
+stop auth
+config "tcp:0.0.0.0:$port" "hmac_key_file = \"$work/hmac\"" && refused "gv_07 a key alone, in clear for other machines" config.policy_channel checked
+config "tcp:127.0.0.1:$port" "hmac_key_file = \"$work/hmac\"
+$(tls ca | sed /client_ca/d)" && check "gv_07 TLS and a key" start auth
+refused "gv_07 a question that is not sealed" auth.seal ask /bootAuth/app -d "$(question)"
+refused "gv_07 nor with GET" auth.seal ask "/bootAuth/app?json"
+check "what it says of itself needs none" ask /
+sealed() { front "$1" client "$(printf 'hmac_key_file = "%s"\n' "$work/$2")" && sed -i '/client_/d' "$work/front.toml" && front_again; }
+front_again() { stop front && rm -f "$work/front.sock" && start front; }
+sealed "https://127.0.0.1:$port" hmac
+check "gv_07 a sealed question over TLS without a client certificate" says ""
+check "a no comes back as one" says policy.denied '.appId |= gsub("0"; "1")'
+sealed "https://127.0.0.1:$port" other-hmac
+check "gv_07 sealed with another key" says policy.status
+stop auth
+config "tcp:127.0.0.1:$port" "hmac_key_file = \"$work/hmac\"" && start auth
+cat >"$work/between.py" <<'PY'
+import http.server, sys, urllib.request
+class Between(http.server.BaseHTTPRequestHandler): # turns each no into a yes, or answers with the first yes again
+    kept = None
+    def log_message(self, *a): pass
+    def do_GET(self): self.send_error(404)
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        r = urllib.request.Request(sys.argv[1] + self.path, body, {k: v for k, v in self.headers.items()})
+        with urllib.request.urlopen(r) as a: text, seal = a.read(), a.headers.get("X-Dstack-Policy", "")
+        mode = open(sys.argv[3]).read().strip()
+        if mode == "lie": text = text.replace(b'"isAllowed": false', b'"isAllowed": true').replace(b'"isAllowed":false', b'"isAllowed":true')
+        if mode == "again" and Between.kept: text, seal = Between.kept
+        if b"true" in text: Between.kept = text, seal
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.send_header("X-Dstack-Policy", seal)
+        self.end_headers()
+        self.wfile.write(text)
+s = http.server.HTTPServer(("127.0.0.1", 0), Between)
+open(sys.argv[2], "w").write(str(s.server_address[1]))
+s.serve_forever()
+PY
+echo honest >"$work/mode"
+python3 "$work/between.py" "http://127.0.0.1:$port" "$work/between.port" "$work/mode" 2>/dev/null &
+pids+=($!)
+until_true 5 test -s "$work/between.port"
+sealed "http://127.0.0.1:$(cat "$work/between.port")" hmac
+check "somebody in between who passes everything on" says ""
+echo again >"$work/mode"
+check "gv_07 an old yes in the place of a new answer" says policy.seal '.appId |= gsub("0"; "1")'
+echo lie >"$work/mode"
+check "gv_07 a no turned into a yes" says policy.seal '.appId |= gsub("0"; "1")'
+stop auth && config "tcp:127.0.0.1:$port" && start auth && front "http://127.0.0.1:$(cat "$work/between.port")" client
+check "which nobody would see without seals" says "" '.appId |= gsub("0"; "1")'

@@ -84,9 +84,19 @@ static const struct reason_text table[] = {
 		"Renew its certificate, or correct ca_file, client_cert and client_key of its source.",
 	},
 	{
+		"policy.seal", "The policy service's answer is not sealed for this question",
+		"Somebody in between changed it or answered in its place, or its key is another.",
+		"Give both sides the same hmac_key_file; look at what is between them.",
+	},
+	{
 		"policy.status", "The policy service answered with another HTTP status than 200",
 		"Errors and redirects are not an answer to the question.",
 		"Look at the service's log for the request.",
+	},
+	{
+		"auth.seal", "The question to the policy server is not sealed with its key",
+		"Somebody else asked, the question was changed on its way, or the clocks are more than a minute apart.",
+		"Give the KMS's source the hmac_key_file of the server; set both clocks.",
 	},
 	{
 		"auth.request", "The policy server was asked with a malformed boot info",
