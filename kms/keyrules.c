@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "policy/policy.h"
 
 enum { SEEN_MAX = 128, WAIT_S = 30 };
 
@@ -239,7 +240,10 @@ static int decide(const struct keyrules *r, struct keyrules_case *c, const struc
 	c->until = keypolicy_until(p, b);
 	if (!q)
 		return 0;
-	c->current = keypolicy_rule(p, b->app_id)->current;
+	const struct keypolicy_rule *rule = keypolicy_rule(p, b->app_id);
+	c->current = rule->current;
+	c->learned = rule->learned;
+	c->own = !c->learned && keypolicy_has_rule(p, b->app_id);
 	if (q->only_cert)
 		return check_cert(p, c, b, q->root, now, e);
 	// Who knows of epochs and names none means the newest.
@@ -346,6 +350,49 @@ int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void 
 	}
 	if (!rc && !stat(r->path, &r->file))
 		rc = wait_for_older(r, e);
+	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+struct lesson {
+	const uint8_t *app;
+	const struct policy_epochs *x;
+};
+
+static int learn(struct keypolicy *p, void *arg, struct err *e)
+{
+	const struct lesson *l = arg;
+
+	return keypolicy_learn(p, l->app, l->x, e);
+}
+
+// Mostly it says what it said before, and then nothing is written.
+int keyrules_learn(struct keyrules *r, const uint8_t app[static 20], const struct policy_epochs *x,
+		   const char *source, struct err *e)
+{
+	struct lesson l = { app, x };
+	struct keypolicy_rule rule;
+	struct keypolicy *p = NULL;
+	char what[200];
+
+	if (!x->given)
+		return 0;
+	pthread_mutex_lock(&r->lock);
+	int rc = usable(r, e) ? -1 : keypolicy_join(r->policy, app, x, &rule, e);
+	if (rc > 0) {
+		snprintf(what, sizeof what,
+			 "the policy's epochs, app=%s current=%llu min=%llu legacy=%llu, %.64s",
+			 STR_HEX(app, 20), (unsigned long long)rule.current, (unsigned long long)rule.min,
+			 (unsigned long long)rule.legacy, source);
+		rc = keypolicy_edit(r->path, learn, &l, &p, e);
+		if (!rc && put_in_force(r, p, what, e)) {
+			keypolicy_free(p);
+			r->trouble = *e;
+			rc = -1;
+		}
+		if (!rc && stat(r->path, &r->file))
+			r->file = (struct stat){ 0 };
+	}
 	pthread_mutex_unlock(&r->lock);
 	return rc;
 }

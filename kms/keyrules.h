@@ -38,6 +38,7 @@ struct keyrules_case {
 	uint32_t roots[AUDIT_EPOCHS_MAX]; // that the epochs hang on
 	uint32_t n;
 	uint64_t until;      // when this guest is revoked, or its certificate's epoch ends; UINT64_MAX: never
+	bool own, learned;   // whose rule: an operator's for this app, or the policy's; else the default
 	uint64_t cert_epoch; // that a certificate ends with
 };
 struct keyrules_ask {
@@ -54,6 +55,10 @@ void keyrules_leave(struct keyrules *r, struct keyrules_case *c);
 int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint32_t root,
 		   uint64_t *out, struct err *e);
 
+// What the policy says of an app's epochs comes into force with its answer, recorded, before keyrules_enter;
+// `source` is who said so.
+int keyrules_learn(struct keyrules *r, const uint8_t app[static 20], const struct policy_epochs *x,
+		   const char *source, struct err *e);
 // What is in force, for who must know all of it: `fn` runs under the lock. `generation` changes with it.
 int keyrules_read(struct keyrules *r, void (*fn)(void *arg, const struct keypolicy *p, uint64_t generation),
 		  void *arg, struct err *e);

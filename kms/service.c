@@ -287,7 +287,15 @@ static void take_seed(struct key_request *q, const struct boot_info *b, Protobuf
 	q->seed_n = (uint32_t)seed.len;
 }
 
-// A policy that speaks of epochs can only take away: the one that is served, and earlier ones beside it.
+int service_learn(struct service *s, const struct service_case *c, struct err *e)
+{
+	if (!c->r.boot.has_app_id)
+		return 0;
+	return keyrules_learn(&s->rules, c->r.boot.app_id, &c->answer.epochs, c->answer.source, e);
+}
+
+// A policy that speaks of epochs can only take away from an operator's rule: the one that is served, and
+// earlier ones beside it. Its own rule, which is in force where there is no such, has all it ever said.
 static int narrow_epochs(struct service *s, struct service_case *c, struct err *e)
 {
 	uint64_t now = kms_audit_now(&s->audit);
@@ -295,6 +303,8 @@ static int narrow_epochs(struct service *s, struct service_case *c, struct err *
 	struct err why;
 	uint32_t kept = 1;
 
+	if (k->learned)
+		return 0;
 	if (policy_epochs_check(&c->answer.epochs, k->epochs[0], now, e))
 		return -1;
 	for (uint32_t i = 1; i < k->n; i++) {
@@ -321,7 +331,7 @@ static int release(struct rpc_call *call, const void *in, void *out, struct err 
 	(void)out;
 	if (asked->opt_epoch_case == KMS__GET_APP_KEY_REQUEST__OPT_EPOCH_EPOCH)
 		rules.epoch = &asked->epoch;
-	if (service_verdict(c, "App not allowed: ", e) ||
+	if (service_verdict(c, "App not allowed: ", e) || service_learn(s, c, e) ||
 	    keyrules_enter(&s->rules, &c->rules, &c->r.boot, &rules, e))
 		return refuse_keys(call, c, e);
 	if (narrow_epochs(s, c, e)) {
@@ -330,6 +340,10 @@ static int release(struct rpc_call *call, const void *in, void *out, struct err 
 	}
 	service_entry(call, c, &q->entry);
 	q->op = KEY_APP;
+	snprintf(q->entry.reason, sizeof q->entry.reason, "epochs: %s",
+		 c->rules.learned ? "policy"
+		 : c->rules.own   ? "document"
+				  : "default");
 	q->entry.skipped = kms_audit_skipped(&s->audit);
 	q->entry.n_epochs = c->rules.n;
 	memcpy(q->entry.epochs, c->rules.epochs, sizeof q->entry.epochs);

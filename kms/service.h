@@ -88,6 +88,8 @@ int service_ask_self(struct service *s, struct service_case *c, rpc_fn *next); /
 void service_probe_policy(struct service *s);
 // 0: allowed. `who` stands before the refusal ("App not allowed: ", or "").
 int service_verdict(const struct service_case *c, const char *who, struct err *e);
+// What the policy said of the app's epochs, when it allowed: in force from now on.
+int service_learn(struct service *s, const struct service_case *c, struct err *e);
 // For methods that need no evidence: what the client certificate shows must hold all the same.
 int service_check_shown(struct service *s, struct rpc_call *call, struct err *e);
 // Shared by the methods. The evidence in the client certificate, verified; then the policy's word on it.

@@ -303,7 +303,8 @@ static int sign_request(struct rpc_call *call, struct service_case *c, const Kms
 	if (!full)
 		return err_set(e, ERR_SYSTEM, "out of memory");
 	struct keyrules_ask rules = { .only_cert = true, .root = face_of(&s->faces, call)->root };
-	if (service_verdict(c, "", e) || keyrules_enter(&s->rules, &c->rules, &c->r.boot, &rules, e))
+	if (service_verdict(c, "", e) || service_learn(s, c, e) ||
+	    keyrules_enter(&s->rules, &c->rules, &c->r.boot, &rules, e))
 		return -1;
 	if (c->rules.until < (uint64_t)r->spec.not_after) // never beyond an announced revocation
 		r->spec.not_after = (int64_t)c->rules.until;

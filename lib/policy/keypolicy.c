@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "core/verify/bootinfo.h"
 #include "policy/keypolicy_doc.h"
+#include "policy/policy.h"
 
 static const struct {
 	const char *name, *code, *what;
@@ -73,6 +74,11 @@ const struct keypolicy_rule *keypolicy_rule(const struct keypolicy *p, const uin
 	return own ? &own->rule : &p->common;
 }
 
+bool keypolicy_has_rule(const struct keypolicy *p, const uint8_t app[static 20])
+{
+	return own_rule(p, app) != NULL;
+}
+
 static uint64_t end_in(const struct keypolicy_rule *r, uint64_t epoch)
 {
 	for (size_t i = 0; i < r->n_ends; i++)
@@ -81,14 +87,25 @@ static uint64_t end_in(const struct keypolicy_rule *r, uint64_t epoch)
 	return 0;
 }
 
+// What the operator ends for all ends for an app whose rule is the policy's, too.
 uint64_t keypolicy_end_of(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch)
 {
-	return end_in(keypolicy_rule(p, app), epoch);
+	const struct keypolicy_rule *r = keypolicy_rule(p, app);
+	uint64_t at = end_in(r, epoch), common = r->learned ? end_in(&p->common, epoch) : 0;
+
+	return common && (!at || common < at) ? common : at;
 }
 
-static bool has_ended(const struct keypolicy_rule *r, uint64_t epoch, uint64_t now)
+static uint64_t least(const struct keypolicy *p, const uint8_t app[static 20])
 {
-	uint64_t at = end_in(r, epoch);
+	const struct keypolicy_rule *r = keypolicy_rule(p, app);
+
+	return r->learned && p->common.min > r->min ? p->common.min : r->min;
+}
+
+static bool has_ended(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch, uint64_t now)
+{
+	uint64_t at = keypolicy_end_of(p, app, epoch);
 
 	return at && at <= now;
 }
@@ -134,11 +151,15 @@ bool keypolicy_serves_root(const struct keypolicy *p, const uint8_t app[static 2
 			last = r->root[i].epoch - 1;
 		}
 	}
-	first = first > r->min ? first : r->min;
+	first = first > least(p, app) ? first : least(p, app);
 	if (!found || first > last)
 		return false;
 	for (size_t i = 0; i < r->n_ends; i++)
-		ended += r->end[i].epoch >= first && r->end[i].epoch <= last && r->end[i].at <= now;
+		ended += r->end[i].epoch >= first && r->end[i].epoch <= last &&
+			 has_ended(p, app, r->end[i].epoch, now);
+	for (size_t i = 0; r->learned && i < p->common.n_ends; i++)
+		ended += p->common.end[i].epoch >= first && p->common.end[i].epoch <= last &&
+			 !end_in(r, p->common.end[i].epoch) && p->common.end[i].at <= now;
 	return ended < last - first + 1 || last - first == UINT64_MAX;
 }
 
@@ -146,16 +167,17 @@ int keypolicy_pick(const struct keypolicy *p, const uint8_t app[static 20], cons
 		   uint64_t now, uint64_t *out, struct err *e)
 {
 	const struct keypolicy_rule *r = keypolicy_rule(p, app);
-	uint64_t epoch = asked ? *asked : r->legacy;
+	uint64_t epoch = asked ? *asked : r->legacy, min = least(p, app);
 
-	if (epoch < r->min || epoch > r->current)
+	if (epoch < min || epoch > r->current)
 		return err_code(e, ERR_DENIED, "epoch.not_served",
 				"epoch %llu of app %s is not served, %llu to %llu are",
-				(unsigned long long)epoch, STR_HEX(app, 20), (unsigned long long)r->min,
+				(unsigned long long)epoch, STR_HEX(app, 20), (unsigned long long)min,
 				(unsigned long long)r->current);
-	if (has_ended(r, epoch, now))
+	if (has_ended(p, app, epoch, now))
 		return err_code(e, ERR_DENIED, "epoch.revoked", "epoch %llu revoked at %llu",
-				(unsigned long long)epoch, (unsigned long long)end_in(r, epoch));
+				(unsigned long long)epoch,
+				(unsigned long long)keypolicy_end_of(p, app, epoch));
 	*out = epoch;
 	return 0;
 }
@@ -166,8 +188,8 @@ size_t keypolicy_earlier(const struct keypolicy *p, const uint8_t app[static 20]
 	const struct keypolicy_rule *r = keypolicy_rule(p, app);
 	size_t n = 0;
 
-	for (uint64_t at = below; at > r->min && n < cap; at--)
-		if (at - 1 <= r->current && !has_ended(r, at - 1, now))
+	for (uint64_t at = below; at > least(p, app) && n < cap; at--)
+		if (at - 1 <= r->current && !has_ended(p, app, at - 1, now))
 			out[n++] = at - 1;
 	return n;
 }
@@ -235,10 +257,9 @@ uint64_t keypolicy_newest_on(const struct keypolicy *p, const uint8_t app[static
 
 uint64_t keypolicy_epoch_until(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch)
 {
-	const struct keypolicy_rule *r = keypolicy_rule(p, app);
-	uint64_t at = end_in(r, epoch);
+	uint64_t at = keypolicy_end_of(p, app, epoch);
 
-	return epoch < r->min ? 1 : at ? at : UINT64_MAX;
+	return epoch < least(p, app) ? 1 : at ? at : UINT64_MAX;
 }
 
 void keypolicy_certs(const struct keypolicy *p, const uint8_t app[static 20],
@@ -325,6 +346,19 @@ static int set_root(struct keypolicy_rule *r, uint64_t epoch, uint32_t root, str
 	return 0;
 }
 
+// Whoever rotates an app by hand has taken it over from the policy, which may have ended epochs to come.
+static int take_over(struct keypolicy_rule *r, struct err *e)
+{
+	r->learned = false;
+	for (size_t i = 0; i < r->n_ends; i++) {
+		if (r->end[i].epoch == UINT64_MAX)
+			return err_code(e, ERR_INPUT, "keypolicy.value", "no epoch follows");
+		if (r->end[i].epoch >= r->current)
+			r->current = r->end[i].epoch + 1;
+	}
+	return 0;
+}
+
 int keypolicy_rotate(struct keypolicy *p, const struct keypolicy_turn *t, struct err *e)
 {
 	struct keypolicy_rule *r = rule_to_change(p, t->app, e);
@@ -338,6 +372,8 @@ int keypolicy_rotate(struct keypolicy *p, const struct keypolicy_turn *t, struct
 	    (t->overlap_s && set_end(r, r->current, t->now + t->overlap_s, e)))
 		return -1;
 	r->current++;
+	if (r->learned && take_over(r, e))
+		return -1;
 	if (t->move_legacy)
 		r->legacy = r->current;
 	p->version++;
@@ -358,6 +394,67 @@ int keypolicy_end_epoch(struct keypolicy *p, const uint8_t *app, uint64_t epoch,
 			(unsigned long long)epoch, (unsigned long long)r->min,
 			(unsigned long long)r->current);
 	if (set_end(r, epoch, at, e))
+		return -1;
+	p->version++;
+	return 0;
+}
+
+static bool same_rule(const struct keypolicy_rule *a, const struct keypolicy_rule *b)
+{
+	if (a->current != b->current || a->min != b->min || a->legacy != b->legacy || a->n_ends != b->n_ends)
+		return false;
+	for (size_t i = 0; i < a->n_ends; i++)
+		if (a->end[i].epoch != b->end[i].epoch || a->end[i].at != b->end[i].at)
+			return false;
+	return true;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+int keypolicy_join(const struct keypolicy *p, const uint8_t app[static 20], const struct policy_epochs *x,
+		   struct keypolicy_rule *out, struct err *e)
+{
+	const struct app_rule *own = own_rule(p, app);
+	struct keypolicy_rule none = { .learned = true, .n_roots = p->common.n_roots };
+	const struct keypolicy_rule *was = own ? &own->rule : &none;
+
+	if (!x->given || !was->learned)
+		return 0;
+	if (x->min > x->current || x->legacy > x->current)
+		return err_code(e, ERR_DENIED, "epoch.not_served",
+				"the policy serves epochs %llu to %llu: none", (unsigned long long)x->min,
+				(unsigned long long)x->current);
+	memcpy(none.root, p->common.root, sizeof none.root);
+	*out = *was;
+	out->current = larger(was->current, x->current);
+	out->min = larger(was->min, x->min);
+	out->legacy = larger(was->legacy, x->legacy);
+	for (size_t i = 0; i < x->n_revoked; i++)
+		if (x->revoked[i].epoch >= out->min &&
+		    set_end(out, x->revoked[i].epoch, larger(x->revoked[i].at, 1), e))
+			return -1;
+	// Sets of the default that this app's epochs do not reach yet.
+	while (out->n_roots && out->root[out->n_roots - 1].epoch > out->current)
+		out->n_roots--;
+	return !same_rule(out, was);
+}
+
+int keypolicy_learn(struct keypolicy *p, const uint8_t app[static 20], const struct policy_epochs *x,
+		    struct err *e)
+{
+	struct app_rule r = { 0 };
+	int rc = keypolicy_join(p, app, x, &r.rule, e);
+
+	if (rc <= 0)
+		return rc;
+	struct app_rule *own = own_rule(p, app);
+	memcpy(r.app, app, sizeof r.app);
+	if (own)
+		*own = r;
+	else if (!keypolicy_add_app(p, &r, e))
 		return -1;
 	p->version++;
 	return 0;

@@ -26,6 +26,7 @@ enum {
 
 struct boot_info;
 struct keypolicy;
+struct policy_epochs; // policy/policy.h
 
 enum keypolicy_kind {
 	KEYPOLICY_APP,
@@ -47,6 +48,7 @@ struct keypolicy_from {
 
 struct keypolicy_rule {
 	uint64_t current, min, legacy;
+	bool learned; // an app's, from what the policy says of it; the default's min and ends hold beside it
 	size_t n_ends, n_roots;
 	struct keypolicy_end end[KEYPOLICY_ENDS_MAX];
 	struct keypolicy_from root[KEYPOLICY_ROOTS_MAX]; // both ascending; before the first: set 0
@@ -60,6 +62,7 @@ void keypolicy_write(struct sb *out,
 
 uint64_t keypolicy_version(const struct keypolicy *p);
 const struct keypolicy_rule *keypolicy_rule(const struct keypolicy *p, const uint8_t app[static 20]);
+bool keypolicy_has_rule(const struct keypolicy *p, const uint8_t app[static 20]); // of its own
 // When the epoch ends; 0: no end is set.
 uint64_t keypolicy_end_of(const struct keypolicy *p, const uint8_t app[static 20], uint64_t epoch);
 // The root set that an app's epoch hangs on; the newest that the document names.
@@ -88,6 +91,13 @@ uint64_t keypolicy_epoch_until(const struct keypolicy *p, const uint8_t app[stat
 void keypolicy_certs(const struct keypolicy *p, const uint8_t app[static 20],
 		     void (*fn)(void *arg, const uint8_t serial[static 20], uint64_t at), void *arg);
 
+// What the policy says of an app's epochs, joined with what it said before: current, min and legacy only go
+// up, an end only comes earlier. 1: *out is a new rule for the app; 0: nothing changes, or the app has a rule
+// that an operator made, which only he changes. Codes: epoch.not_served (it contradicts itself),
+// keypolicy.full.
+int keypolicy_join(const struct keypolicy *p, const uint8_t app[static 20], const struct policy_epochs *x,
+		   struct keypolicy_rule *out, struct err *e) __attribute__((warn_unused_result));
+
 // Changes; each makes the next version. `app` NULL: the rule for all others.
 struct keypolicy_turn {
 	const uint8_t *app;
@@ -97,6 +107,8 @@ struct keypolicy_turn {
 };
 int keypolicy_rotate(struct keypolicy *p, const struct keypolicy_turn *t, struct err *e)
 	__attribute__((warn_unused_result));
+int keypolicy_learn(struct keypolicy *p, const uint8_t app[static 20], const struct policy_epochs *x,
+		    struct err *e) __attribute__((warn_unused_result));
 int keypolicy_end_epoch(struct keypolicy *p, const uint8_t *app, uint64_t epoch, uint64_t at, struct err *e)
 	__attribute__((warn_unused_result));
 // Of something revoked already: the earlier time holds.

@@ -67,7 +67,8 @@ static void put_rule(struct sb *b, const struct keypolicy_rule *r)
 	for (size_t i = 0; i < r->n_roots; i++)
 		sb_fmt(b, "%s{\"epoch\":%llu,\"root\":%u}", i ? "," : ",\"roots\":[",
 		       (unsigned long long)r->root[i].epoch, r->root[i].root);
-	sb_str(b, r->n_roots ? "]}" : "}");
+	sb_str(b, r->n_roots ? "]" : "");
+	sb_str(b, r->learned ? ",\"learned\":true}" : "}");
 }
 
 void keypolicy_write(struct sb *b, const struct keypolicy *p)
@@ -93,7 +94,7 @@ void keypolicy_write(struct sb *b, const struct keypolicy *p)
 	sb_str(b, "]}\n");
 }
 
-// ---- reading: all members, no other; `roots` of a rule only when it has some
+// ---- reading: all members, no other; `roots` of a rule only when it has some, `learned` when it is
 
 static bool members(struct json v, const char *const *name, struct json *out, size_t n)
 {
@@ -102,8 +103,9 @@ static bool members(struct json v, const char *const *name, struct json *out, si
 
 static bool rule_members(struct json v, const char *const *name, struct json *out, size_t n)
 {
-	struct json roots;
-	size_t more = json_kind(v) == JSON_OBJECT && json_get(v, "roots", &roots);
+	struct json one;
+	size_t more =
+		json_kind(v) == JSON_OBJECT ? json_get(v, "roots", &one) + json_get(v, "learned", &one) : 0;
 
 	return json_kind(v) == JSON_OBJECT && json_count(v) == n + more && json_pick(v, name, out, n) == n;
 }
@@ -119,7 +121,7 @@ static int read_ends(struct json list, struct keypolicy_rule *r, struct err *e)
 		struct keypolicy_end *end = &r->end[r->n_ends];
 		if (r->n_ends == KEYPOLICY_ENDS_MAX || !members(one, name, v, 2) ||
 		    json_u64(v[0], UINT64_MAX, &end->epoch) || json_u64(v[1], UINT64_MAX, &end->at) ||
-		    !end->at || end->epoch >= r->current)
+		    !end->at || (end->epoch >= r->current && !r->learned))
 			return bad(e, "an end is malformed, one too many, or of the current epoch");
 		for (size_t i = 0; i < r->n_ends; i++)
 			if (r->end[i].epoch == end->epoch)
@@ -152,11 +154,15 @@ static int read_roots(struct json rule, struct keypolicy_rule *r, struct err *e)
 
 static int read_rule(struct json rule, const struct json v[static 4], struct keypolicy_rule *r, struct err *e)
 {
+	struct json learned;
+
 	if (json_u64(v[0], UINT64_MAX, &r->current) || json_u64(v[1], UINT64_MAX, &r->min) ||
 	    json_u64(v[2], UINT64_MAX, &r->legacy))
 		return bad(e, "current, min or legacy is no number");
 	if (r->min > r->current || r->legacy > r->current)
 		return bad(e, "min or legacy is beyond current");
+	if (json_get(rule, "learned", &learned) && (json_bool(learned, &r->learned) || !r->learned))
+		return bad(e, "learned is not true");
 	return read_ends(v[3], r, e) || read_roots(rule, r, e) ? -1 : 0;
 }
 
@@ -202,6 +208,8 @@ static int read_all(struct keypolicy *p, struct span text, struct err *e)
 		return bad(e, "must be {\"version\",\"default\",\"apps\",\"revoked\"}");
 	if (read_rule(v[1], r, &p->common, e))
 		return -1;
+	if (p->common.learned)
+		return bad(e, "the default is not learned");
 	for (struct json_iter it = json_iter(v[2]); json_next(&it, NULL, &one);)
 		if (read_app(p, one, e))
 			return -1;

@@ -75,7 +75,7 @@ static int read_epochs(struct policy_epochs *p, struct json v)
 		if (json_kind(m[i]) != JSON_NONE && json_u64(m[i], UINT64_MAX, out[i]))
 			return -1;
 	p->given = true;
-	return p->min > p->current ? -1 : read_revoked(p, m[3]);
+	return p->min > p->current || p->legacy > p->current ? -1 : read_revoked(p, m[3]);
 }
 
 void webhook_reply_read(struct policy_answer *a, struct span body)

@@ -94,6 +94,7 @@ ms() { date +%s%3N; }
 # A webhook that does what $work/mode says.
 cat >"$work/hook.py" <<'EOF'
 import http.server, socketserver, ssl, sys, time
+app = b"0e" * 20
 class Hook(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def log_message(self, *a): pass
@@ -106,7 +107,9 @@ class Hook(http.server.BaseHTTPRequestHandler):
         if mode == "slow": time.sleep(5)
         if mode == "slow-app" and b"5b5b5b5b" in body: time.sleep(5)
         if mode == "no": yes = b'{"isAllowed":false,"gatewayAppId":"","reason":"it is late"}'
-        if mode == "epoch": yes = yes[:-1] + b',"keyEpoch":{"current":2,"min":1,"legacy":1}}'
+        if mode == "epoch" and app in body: yes = yes[:-1] + b',"keyEpoch":{"current":2,"min":1,"legacy":1}}'
+        if mode == "epoch-old" and app in body: yes = yes[:-1] + b',"keyEpoch":{"current":1,"min":0,"legacy":0}}'
+        if mode == "epoch-end" and app in body: yes = yes[:-1] + b',"keyEpoch":{"current":3,"min":1,"legacy":3,"revocations":[{"epoch":2,"at":1700000000}]}}'
         if mode == "wrong": yes = yes.replace(b"true", b'"true"')
         if mode == "huge": yes += b" " * (10 << 20)
         self.answer(yes, 500 if mode == "500" else 302 if mode == "302" else 200)
@@ -163,7 +166,35 @@ evidence good "${who[@]}" && evidence second --image "$work/images/one" --app "$
 check "webhook says yes" jq -e --arg g "$(printf '01%.0s' {1..20})" '.gateway_app_id == $g and (.disk_crypt_key | length == 64)' <(keys good)
 check "it was asked upstream's question" grep -q "^/bootAuth/app {\"teeVariant\":\"dstack-tdx\",.*\"appId\":\"$app\",\"composeHash\":\"$compose\"" "$work/asked"
 mode no && refused "webhook says no" policy.denied keys good
-mode epoch && refused "webhook has ended the epoch" epoch.not_served keys good
+# Epochs by the webhook, for another app: they are in force at once, and stay.
+third=$(printf '0e%.0s' {1..20})
+evidence third --image "$work/images/one" --app "$third" --compose "$compose"
+of() { ask GetAppKey --cert "$work/third.crt" --key "$work/third.key" -d "$1" | jq -r "$2"; } # of REQUEST JQ
+env() { ask GetAppEnvEncryptPubKey -d "{\"app_id\":\"$third\"}"; }
+mode yes && of '{}' .disk_crypt_key >"$work/epoch0"
+mode epoch
+check "the webhook opens epochs and moves those who name none" test "$(of '{}' '[.epoch, .current_epoch] | @csv')" = 1,2
+check "with other keys" test "$(of '{}' .disk_crypt_key)" != "$(cat "$work/epoch0")"
+check "the record says whose rule it was" eval 'tail -n 1 "$work/kms/certs.state/audit.log" | jq -e ".event == \"key-release\" and .reason == \"epochs: policy\""'
+check "and another one that it came into force" grep -q '"event":"policy-change".*epochs, app='"$third current=2 min=1 legacy=1" "$work/kms/certs.state/audit.log"
+check "the environment's public key is that epoch's, too" test "$(env | jq .epoch)" = 1
+refused "below its min nothing is served" epoch.not_served of '{"epoch":0}' .
+mode epoch-old
+check "an answer of before, played again, brings nothing back" test "$(of '{}' .epoch)" = 1
+refused "not by name either" epoch.not_served of '{"epoch":0}' .
+mode yes && check "nor does one that says nothing of epochs" test "$(of '{}' '[.epoch, .current_epoch] | @csv')" = 1,2
+mode epoch-end
+check "it moves on" test "$(of '{}' .epoch)" = 3
+refused "and ends an epoch" epoch.revoked of '{"epoch":2}' .
+mode yes && refused "which stays ended" epoch.revoked of '{"epoch":2}' .
+check "also over a restart" restart
+refused "with all it said" epoch.revoked of '{"epoch":2}' .
+check "other apps are where they were" test "$(keys good | jq .epoch)" = 0
+check "dstack kms policy shows it" eval 'dstack kms policy --state "$work/kms/certs.state" | grep -q "\"app_id\":\"$third\",\"current\":3,\"min\":1,\"legacy\":3.*\"learned\":true"'
+check "an operator takes the app over" dstack kms rotate --app-id "$third" --state "$work/kms/certs.state"
+mode epoch-end
+check "and then the webhook can only take away" eval '[ "$(of "{}" .epoch)" = 3 ] && [ "$(of "{\"epoch\":1}" .epoch)" = 1 ]'
+refused "what is above its current" epoch.not_served of '{"epoch":4}' .
 mode wrong && refused "webhook says yes in a string (KM-02)" policy.reply keys good
 mode huge && refused "webhook says 10 MB (KM-02)" policy.reply keys good
 mode 500 && refused "webhook says 500 (KM-02)" policy.status keys good

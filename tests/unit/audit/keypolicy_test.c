@@ -12,6 +12,7 @@
 #include "base/strings.h"
 #include "core/verify/bootinfo.h"
 #include "policy/keypolicy.h"
+#include "policy/policy.h"
 
 static const uint8_t app[20] = { 1 }, other[20] = { 2 };
 enum { NOW = 1000 };
@@ -245,6 +246,95 @@ static void revocations(void **state)
 	}
 }
 
+static struct policy_epochs said(uint64_t current, uint64_t min, uint64_t legacy)
+{
+	return (struct policy_epochs){ .given = true, .current = current, .min = min, .legacy = legacy };
+}
+
+static void learns(struct keypolicy *p, const struct policy_epochs *x, uint64_t version)
+{
+	struct err e = { 0 };
+
+	if (keypolicy_learn(p, app, x, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(keypolicy_version(p), version);
+}
+
+// The policy's rule is in force where no operator made one, and only goes forward: an answer of before,
+// played again, brings nothing back.
+static void learned_from_policy(void **state)
+{
+	struct keypolicy *p = keypolicy_new(), *again;
+	struct policy_epochs first = said(2, 1, 1), older = said(1, 0, 0), silent = { 0 },
+			     zero = said(0, 0, 0);
+	struct sb text = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	learns(p, &silent, 0);
+	learns(p, &zero, 0); // as it is anyway: nothing to write
+	learns(p, &first, 1);
+	picked(p, app, NULL, NOW, 1);
+	picked(p, app, &e2, NOW, 2);
+	not_picked(p, app, &e0, NOW, "epoch.not_served");
+	picked(p, other, NULL, NOW, 0);
+	learns(p, &first, 1);
+	learns(p, &older, 1);
+	learns(p, &zero, 1);
+	picked(p, app, NULL, NOW, 1);
+	not_picked(p, app, &e0, NOW, "epoch.not_served");
+	// A revocation stays, and only comes earlier; also of the current one.
+	first.n_revoked = 2;
+	first.revoked[0].epoch = 1, first.revoked[0].at = NOW + 50;
+	first.revoked[1].epoch = 2, first.revoked[1].at = NOW + 60;
+	learns(p, &first, 2);
+	first.revoked[0].at = NOW + 70;
+	learns(p, &first, 2);
+	learns(p, &older, 2);
+	picked(p, app, &e1, NOW + 49, 1);
+	not_picked(p, app, &e1, NOW + 50, "epoch.revoked");
+	not_picked(p, app, &e2, NOW + 60, "epoch.revoked");
+	assert_int_equal(keypolicy_epoch_until(p, app, 0), 1);
+	assert_int_equal(keypolicy_epoch_until(p, app, 1), NOW + 50);
+	// What an operator ends for all ends here, too.
+	assert_int_equal(rotate(p, NULL, NOW, 10, false, &e), 0);
+	assert_int_equal(rotate(p, NULL, NOW, 20, false, &e), 0);
+	not_picked(p, app, &e1, NOW + 20, "epoch.revoked");
+	assert_int_equal(keypolicy_end_of(p, app, 1), NOW + 20);
+	assert_false(keypolicy_serves_root(p, app, 0, NOW + 60));
+	assert_true(keypolicy_serves_root(p, app, 0, NOW + 59));
+	// It is read as it was written.
+	keypolicy_write(&text, p);
+	assert_non_null(strstr(text.p, "\"learned\":true"));
+	again = keypolicy_parse(span_of(text.p, text.n), &e);
+	if (!again)
+		fail_msg("%s", e.text);
+	not_picked(again, app, &e2, NOW + 60, "epoch.revoked");
+	assert_true(keypolicy_rule(again, app)->learned && !keypolicy_rule(again, other)->learned);
+	// An operator who rotates the app takes it over: above all that was ended.
+	assert_int_equal(rotate(again, app, NOW, 0, false, &e), 0);
+	assert_false(keypolicy_rule(again, app)->learned);
+	picked(again, app, &e3, NOW + 60, 3);
+	struct policy_epochs more = said(9, 9, 9);
+	uint64_t version = keypolicy_version(again);
+	learns(again, &more, version);
+	picked(again, app, &e3, NOW + 60, 3);
+	text.n = 0;
+	sb_free(&text);
+	text = (struct sb){ 0 };
+	keypolicy_write(&text, again);
+	keypolicy_free(p);
+	p = keypolicy_parse(span_of(text.p, text.n), &e);
+	if (!p)
+		fail_msg("%s", e.text);
+	struct policy_epochs contradiction = said(1, 2, 0);
+	assert_int_equal(keypolicy_learn(p, other, &contradiction, &e), -1);
+	assert_string_equal(e.code, "epoch.not_served");
+	sb_free(&text);
+	keypolicy_free(again);
+	keypolicy_free(p);
+}
+
 struct named {
 	size_t n;
 	uint8_t serial[20];
@@ -407,8 +497,8 @@ int main(void)
 		cmocka_unit_test(rotation_with_overlap), cmocka_unit_test(epochs_on_root_sets),
 		cmocka_unit_test(malformed_roots),       cmocka_unit_test(ends_of_epochs),
 		cmocka_unit_test(revocations),           cmocka_unit_test(certificates),
-		cmocka_unit_test(reads_what_it_wrote),   cmocka_unit_test(malformed_documents),
-		cmocka_unit_test(file_is_edited_whole),
+		cmocka_unit_test(learned_from_policy),   cmocka_unit_test(reads_what_it_wrote),
+		cmocka_unit_test(malformed_documents),   cmocka_unit_test(file_is_edited_whole),
 	};
 
 	return cmocka_run_group_tests_name("keypolicy", tests, NULL, NULL);
