@@ -22,6 +22,7 @@
 #include "keyproc_wire.h"
 #include "keystore.h"
 #include "pass.h"
+#include "wipe.h"
 
 enum { SECURE_HEAP = 1 << 16, SECURE_MIN = 32 };
 _Static_assert((int)KEY_WAITING_MAX <= (int)AUDIT_BATCH_MAX, "a batch has room for all that may wait");
@@ -490,6 +491,7 @@ void keyproc_run(int control, const struct keystore_config *c)
 	struct process *p = &room;
 	int fd;
 
+	wipe_begin();
 	p->config = c;
 	signal(SIGINT, SIG_IGN); // a terminal's Ctrl-C goes to the group; the parent decides
 	signal(SIGTERM, SIG_IGN);

@@ -15,6 +15,7 @@
 #include "policy/config.h"
 #include "rpc/client.h"
 #include "upkeep.h"
+#include "wipe.h"
 
 enum {
 	IDLE_S = 10,
@@ -196,6 +197,7 @@ int net_process(const struct kms_config *c, const struct net_ends *ends)
 	static struct daemon d;
 	struct err e = { 0 };
 
+	wipe_begin();
 	d.ends = ends;
 	int rc = keyproc_join(&d.keys, ends->keys, &e);
 	if (!rc) {

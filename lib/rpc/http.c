@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <linux/vm_sockets.h>
+#include "base/secret.h"
 #include "rpc/http_conn.h"
 
 enum { LINGER_S = 2, WRITE_S = 60, READ_AHEAD = 65536, ONE_RECORD = 16384 };
@@ -85,6 +86,7 @@ void http_put(struct http_conn *c, const struct iovec *v, int n)
 			if (v[i].iov_len)
 				memcpy(joined + at, v[i].iov_base, v[i].iov_len);
 		evbuffer_add(out, joined, total);
+		secret_wipe(joined, total); // replies hold keys
 		return;
 	}
 	for (int i = 0; i < n; i++) {
