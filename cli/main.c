@@ -174,6 +174,8 @@ static const char help_kms[] =
 	"  roots URL [--k256-pubkey HEX] [--json]\n"
 	"                           the root sets of a KMS, checked from the pinned one on;\n"
 	"                           --root R --save FILE keeps the CA certificate of one\n"
+	"    --births               judge the evidence that each was born in a TEE: --image-dir DIR,\n"
+	"                           --pccs-url URL, --development-root FILE\n"
 	"  revoke app|compose|device|image HEX [--at UNIX] [--reason TEXT] [--lift]\n"
 	"  revoke epoch N [--app-id HEX] [--at UNIX]\n"
 	"  policy                   print epochs and revocations\n"

@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/strings.h"
-#include "bootstrap.h"
 #include "service.h"
 #include "upkeep.h"
 
@@ -14,10 +13,10 @@ static int attest(const struct kms_config *c, const struct rotation *r, uint8_t 
 {
 	uint8_t report_data[AGENT_REPORT_DATA];
 
-	bootstrap_report_data(r->ca_spki, r->k256_pub, report_data);
+	rotation_report_data(r->ca_spki, r->k256_pub, report_data);
 	if (!*c->agent && c->insecure_development)
 		return 0;
-	return agent_attest(c->agent, report_data, out, n, e);
+	return agent_attest_stripped((void *)(uintptr_t)c->agent, report_data, out, n, e);
 }
 
 // With the turn.

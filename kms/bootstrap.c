@@ -37,7 +37,7 @@ static int attest_roots(const struct kms_config *c, const struct keyfiles_roots 
 
 	if (p256_spki(r->ca, i->ca_spki, e) || k256_public(r->k256->b, i->k256_pub, e))
 		return -1;
-	bootstrap_report_data(i->ca_spki, i->k256_pub, report_data);
+	rotation_report_data(i->ca_spki, i->k256_pub, report_data);
 	if (!*c->agent && c->insecure_development)
 		return 0;
 	return agent_attest(c->agent, report_data, &i->attestation, &i->attestation_n, e);

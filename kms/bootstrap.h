@@ -13,8 +13,6 @@ struct bootstrap_info {
 	size_t attestation_n;
 };
 
-void bootstrap_report_data(const uint8_t ca_spki[static 91], const uint8_t k256_pub[static 33],
-			   uint8_t out[static 64]);
 // Code kms.bootstrapped when there are keys already; `self` (NULL: not asked) must be allowed.
 int bootstrap_run(const struct kms_config *c, struct self *self, const char *domain,
 		  struct bootstrap_info *out, struct err *e);

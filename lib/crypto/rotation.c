@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/codec/json.h"
+#include "core/hash/keccak.h"
 #include "core/hash/sha2.h"
 #include "crypto/k256.h"
 
@@ -75,6 +76,22 @@ void rotation_id(const uint8_t ca_spki[static 91], const uint8_t k256_pub[static
 	memcpy(both, ca_spki, 91);
 	memcpy(both + 91, k256_pub, 33);
 	sha256(both, sizeof both, out);
+}
+
+void rotation_report_data(const uint8_t ca_spki[static 91], const uint8_t k256_pub[static 33],
+			  uint8_t out[static 64])
+{
+	static const char birth[] = "dstack-kms-genereted-keys-v1:"; // so spelled on the wire
+	char text[sizeof birth + 2 * (91 + 33) + 2];
+	struct wr w = wr_to(text, sizeof text);
+
+	wr_str(&w, birth);
+	wr_hex(&w, ca_spki, 91);
+	wr_u8(&w, ';');
+	wr_hex(&w, k256_pub, 33);
+	wr_u8(&w, ';');
+	memset(out, 0, 64);
+	keccak256(text, w.n, out);
 }
 
 static void put_hex(struct sb *b, const char *name, const void *p, size_t n)

@@ -32,6 +32,10 @@ int rotation_signer(const struct rotation *r, uint8_t pub[static 33], struct err
 // What a root set is called: SHA-256 of its two public keys, CA first.
 void rotation_id(const uint8_t ca_spki[static 91], const uint8_t k256_pub[static 33], uint8_t out[static 32]);
 
+// What the evidence of a set's birth says (spec 20 section 2.7), of the first set, too.
+void rotation_report_data(const uint8_t ca_spki[static 91], const uint8_t k256_pub[static 33],
+			  uint8_t out[static 64]);
+
 // As text: the JSON of kms.RootRotation without the certificate. `attestation`: evidence of the set's birth.
 void rotation_write(struct sb *b, const struct rotation *r, struct span attestation);
 int rotation_read(struct rotation *r, struct span text, struct err *e) __attribute__((warn_unused_result));

@@ -145,6 +145,10 @@ roots() { dstack kms roots "https://127.0.0.$1:$(port a "$1")" "${@:2}"; }
 check "the new set follows from the pinned one" test "$(roots 1 --k256-pubkey "$k0" --json | jq -c '[.pinned_set, .serves, .sets[1].k256_pubkey]')" = "[0,0,\"$k1\"]"
 check "also where the new one is served" test "$(roots 2 --k256-pubkey "$k0" --json | jq -c '[.pinned_set, .serves]')" = '[0,1]'
 check "and gives its CA to pin" eval 'roots 1 --k256-pubkey "$k0" --root 1 --save "$work/ca1.pem" && cmp "$work/ca1.pem" "$(ca a 2)"'
+births() { roots "$1" --births --json --image-dir "$work/images" --development-root "$work/pki/root.der" --pccs-url "$(sed -n 's/^pccs_url = "\(.*\)"/\1/p' "$work/a/kms.toml")"; }
+check "both sets were born in the KMS's TEE" test "$(births 1 | jq -c '[.births[] | [.set, .compose_hash, .anchor]]')" = \
+	"[[0,\"$(printf 'a1%.0s' {1..32})\",\"development\"],[1,\"$(printf 'a1%.0s' {1..32})\",\"development\"]]"
+refused "not for who trusts Intel only" "quote" roots 1 --births --image-dir "$work/images" --pccs-url "$(sed -n 's/^pccs_url = "\(.*\)"/\1/p' "$work/a/kms.toml")"
 refused "another key than the pinned one" roots.statement roots 1 --k256-pubkey "02${k1:2:62}00"
 check "a head is signed by the set of the address" dstack kms log verify "https://127.0.0.2:$(port a 2)" --kms-root "$work/ca1.pem" --k256-pubkey "$k1"
 

@@ -1,8 +1,8 @@
 // What a KMS's birth certificate attests (tests/vectors/kms.json).
 #include "../crypto/known.h"
 
-#include "../../../kms/bootstrap.h"
 #include "base/strings.h"
+#include "crypto/rotation.h"
 
 static struct json all;
 
@@ -21,7 +21,7 @@ static void report_data(void **state)
 		assert_int_equal(json_cstr(message, text, sizeof text), 0);
 		assert_int_equal(hex_read(spki, 91, text + head, 182, &len), 0);
 		assert_int_equal(hex_read(pub, 33, text + head + 183, 66, &len), 0);
-		bootstrap_report_data(spki, pub, out);
+		rotation_report_data(spki, pub, out);
 		known_is(c, "report_data", out, 64);
 	}
 	assert_true(n >= 6);
