@@ -116,7 +116,7 @@ int admin_start(struct admin *a, struct service *s, int fd, struct event_base *b
 	*a = (struct admin){ 0 };
 	if (!*c->admin_address)
 		return 0;
-	a->auth = admin_auth_new(c->admin_token_file, c->admin_htpasswd_file, e);
+	a->auth = admin_auth_new_env(c->admin_token_file, c->admin_htpasswd_file, e);
 	if (!a->auth)
 		return -1;
 	a->server = rpc_server_new(base);

@@ -37,22 +37,26 @@ static void digest(struct span s, uint8_t out[static 32])
 	SHA256(s.p, s.n, out);
 }
 
+static int take_token(struct admin_auth *a, struct span t, const char *from, struct err *e)
+{
+	while (t.n && strchr(" \t\r\n", t.p[t.n - 1]))
+		t.n--;
+	while (t.n && strchr(" \t\r\n", *t.p))
+		t.p++, t.n--;
+	if (!t.n)
+		return err_code(e, ERR_INPUT, "admin.token", "the admin token in %s is empty", from);
+	digest(t, a->token);
+	a->has_token = true;
+	return 0;
+}
+
 static int load_token(struct admin_auth *a, const char *path, struct err *e)
 {
 	auto_secret *s = NULL;
 
 	if (file_read_secret(path, FILE_MAX, &s, e))
 		return err_wrap(e, "admin token");
-	struct span t = span_of(s->b, s->n);
-	while (t.n && strchr(" \t\r\n", t.p[t.n - 1]))
-		t.n--;
-	while (t.n && strchr(" \t\r\n", *t.p))
-		t.p++, t.n--;
-	if (!t.n)
-		return err_code(e, ERR_INPUT, "admin.token", "the admin token in %s is empty", path);
-	digest(t, a->token);
-	a->has_token = true;
-	return 0;
+	return take_token(a, span_of(s->b, s->n), path, e);
 }
 
 // "$2y$10$" and 53 characters; the cost is bounded because every try is paid by the loop.
@@ -104,24 +108,42 @@ static int load_users(struct admin_auth *a, const char *path, struct err *e)
 	return a->n_users ? 0 : err_code(e, ERR_INPUT, "admin.htpasswd", "%s has no line", path);
 }
 
-struct admin_auth *admin_auth_new(const char *token_file, const char *htpasswd_file, struct err *e)
+static struct admin_auth *new_auth(const char *token_file, const char *env, const char *htpasswd_file,
+				   struct err *e)
 {
 	struct admin_auth *a = calloc(1, sizeof *a);
 	int rc = a ? 0 : err_set(e, ERR_SYSTEM, "out of memory");
 
-	if (!rc && !*token_file && !*htpasswd_file)
+	if (!rc && !*token_file && !env && !*htpasswd_file)
 		rc = err_code(
 			e, ERR_INPUT, "admin.no_auth",
 			"the admin listener has neither a token nor passwords: set core.admin.token_file "
 			"or core.admin.htpasswd_file");
 	if (!rc && *token_file)
 		rc = load_token(a, token_file, e);
+	else if (!rc && env)
+		rc = take_token(a, span_str(getenv(env)), env, e);
 	if (!rc && *htpasswd_file)
 		rc = load_users(a, htpasswd_file, e);
 	if (!rc)
 		return a;
 	admin_auth_free(a);
 	return NULL;
+}
+
+struct admin_auth *admin_auth_new(const char *token_file, const char *htpasswd_file, struct err *e)
+{
+	return new_auth(token_file, NULL, htpasswd_file, e);
+}
+
+struct admin_auth *admin_auth_new_env(const char *token_file, const char *htpasswd_file, struct err *e)
+{
+	static const char *const names[] = { "DSTACK_KMS_ADMIN_TOKEN", "ADMIN_API_TOKEN" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (getenv(names[i]) && *getenv(names[i]))
+			return new_auth(token_file, names[i], htpasswd_file, e);
+	return new_auth(token_file, NULL, htpasswd_file, e);
 }
 
 void admin_auth_free(struct admin_auth *a)

@@ -10,6 +10,9 @@
 struct admin_auth;
 
 // Either path may be "". Codes: admin.no_auth, admin.token, admin.htpasswd.
+// For the admin listener: without a token file the token may be in the environment, as upstream's may
+// (DSTACK_KMS_ADMIN_TOKEN, else ADMIN_API_TOKEN).
+struct admin_auth *admin_auth_new_env(const char *token_file, const char *htpasswd_file, struct err *e);
 struct admin_auth *admin_auth_new(const char *token_file, const char *htpasswd_file, struct err *e);
 void admin_auth_free(struct admin_auth *a);
 // X-Admin-Token, else Authorization: Bearer TOKEN, Basic USER:PASSWORD, Basic ANY:TOKEN, Basic TOKEN:.

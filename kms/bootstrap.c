@@ -59,7 +59,7 @@ int bootstrap_run(const struct kms_config *c, struct self *self, const char *dom
 		break;
 	}
 	if (self && self_allowed(self, e))
-		return err_wrap(e, "KMS is not allowed to bootstrap");
+		return err_wrap(e, "KMS is not allowed to %s", c->bootstrap ? "auto-bootstrap" : "bootstrap");
 	if (keyfiles_roots_new(&roots, e))
 		return -1;
 	int rc = attest_roots(c, &roots, out, e) || write_info(out, &json, e) ||

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"
+#include "config_upstream.h"
 #include "keyfiles.h"
 #include "policy/config.h"
 #include "ratls/trust_keys.h"
@@ -52,7 +53,8 @@ const struct config_key kms_config_keys[] = {
 	{ "core.admin.address", CONFIG_STRING,
 	  .doc = "where to serve the admin methods, without TLS; empty: nowhere" },
 	{ "core.admin.token_file", CONFIG_STRING,
-	  .doc = "file with the admin token, readable by its owner only" },
+	  .doc = "file with the admin token, readable by its owner only; empty: the environment's "
+		 "DSTACK_KMS_ADMIN_TOKEN or ADMIN_API_TOKEN, if there is one" },
 	{ "core.admin.htpasswd_file", CONFIG_STRING, .doc = "names and passwords of admins, bcrypt only" },
 	{ "core.metrics.enabled", CONFIG_BOOL, .def = "true", .doc = "serve /metrics" },
 	{ "limits.workers", CONFIG_INT, .def = "4", .min = 1, .max = 16,
@@ -127,6 +129,7 @@ const struct config_key kms_config_keys[] = {
 	{ "certificates.crl_valid_s", CONFIG_INT, .def = "21600", .min = 60, .max = 604800,
 	  .doc = "seconds a list of revoked certificates is valid; a new one is made at half of it, and at "
 		 "each change" },
+	KMS_UPSTREAM_KEYS,
 };
 const size_t kms_config_n_keys = sizeof kms_config_keys / sizeof *kms_config_keys;
 
@@ -257,6 +260,20 @@ static int load_rules(struct kms_config *c, struct err *e)
 	return 0;
 }
 
+// What allows everything is for development; the policy itself denies evidence of a real TEE, too.
+static int check_policy(const struct kms_config *c, struct err *e)
+{
+	size_t n = config_count(c->file, "policy.source");
+
+	for (size_t i = 0; i < n && !c->insecure_development; i++)
+		if (!strcmp(config_str(c->file, "policy.source[%zu].type", i), "dev"))
+			return err_code(e, ERR_INPUT, "config.development_only",
+					"source %zu: type dev allows everything: with insecure_development = "
+					"true only",
+					i + 1);
+	return 0;
+}
+
 static int check_image(const struct kms_config *c, struct err *e)
 {
 	bool url = str_starts(c->image_url, "https://") || str_starts(c->image_url, "http://");
@@ -379,8 +396,8 @@ int kms_config_load(struct kms_config *c, struct config *file, struct err *e)
 		return -1;
 	}
 	if ((*c->bootstrap_domain && kms_domain_check(c->bootstrap_domain, e)) || kms_config_names(c, e) ||
-	    check_image(c, e) || check_peers(c, e) || load_rules(c, e) || load_root_addresses(c, e) ||
-	    load_self(c, e) || load_state_dir(c, e)) {
+	    check_image(c, e) || check_policy(c, e) || check_peers(c, e) || load_rules(c, e) ||
+	    load_root_addresses(c, e) || load_self(c, e) || load_state_dir(c, e)) {
 		kms_config_free(c);
 		return -1;
 	}

@@ -47,7 +47,7 @@ static int check_only(const struct kms_config *c, struct err *e)
 
 	policy_free(p);
 	if (p && *c->admin_address) {
-		struct admin_auth *a = admin_auth_new(c->admin_token_file, c->admin_htpasswd_file, e);
+		struct admin_auth *a = admin_auth_new_env(c->admin_token_file, c->admin_htpasswd_file, e);
 		admin_auth_free(a);
 		if (!a)
 			return -1;

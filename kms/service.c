@@ -439,6 +439,7 @@ static int get_meta(struct rpc_call *call, const void *in, void *out, struct err
 	a->ca_cert = f->ca_pem;
 	a->k256_pubkey = pb_bytes(rpc_arena(call), f->k256_pub, sizeof f->k256_pub);
 	a->is_dev = s->config->insecure_development;
+	a->allow_any_upgrade = info.allows_all;
 	if (face_bootstrap_info(f, rpc_arena(call), &a->bootstrap_info) ||
 	    faces_rotations(&s->faces, rpc_arena(call), &a->roots, &a->n_roots, e))
 		return err_set(e, ERR_SYSTEM, "out of memory");

@@ -40,6 +40,7 @@ struct service {
 	struct crls crls;
 	struct handover_gate gate;
 	struct metrics metrics;
+	bool kept_cert;              // the RPC certificate is that of an earlier start
 	atomic_int policy_state;     // enum policy_state
 	struct downloads *downloads; // NULL: none configured
 	atomic_ulong images_fetched, images_failed;

@@ -1,17 +1,21 @@
 #include "upkeep.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "crypto/issue.h"
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "keyfiles.h"
 #include "ratls/issue.h"
 #include "rpc/pool.h"
+
+enum { RETRY_S = 5 };
 
 static int rpc_evidence(const struct service *s, uint8_t **out, size_t *n, struct err *e)
 {
@@ -46,11 +50,35 @@ static X509 *make_cert(const struct service *s, const struct face *f, struct evi
 	return c;
 }
 
+// The one of the start before, when it is still this key's: what its evidence says of this KMS is as true as
+// it was.
+static X509 *kept_cert(struct service *s, const struct err *why)
+{
+	const char *dir = s->config->keys.dir;
+	struct span evidence;
+	struct err e;
+	auto_x509 X509 *c = keyfiles_read_cert(dir, "rpc.crt", &e);
+	auto_pkey EVP_PKEY *key = c ? keyfiles_read_key(dir, "rpc.key", &e) : NULL;
+	uint8_t own[P256_SPKI], its[CERT_SPKI_MAX];
+	size_t n = 0;
+
+	if (!key || p256_spki(key, own, &e) || cert_spki(c, its, &n, &e) || n != sizeof own ||
+	    memcmp(own, its, n) != 0 || cert_ext(c, CERT_EXT_ATTESTATION, &evidence, &e) != 1 ||
+	    cert_not_after(c) <= time_now())
+		return NULL;
+	log_warn("kms", "no fresh evidence; the certificate of the start before is served: %s code=%s",
+		 why->text, why->code);
+	s->kept_cert = true;
+	return TAKE_SSL(c);
+}
+
 static int first_cert(struct service *s, struct face *f, struct evidence_bytes *b, struct err *e)
 {
 	if (!*f->address)
 		return 0;
 	auto_x509 X509 *c = make_cert(s, f, b, e);
+	if (!c && !f->root)
+		c = kept_cert(s, e);
 	SSL_CTX *tls = c ? service_tls(s, f, c, e) : NULL;
 	atomic_store(&f->tls, tls);
 	return tls ? 0 : -1;
@@ -84,7 +112,7 @@ int upkeep_first_certs(struct service *s, bool reuse, struct err *e)
 		return 0;
 
 	for (uint32_t r = 0; !rc && r < atomic_load(&s->faces.n); r++)
-		rc = first_cert(s, &s->faces.face[r], &b, e);
+		rc = first_cert(s, &s->faces.face[r], &b, e) && !(r && s->kept_cert) ? -1 : 0;
 	free(b.p);
 	return rc;
 }
@@ -107,17 +135,30 @@ static void renew(struct upkeep *u, struct err *e)
 	free(b.p);
 }
 
+// What failed is tried again soon.
+static void set_pace(struct upkeep *u)
+{
+	long s = (long)u->service->config->self_check_s;
+	struct timeval every = { .tv_sec = u->failed && s > RETRY_S ? RETRY_S : s };
+
+	if (event_add(u->timer, &every))
+		log_error("kms", "no timer for the upkeep");
+}
+
 static void work(void *arg)
 {
 	struct upkeep *u = arg;
 	struct service *s = u->service;
 	struct err e = { 0 };
 
-	if (s->config->self_authorize && self_check(&s->self, &e))
+	u->failed = s->config->self_authorize && self_check(&s->self, &e);
+	if (u->failed)
 		log_warn("kms", "own evidence: %s code=%s", e.text, e.code);
 	service_probe_policy(s);
-	if (s->config->attest_rpc && time_mono_ms() >= u->renew_at)
+	if (s->config->attest_rpc && time_mono_ms() >= u->renew_at) {
 		renew(u, &e);
+		u->failed |= !u->fresh[0];
+	}
 }
 
 static void on_worked(void *arg, enum pool_end end)
@@ -136,6 +177,7 @@ static void on_worked(void *arg, enum pool_end end)
 		X509_free(u->fresh[r]);
 		u->fresh[r] = NULL;
 	}
+	set_pace(u);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -150,20 +192,23 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 int upkeep_start(struct upkeep *u, struct service *s, bool fresh, struct event_base *base, struct err *e)
 {
 	const struct kms_config *c = s->config;
-	struct timeval every = { .tv_sec = c->self_check_s };
 
 	*u = (struct upkeep){ .service = s };
-	u->renew_at = time_mono_ms() + (uint64_t)c->rpc_cert_s * 1000;
+	u->renew_at = s->kept_cert ? 0 : time_mono_ms() + (uint64_t)c->rpc_cert_s * 1000;
+	u->failed = s->kept_cert;
 	if (!c->self_authorize && !c->attest_rpc)
 		return 0;
 	u->pool = pool_new(base, 1);
 	u->timer = u->pool ? event_new(base, -1, EV_PERSIST, on_timer, u) : NULL;
-	if (!u->timer || event_add(u->timer, &every)) {
+	if (!u->timer) {
 		upkeep_free(u);
 		return err_set(e, ERR_SYSTEM, "start the upkeep");
 	}
-	if (c->self_authorize && self_check(&s->self, e))
+	if (c->self_authorize && self_check(&s->self, e)) {
 		log_warn("kms", "own evidence: %s code=%s", e->text, e->code);
+		u->failed = true;
+	}
+	set_pace(u);
 	service_probe_policy(s);
 	if (fresh) {
 		u->renew_at = 0;

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/config_json.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "base/toml.h"
 
@@ -19,7 +20,7 @@ struct config {
 	size_t n_keys;
 	const char *name;
 	struct toml_value *entries; // tables too; paths are unique
-	size_t n, cap;
+	size_t n, cap, n_elsewhere;
 };
 
 // "network.forward[3].listen" -> "network.forward[].listen"
@@ -140,6 +141,11 @@ static int add(void *arg, const struct toml_value *v, struct err *e)
 		if (!k)
 			return err_code(e, ERR_INPUT, "config.unknown_key", "%s:%u: unknown key %s", c->name,
 					v->line, v->path);
+		if (k->type == CONFIG_ELSEWHERE) {
+			log_error("config", "%s:%u: %s: here: %s", c->name, v->line, v->path, k->doc);
+			c->n_elsewhere++;
+			return 0;
+		}
 		if (check_type(c, k, v, e))
 			return -1;
 	}
@@ -168,6 +174,15 @@ static int missing(const struct config *c, const char *path, unsigned line, stru
 	if (find(c, path))
 		return 0;
 	return err_code(e, ERR_INPUT, "config.missing", "%s:%u: %s is required", c->name, line, path);
+}
+
+// Told all at once, each in the log.
+static int check_elsewhere(const struct config *c, struct err *e)
+{
+	if (!c->n_elsewhere)
+		return 0;
+	return err_code(e, ERR_INPUT, "config.unknown_key",
+			"%s: %zu keys are named otherwise here, as said above", c->name, c->n_elsewhere);
 }
 
 static int check_required(const struct config *c, struct err *e)
@@ -217,7 +232,7 @@ struct config *config_parse(const char *text, size_t n, const char *name, const 
 	}
 	int (*parse)(const char *, size_t, const char *, struct arena *, toml_fn *, void *, struct err *) =
 		str_ends(name, ".json") ? config_json : toml_parse;
-	if (parse(text, n, c->name, a, add, c, e) || check_required(c, e)) {
+	if (parse(text, n, c->name, a, add, c, e) || check_elsewhere(c, e) || check_required(c, e)) {
 		config_free(c);
 		return NULL;
 	}
@@ -256,6 +271,7 @@ static bool read_value(struct toml_value *v, const struct config_key *k, const c
 		v->i = !strcmp(text, "true");
 		return v->i || !strcmp(text, "false");
 	case CONFIG_STRINGS:
+	case CONFIG_ELSEWHERE:
 		break;
 	}
 	return false;

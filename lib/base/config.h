@@ -18,7 +18,8 @@
 #include "base/err.h"
 
 // A size is an integer, bytes, or text with a unit: "512", "64KB", "10 MiB" (B, KB to GB, KiB to GiB).
-enum config_type { CONFIG_STRING, CONFIG_INT, CONFIG_BOOL, CONFIG_STRINGS, CONFIG_SIZE };
+// ELSEWHERE: a key of another program's file, refused; `doc` says what to write instead.
+enum config_type { CONFIG_STRING, CONFIG_INT, CONFIG_BOOL, CONFIG_STRINGS, CONFIG_SIZE, CONFIG_ELSEWHERE };
 
 struct config_key {
 	const char *

@@ -22,6 +22,8 @@ static void help_value(FILE *to, const struct config_key *k, const char *name)
 	case CONFIG_BOOL:
 		fprintf(to, "# %s = %s\n", name, *def ? def : "false");
 		break;
+	case CONFIG_ELSEWHERE:
+		break;
 	case CONFIG_STRINGS:
 		fprintf(to, "# %s = []\n", name);
 		break;
@@ -38,7 +40,7 @@ void config_help(FILE *to, const struct config_key *keys, size_t n_keys)
 	for (size_t i = 0; i < n_keys; i++) {
 		const char *dot = strrchr(keys[i].key, '.');
 		size_t n = dot ? (size_t)(dot - keys[i].key) : 0;
-		if (n >= sizeof table)
+		if (n >= sizeof table || keys[i].type == CONFIG_ELSEWHERE)
 			continue;
 		if (n != strlen(table) || strncmp(table, keys[i].key, n)) {
 			snprintf(table, sizeof table, "%.*s", (int)n, keys[i].key);

@@ -77,6 +77,9 @@ static struct policy *source(const struct config *c, size_t i, struct err *e)
 			 i + 1);
 		return NULL;
 	}
+
+	if (!strcmp(type, "dev"))
+		return policy_dev_new(config_str(c, "policy.source[%zu].gateway_app_id", i), e);
 	if (is_file && *file)
 		return policy_file_new(file, e);
 	if (!strcmp(type, "webhook") && *o.url)
@@ -87,8 +90,8 @@ static struct policy *source(const struct config *c, size_t i, struct err *e)
 		err_code(e, ERR_INPUT, "config.policy", "source %zu: type %s needs `%s`", i + 1, type,
 			 is_file ? "file" : "url");
 	else
-		err_code(e, ERR_INPUT, "config.policy", "source %zu: type is none of file, webhook, ethereum",
-			 i + 1);
+		err_code(e, ERR_INPUT, "config.policy",
+			 "source %zu: type is none of file, webhook, ethereum, dev", i + 1);
 	return NULL;
 }
 

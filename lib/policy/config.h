@@ -4,7 +4,7 @@
 //     file = "/etc/kms/policy.toml"       # one file and nothing else; or sources:
 //     need = 2                            # how many of them must allow; all unless said
 //     [[policy.source]]
-//     type = "webhook"                    # or "file", "ethereum"
+//     type = "webhook"                    # or "file", "ethereum", "dev"
 //     url = "https://policy.example.org"
 #pragma once
 #include "base/config.h"
@@ -16,7 +16,7 @@
 	  .doc = "who may have keys, a file (TOML; upstream's form if it ends in .json); or policy.source" }, \
 	{ "policy.need", CONFIG_INT, .def = "0", .min = 0, .max = 16, \
 	  .doc = "how many policy.source must allow; 0: all of them" }, \
-	{ "policy.source[].type", CONFIG_STRING, .required = true, .doc = "file, webhook or ethereum" }, \
+	{ "policy.source[].type", CONFIG_STRING, .required = true, .doc = "file, webhook, ethereum or dev" }, \
 	{ "policy.source[].name", CONFIG_STRING, .doc = "for logs; empty: the file or url" }, \
 	{ "policy.source[].file", CONFIG_STRING, .doc = "of a file" }, \
 	{ "policy.source[].url", CONFIG_STRING, \
@@ -37,6 +37,8 @@
 	{ "policy.source[].contract", CONFIG_STRING, .doc = "address of the DstackKms contract" }, \
 	{ "policy.source[].confirmations", CONFIG_INT, .def = "12", .min = 0, .max = 100000, \
 	  .doc = "blocks upon the one whose state allows" }, \
+	{ "policy.source[].gateway_app_id", CONFIG_STRING, .def = "any", \
+	  .doc = "of dev, which allows everything under a development root; needs insecure_development" }, \
 	{ "policy.source[].head_max_age", CONFIG_INT, .def = "120", .min = 1, .max = 86400, \
 	  .doc = "seconds; an older head denies" }
 // clang-format on

@@ -56,8 +56,9 @@ int policy_allow(struct policy *p, const struct boot_info *b, enum policy_kind k
 struct policy_info {
 	char gateway[POLICY_GATEWAY_MAX], contract[48], app_implementation[48], rpc_url[256];
 	uint64_t chain_id;
-	bool has_chain; // contract, app_implementation and chain_id are known
-	bool pending;   // it was asked and has not answered once
+	bool has_chain;  // contract, app_implementation and chain_id are known
+	bool allows_all; // `dev`
+	bool pending;    // it was asked and has not answered once
 };
 void policy_info(struct policy *p, struct policy_info *out);
 // The same for who can wait for the first answer, as long as that.
@@ -108,6 +109,10 @@ struct policy_ethereum_opts {
 	uint64_t confirmations, head_max_age;
 };
 struct policy *policy_ethereum_new(const struct policy_ethereum_opts *o, struct err *e);
+
+// Back end `dev`: allows everything under a development root, and nothing else (policy.dev_only). For
+// development.
+struct policy *policy_dev_new(const char *gateway, struct err *e);
 
 // Back end `quorum`: all `n` others are asked at once; `need` of them must allow, and name the same gateway.
 // Takes the others, also when it fails.

@@ -69,6 +69,11 @@ static const struct reason_text table[] = {
 		"Allow the app, image or device at that service, if you meant to.",
 	},
 	{
+		"policy.dev_only", "A policy that allows everything was asked about a real TEE",
+		"Type dev is for development: it judges evidence under a development root and denies all other.",
+		"Configure a policy: a file, a webhook or a chain (docs/policy.md).",
+	},
+	{
 		"policy.timeout", "The policy service did not answer in time",
 		"Without an answer nothing is allowed.",
 		"Look at the service's log and load; the times are connect_timeout and timeout of its source.",

@@ -7,9 +7,10 @@ import onboarding  # each runs its checks, in this order
 import transport
 import methods
 import certificates
+import operation
 
 
-assert onboarding and transport and methods and certificates
+assert onboarding and transport and methods and certificates and operation
 for p in bed.running:
     p.terminate()
 sys.exit(1 if bed.failed else 0)

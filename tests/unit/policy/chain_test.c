@@ -498,10 +498,33 @@ static void quorum(void **state)
 		fake_stop(&hooks[i]);
 }
 
-// Spec 70 KM-15: there is no kind of policy that allows everything.
+// Spec 70 KM-15: what allows everything allows nothing of a real TEE.
+static void km_15_dev_is_for_development(void **state)
+{
+	struct boot_info b = guest();
+	struct policy_info i;
+	const char *code;
+
+	(void)state;
+	struct policy *p = config_policy("[[policy.source]]\ntype = \"dev\"\n", &code);
+	assert_non_null(p);
+	expect(p, &b, POLICY_APP, "policy.dev_only");
+	expect(p, &b, POLICY_KMS, "policy.dev_only");
+	*b.anchor = 0;
+	expect(p, &b, POLICY_APP, "policy.dev_only");
+	strcpy(b.anchor, "development");
+	expect(p, &b, POLICY_APP, NULL);
+	expect(p, &b, POLICY_KMS, NULL);
+	policy_info(p, &i);
+	assert_true(i.allows_all);
+	assert_string_equal(i.gateway, "any");
+	policy_free(p);
+}
+
+// Spec 70 KM-15: there is no other kind of policy that allows everything.
 static void km_15_no_mock_policy(void **state)
 {
-	static const char *const kinds[] = { "dev", "mock", "none", "any", "allow", "" };
+	static const char *const kinds[] = { "mock", "Dev", "none", "any", "allow", "" };
 	char text[128];
 	const char *code;
 
@@ -564,6 +587,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(reorganised),
 		cmocka_unit_test(abi_vectors),
 		cmocka_unit_test(quorum),
+		cmocka_unit_test(km_15_dev_is_for_development),
 		cmocka_unit_test(km_15_no_mock_policy),
 		cmocka_unit_test(configurations),
 	};
