@@ -114,7 +114,7 @@ static void webhook_info(struct policy *base, struct policy_info *out)
 	out->pending = !w->info_heard;
 	pthread_mutex_unlock(&w->lock);
 	if (ask)
-		net_ask(w->net, "/", NULL, 0, UINT64_MAX, on_info, w);
+		net_ask(w->net, "", NULL, 0, UINT64_MAX, on_info, w);
 }
 
 static void webhook_stop(struct policy *base)

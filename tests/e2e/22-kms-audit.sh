@@ -2,71 +2,24 @@
 # The KMS's audit log, epochs and revocations on the real programs: what is recorded, what the log proves to whom,
 # what a rotation changes, how soon a revocation holds, what is restored from a backup of the roots alone.
 . "$(dirname "$0")/lib.sh"
-guest=build/tests/tools/fakeguest
-app=00112233445566778899aabbccddeeff00112233 compose=$(printf '5a%.0s' {1..32}) inst=$(printf '01%.0s' {1..20})
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+. tests/e2e/kms.sh
+trap 'kms_stop_all; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
 
-dstack-softtee pki --dir "$work/pki"
-dstack-softtee serve --dir "$work/pki" --listen tcp:127.0.0.1:0 2>"$work/serve.log" &
-pids+=($!)
-until_true 5 grep -q port= "$work/serve.log"
-image=$($guest image --image "$work/images/one")
-echo secret-token >"$work/token" && chmod 600 "$work/token"
-cat >"$work/kms.toml" <<-EOF
-	insecure_development = true
-	[core]
-	cert_dir = "$work/certs"
-	state_dir = "$work/state"
-	[core.admin]
-	address = "unix:$work/admin.sock"
-	token_file = "$work/token"
-	[rpc]
-	address = "tcp:127.0.0.1:0"
-	sans = ["127.0.0.1"]
-	[image]
-	dir = "$work/images"
-	[attestation]
-	pccs_url = "http://127.0.0.1:$(sed -n 's/.*port=//p' "$work/serve.log")"
-	cache_dir = "$work/cache"
-	development_root = "$work/pki/root.der"
-	[audit]
-	unproven_per_minute = 4
-	[certificates]
-	crl_url = "https://kms.example:8000/"
-	[policy]
-	file = "$work/policy.toml"
-EOF
-printf 'development = true\nos_images = ["%s"]\n[[app]]\nid = "%s"\ncompose_hashes = ["%s"]\nallow_any_device = true\n' \
-	"$image" "$app" "$compose" >"$work/policy.toml"
-start()
-{
-	: >"$work/kms.log"
-	dstack-kms -c "$work/kms.toml" 2>"$work/kms.log" &
-	kms=$!
-	pids+=("$kms")
-	until_true 10 grep -q 'listening.*address=tcp.*port=' "$work/kms.log" || { cat "$work/kms.log" && return 1; }
-	url=https://127.0.0.1:$(sed -n 's/.*listening.*address=tcp.* port=\([0-9]*\).*/\1/p' "$work/kms.log")
-}
-stop() { kill "$kms" && wait "$kms"; }
-ask() # ask METHOD [CURL OPTIONS]
-{
-	local method=$1
-	shift
-	curl -sS --fail-with-body --cacert "$work/certs/root-ca.crt" "$@" "$url/prpc/$method?json"
-}
+kms_world
+kms_config "$kms_admin" '[audit]
+unproven_per_minute = 4
+[certificates]
+crl_url = "https://kms.example:8000/"' "cache_dir = \"$work/cache\"" >"$work/kms.toml"
+start() { kms_start "$work/kms.toml"; }
+stop() { kms_stop; }
+ask() { kms_ask "$@"; } # ask METHOD [CURL OPTIONS]
 keys() { ask GetAppKey --cert "$work/good.crt" --key "$work/good.key" -d "${1-'{}'}"; } # keys [REQUEST]
 admin=(--admin "unix:$work/admin.sock:" --token-file "$work/token")
 last() { tail -n 1 "$work/state/audit.log"; }
 verify() { dstack kms log verify "$@"; }
 
 check "starts" start
-ask GetTempCaCert >"$work/temp.json"
-jq -r .temp_ca_cert "$work/temp.json" >"$work/tmp.crt" && jq -r .temp_ca_key "$work/temp.json" >"$work/tmp.key"
-who=(--image "$work/images/one" --app "$app" --compose "$compose" --instance "$inst" --key "$work/good.key")
-# shellcheck disable=SC2046 # options, one word each
-dstack-softtee quote --dir "$work/pki" --out "$work/quote" $($guest quote-args "${who[@]}")
-$guest cert "${who[@]}" --quote "$work/quote" --ca "$work/tmp.crt" --ca-key "$work/tmp.key" --out "$work/good.crt"
+kms_evidence good --instance "$inst"
 k256=$(ask GetMeta | jq -r .k256_pubkey)
 
 # What is recorded.
@@ -77,7 +30,7 @@ check "a release is recorded before its answer" test "$(last | jq -r '[.event, .
 check "the guest gets its record" test "$(jq -r .audit_record "$work/keys0.json")" = "$(last)"
 jq -r .audit_record "$work/keys0.json" >"$work/record"
 check "no secret is in it" eval '! grep -qiE "$(jq -r ".disk_crypt_key, .env_crypt_key, .k256_key" "$work/keys0.json" | paste -sd"|")" "$work/state/audit.log"'
-$guest csr --image "$work/images/one" --app "$app" --compose "$compose" --instance "$inst" --key "$work/good.key" --quote "$work/quote" \
+$guest csr --image "$work/images/one" --app "$app" --compose "$compose" --instance "$inst" --key "$work/good.key" --quote "$work/good.quote" \
 	--subject web --san app.example >"$work/csr.json"
 certificate() # $work/chain.0, .1, and $serial
 {

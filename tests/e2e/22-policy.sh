@@ -279,7 +279,7 @@ evidence other "${who[@]:0:2}" --app "$app2" --compose "$compose"
 mine 3
 refused "an image the contract does not know" policy.denied keys v1
 check "which it is told" on_chain allow-image "$image" --kms "$contract"
-refused "an approval that is not confirmed yet" "confirmed block" keys v1
+refused "gv_03 an approval that is not confirmed yet" "confirmed block" keys v1
 mine 2
 check "confirmed: the contracts allow" keys v1
 check "the other app, too" keys other
@@ -303,13 +303,13 @@ on_chain resume "$app2" --kms "$contract" >/dev/null && mine 2
 refused "a key file that others may read" "key" eval 'chmod 644 "$work/stranger.key" && dstack app suspend "$app1" --rpc "$chain" --chain-id 31337 --key-file "$work/stranger.key"'
 
 # The chain misbehaves.
-check "before a reorganisation" keys v2
+check "gv_03 before a reorganisation" keys v2
 snapshot=$(rpc evm_snapshot | tr -d '"')
 mine 6 && check "six blocks later" keys v2
 rpc evm_revert "$snapshot" >/dev/null
-refused "six blocks are gone" policy.chain_reorg keys v2
-mine 12 && check "it heals when the new branch is confirmed" eval 'keys v2 || { mine 3 && keys v2; }'
-rpc anvil_reorg 5 '[]' >/dev/null && refused "a confirmed block is replaced" policy.chain_reorg keys v2
+refused "gv_03 six blocks are gone" policy.chain_reorg keys v2
+mine 12 && check "gv_03 it heals when the new branch is confirmed" eval 'keys v2 || { mine 3 && keys v2; }'
+rpc anvil_reorg 5 '[]' >/dev/null && refused "gv_03 a confirmed block is replaced" policy.chain_reorg keys v2
 mine 6 && check "it heals again" eval 'keys v2 || { mine 3 && keys v2; }'
 kill -STOP "$chain_pid"
 began=$(ms)

@@ -2,39 +2,10 @@
 # A KMS killed with -9, all its processes at once, before and in the middle of every call that changes a file or
 # sends a byte: no key is ever out without its record, no acknowledged change is lost, and it always starts again.
 . "$(dirname "$0")/lib.sh"
-guest=build/tests/tools/fakeguest
-app=00112233445566778899aabbccddeeff00112233 compose=$(printf '5a%.0s' {1..32}) inst=$(printf '01%.0s' {1..20})
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
-
-dstack-softtee pki --dir "$work/pki"
-dstack-softtee serve --dir "$work/pki" --listen tcp:127.0.0.1:0 2>"$work/serve.log" &
-pids+=($!)
-until_true 5 grep -q port= "$work/serve.log"
-image=$($guest image --image "$work/images/one")
-echo secret-token >"$work/token" && chmod 600 "$work/token"
-cat >"$work/kms.toml" <<-EOF
-	insecure_development = true
-	[core]
-	cert_dir = "$work/certs"
-	state_dir = "$work/state"
-	[core.admin]
-	address = "unix:$work/admin.sock"
-	token_file = "$work/token"
-	[rpc]
-	address = "tcp:127.0.0.1:0"
-	sans = ["127.0.0.1"]
-	[image]
-	dir = "$work/images"
-	[attestation]
-	pccs_url = "http://127.0.0.1:$(sed -n 's/.*port=//p' "$work/serve.log")"
-	cache_dir = "$work/cache"
-	development_root = "$work/pki/root.der"
-	[policy]
-	file = "$work/policy.toml"
-EOF
-printf 'development = true\nos_images = ["%s"]\n[[app]]\nid = "%s"\ncompose_hashes = ["%s"]\nallow_any_device = true\n' \
-	"$image" "$app" "$compose" >"$work/policy.toml"
+. tests/e2e/kms.sh
+trap 'kms_stop_all; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
+kms_world
+kms_config "$kms_admin" '' "cache_dir = \"$work/cache\"" >"$work/kms.toml"
 
 control() # control ARMED STEP HALF: what kills the next KMS
 {
@@ -71,12 +42,7 @@ preload=(LD_PRELOAD="$PWD/build/tests/tools/faultshim.so" FAULT_FILE="$work/faul
 
 # Before anything is armed: keys, evidence, one release.
 check "starts" start
-curl -sS --cacert "$work/certs/root-ca.crt" "$url/prpc/GetTempCaCert?json" -d null >"$work/temp.json"
-jq -r .temp_ca_cert "$work/temp.json" >"$work/tmp.crt" && jq -r .temp_ca_key "$work/temp.json" >"$work/tmp.key"
-who=(--image "$work/images/one" --app "$app" --compose "$compose" --instance "$inst" --key "$work/good.key")
-# shellcheck disable=SC2046 # options, one word each
-dstack-softtee quote --dir "$work/pki" --out "$work/quote" $($guest quote-args "${who[@]}")
-$guest cert "${who[@]}" --quote "$work/quote" --ca "$work/tmp.crt" --ca-key "$work/tmp.key" --out "$work/good.crt"
+kms_evidence good --instance "$inst"
 check "gives keys" eval 'keys | jq -e .disk_crypt_key'
 gone
 mv "$work/policy.toml" "$work/allow.toml"

@@ -21,6 +21,11 @@ kms_world() # $work/pki, $pccs, $image in $work/images/one, $work/policy.toml
 	pids+=($!)
 	image=$($guest image --image "$work/images/one")
 	pccs=http://127.0.0.1:$(port_of "$work/serve.log")
+	(umask 077 && echo secret-token >"$work/token")
+	kms_admin="state_dir = \"$work/state\"
+[core.admin]
+address = \"unix:$work/admin.sock\"
+token_file = \"$work/token\"" # lines of core
 	printf 'development = true\nos_images = ["%s"]\n[[app]]\nid = "%s"\ncompose_hashes = ["%s"]\nallow_any_device = true\n' \
 		"$image" "$app" "$compose" >"$work/policy.toml"
 }

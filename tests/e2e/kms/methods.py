@@ -5,9 +5,9 @@ import json
 import time
 
 import bed
-from bed import APP, COMPOSE, IMAGE, INST, KMS_APP, WORK, ask, call, certs, check, good, hook, members, refused, sh
+from bed import APP, COMPOSE, IMAGE, INST, KMS_APP, WORK, ask, call, certs, check, good, hook, members, ports, refused, sh
 from onboarding import own
-from wire import kdf, post
+from wire import Conn, kdf, post
 
 QUOTE = (WORK / "good.quote").read_bytes()[48:]
 MRTD, CONFIG, RTMR = QUOTE[136:184], QUOTE[184:328], [QUOTE[328 + 48 * i:376 + 48 * i] for i in range(4)]
@@ -115,6 +115,32 @@ def _():
         assert [p for p, _ in seen] == ["/some/where/bootAuth/kms", "/some/where/bootAuth/app"], seen
 
 
+@check("ch_12 policy that changes, and a device that goes, hold at the next request of a connection that is kept")
+def _():
+    with Conn(ports["main"], bed.tls("good")) as c:
+        ask_key = post("/prpc/GetAppKey?json", b"{}")
+        assert c.ask(ask_key)[0] == 200
+        hook.say = lambda path, body: dict(hook.YES, isAllowed=body["deviceId"] != own["device_id"] or path.endswith("kms"), reason="gone")
+        assert json.loads(c.ask(ask_key)[2])["code"] == "policy.denied"
+        hook.say = lambda path, body: dict(hook.YES, isAllowed=path.endswith("app"), reason="gone")
+        assert json.loads(c.ask(ask_key)[2])["code"] == "kms.self_denied"
+        hook.say = lambda path, body: hook.YES
+        assert c.ask(ask_key)[0] == 200
+
+
+@check("km_06 what the KMS makes of one app for several algorithms has nothing in common, in epoch 0 and after")
+def _():
+    answer, app = good("GetAppKey", cert="good"), bytes.fromhex(APP)
+    ca = scalar("root-ca.key")
+    made = [answer["disk_crypt_key"], answer["env_crypt_key"], answer["k256_key"], kdf(ca, app, b"app-ca").hex()]
+    for epoch in ("0", "1", "2"):
+        derived = json.loads(sh("dstack", "kms", "derive", "--cert-dir", certs, "--app-id", APP, "--instance-id", INST, "--epoch", epoch, "--json"))
+        made += [derived[k] for k in ("disk_crypt_key", "env_crypt_key", "k256_key", "env_public_key")]
+    for n in ("disk_crypt_key", "env_crypt_key", "k256_key"):
+        made.remove(answer[n])  # epoch 0 is what was given out
+    assert len(set(made)) == len(made), made
+
+
 @check("the boot info: upstream's members, in hex without 0x, computed from the quote")
 def _():
     body = asked(lambda: good("GetAppKey", cert="good"))[1][1]
@@ -125,10 +151,10 @@ def _():
     assert body["deviceId"] == own["device_id"] and body["keyProviderInfo"] == "" and body["tcbStatus"] == "UpToDate" and body["advisoryIds"] == []
 
 
-@check("how the policy service is asked: POST, JSON, User-Agent dstack-kms/<version>, below any base; GET / for its description")
+@check("how the policy service is asked: POST, JSON, User-Agent dstack-kms/<version>, below any base; GET of the base for its description")
 def _():
     for command, path, fields, body in hook.asked[-3:]:
-        assert fields["User-Agent"].startswith("dstack-kms/") and path.startswith("/some/where/"), fields
+        assert fields["User-Agent"].startswith("dstack-kms/") and path.startswith("/some/where"), fields
         assert command == "GET" or fields["Content-Type"] == "application/json", fields
 
 

@@ -43,7 +43,7 @@ def _():
     assert own["tee_variant"] == "dstack-tdx" and own["site_name"] == 'site "1"' and own["os_image_hash"] == bed.IMAGE
     assert len(own["ppid"]) == 32 and own["device_id"] == hashlib.sha256(bytes.fromhex(own["ppid"])).hexdigest()
     assert (own["eth_rpc_url"], own["kms_contract_address"]) == ("https://node.example", "0x" + "ab" * 20), own
-    assert hook.asked[0][:2] == ("GET", "/some/where/"), hook.asked[0]
+    assert hook.asked[0][:2] == ("GET", "/some/where"), hook.asked[0]
 
 
 @check("the domain's rule, for Bootstrap and for Onboard")

@@ -178,7 +178,7 @@ def _():
         assert "Acceptable client certificate CA names\nO = Dstack, CN = Dstack Client Temp CA\n" in s_client(version)
 
 
-@check("a client certificate of any other issuer fails the handshake")
+@check("ch_10 ch_11 a client certificate of any other issuer, or of yesterday, fails the handshake")
 def _():
     sh("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
        "/O=Dstack/CN=Dstack Client Temp CA", "-keyout", WORK / "alien.key", "-out", WORK / "alien.crt")
@@ -212,7 +212,7 @@ def certificate(name, quote=None, key=None):
        WORK / "certs/tmp-ca.key", "--out", WORK / f"{name}.crt")
 
 
-@check("evidence that is shown is verified before any method, whether it needs any or not: invalid quote")
+@check("ch_11 evidence that is shown is verified before any method, whether it needs any or not: invalid quote")
 def _():
     certificate("stolen", "good")
     for method, body in (("GetMeta", {}), ("GetTempCaCert", {}), ("GetAppKey", {}), ("GetAppKey", {"api_version": 9}), ("GetKmsKey", {}),
@@ -223,7 +223,7 @@ def _():
         assert "report data mismatch" in answer["error"] and len(bed.hook.posts()) == before, (method, answer)
 
 
-@check("evidence that is none: invalid quote; a certificate without any is as none")
+@check("ch_11 evidence that is none: invalid quote; a certificate without any is as none")
 def _():
     quote = (WORK / "good.quote").read_bytes()
     for name, bad in (("cut", quote[:700]), ("flipped", quote[:200] + bytes([quote[200] ^ 1]) + quote[201:])):

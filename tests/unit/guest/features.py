@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""docs/guest-agent-features.md: its rows are numbered 1 to 56, each has a state and a test, and every test named is there.
-   features.py SOURCE-ROOT
+"""A page of features (docs/guest-agent-features.md, docs/kms-features.md): its rows are numbered from 1 on, each has a
+state and a test, and every test named is there.
+   features.py SOURCE-ROOT PAGE ROWS
 """
 import re
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 root = Path(sys.argv[1])
 wrong, rows, refs = [], [], 0
-for line in (root / "docs/guest-agent-features.md").read_text().splitlines():
+for line in (root / sys.argv[2]).read_text().splitlines():
     cells = [c.strip() for c in line.strip("|").split(" | ")] if line.startswith("| ") else []
     if not cells or cells[0] in ("#", "what"):
         continue
@@ -26,7 +27,7 @@ for line in (root / "docs/guest-agent-features.md").read_text().splitlines():
         file = root / "tests" / path
         if not file.is_file() or text not in file.read_text():
             wrong.append(f"row {cells[0]}: {whole} is not there")
-if rows != list(range(1, 57)):
+if rows != list(range(1, int(sys.argv[3]) + 1)):
     wrong.append(f"rows are {rows}")
 print("\n".join("not ok - " + w for w in wrong) or f"ok - {len(rows)} features, {refs} tests named, all there")
 sys.exit(1 if wrong else 0)

@@ -323,7 +323,7 @@ static void garbage_and_hanging(void **state)
 	policy_free(p);
 }
 
-static void reorganised(void **state)
+static void gv_03_reorganised(void **state)
 {
 	struct boot_info b = guest();
 	struct policy *p = at_chain(4);
@@ -584,7 +584,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(gv_02_frozen_node),
 		cmocka_unit_test(gv_04_wrong_chain_or_contract),
 		cmocka_unit_test(garbage_and_hanging),
-		cmocka_unit_test(reorganised),
+		cmocka_unit_test(gv_03_reorganised),
 		cmocka_unit_test(abi_vectors),
 		cmocka_unit_test(quorum),
 		cmocka_unit_test(km_15_dev_is_for_development),
