@@ -2,14 +2,15 @@
 # What a CVM and its KMS must refuse, each with its stable code, in real guests; and that all else works after each.
 . "$(dirname "$0")/lib.sh"
 base=19500
+rogue=$((base + 90)) # where a KMS with roots of its own listens
 export SECRET=refusals
 
 check "stack" dstack up --dir "$DSTACK_HOME" --image .cache/image --port-base $base
 check "hello's image" examples/hello/build.sh build/hello http://127.0.0.1:$base
-vmm_pid=
+vmm_pid='' rogue_pid=''
 finish_vmm() # `down` starts a VMM of the stack's own again, which takes the VMs over and stops them
 {
-	[ -z "$vmm_pid" ] || { kill "$vmm_pid" && wait "$vmm_pid"; } 2>/dev/null
+	for pid in $vmm_pid $rogue_pid; do { kill "$pid" && wait "$pid"; } 2>/dev/null; done
 }
 trap 'finish_vmm; finish; [ "$failures" -eq 0 ] || exit 1' EXIT
 
@@ -19,6 +20,7 @@ vmm_with()
 	kill "${vmm_pid:-$(cut -d' ' -f1 "$DSTACK_HOME/run/vmm.pid")}"
 	until_true 20 sh -c "! dstack ls"
 	sed "$1" "$DSTACK_HOME/vmm/vmm.toml" >"$work/vmm.toml"
+	printf '[[network.forward]]\nlisten = %s\nto = "127.0.0.1:%s"\n' $rogue $rogue >>"$work/vmm.toml"
 	setsid dstack-vmm -c "$work/vmm.toml" >>"$DSTACK_HOME/log/vmm.log" 2>&1 </dev/null &
 	vmm_pid=$!
 	until_true 20 dstack ls
@@ -145,24 +147,47 @@ truncate -s -1 "$(vm_dir cut)/shared/.encrypted-env"
 refused "HB-09: an environment that does not open" env.decrypt dstack start cut --wait
 dstack rm cut --force >/dev/null
 
-# An app whose own gate says no: made by hand, as the command offers no init scripts.
-jq -c 'del(.requirements) | .name = "gate" | .manifest_version = "3" | .init_script = ["gate=passed", "echo gate one: $gate >/dev/console", "false"]' \
-	"$DSTACK_HOME/apps/good.json" | tr -d '\n' >"$work/gate.json"
-hash=$(sha256sum "$work/gate.json" | cut -c1-64)
-cat >>"$DSTACK_HOME/kms/policy.toml" <<Q
+# What follows is made by hand: the command offers no init scripts, pins or URLs.
+by_hand() # by_hand NAME FILTER VM: a stopped VM of good's app-compose.json through jq's FILTER, in the policy file
+{
+	jq -c "del(.requirements) | .name = \"$1\" | $2" "$DSTACK_HOME/apps/good.json" | tr -d '\n' >"$work/$1.json"
+	local hash
+	hash=$(sha256sum "$work/$1.json" | cut -c1-64)
+	printf '\n[[app]]\nid = "%s"\ncompose_hashes = ["%s"]\nallow_any_device = true\n' "${hash:0:40}" "$hash" >>"$DSTACK_HOME/kms/policy.toml"
+	jq -n --rawfile c "$work/$1.json" --arg n "$1" --arg i "$(sed -n 's/^image = "\(.*\)"/\1/p' "$DSTACK_HOME/config.toml")" \
+		"{name: \$n, image: \$i, compose_file: \$c, vcpu: 1, memory: 1024, disk_size: 1, stopped: true} | $3" >"$work/vm.json"
+	curl -sSf --max-time 10 --unix-socket "$DSTACK_HOME/vmm/vmm.sock" -H 'Content-Type: application/json' -d "@$work/vm.json" http://vmm/prpc/CreateVm
+}
+root_of() { openssl x509 -in "$1/root-ca.crt" -noout -pubkey | openssl pkey -pubin -outform DER | xxd -p | tr -d '\n'; }
+sed "s|$DSTACK_HOME/kms/certs|$work/rogue|; s|127.0.0.1:$((base + 2))\"|127.0.0.1:$rogue\"|" "$DSTACK_HOME/kms/kms.toml" >"$work/rogue.toml"
+dstack-kms -c "$work/rogue.toml" 2>"$work/rogue.log" &
+rogue_pid=$!
+check "a KMS of the host's own, which allows the same apps" until_true 20 grep -q 'listening.*port=' "$work/rogue.log"
+asked_rogue() { grep -cE 'keys released|no keys for' "$work/rogue.log"; }
 
-[[app]]
-id = "${hash:0:40}"
-compose_hashes = ["$hash"]
-allow_any_device = true
-Q
-jq -n --rawfile c "$work/gate.json" --arg i "$(sed -n 's/^image = "\(.*\)"/\1/p' "$DSTACK_HOME/config.toml")" \
-	'{name: "gate", image: $i, compose_file: $c, vcpu: 1, memory: 1024, disk_size: 1, stopped: true}' >"$work/gate-vm.json"
-check "gate: an app with init scripts" curl -sSf --max-time 10 --unix-socket "$DSTACK_HOME/vmm/vmm.sock" \
-	-H 'Content-Type: application/json' -d "@$work/gate-vm.json" http://vmm/prpc/CreateVm
+# An app whose own gate says no, after it had its keys from the KMS that it pins: behind one that is dead and the rogue.
+check "gate: a pinned app with init scripts" by_hand gate ".key_provider_id = \"$(root_of "$DSTACK_HOME/kms/certs")\" | .manifest_version = \"3\" |
+	.init_script = [\"gate=passed\", \"echo gate one: \$gate >/dev/console\", \"false\"]" \
+	".kms_urls = [\"https://10.0.2.2:1\", \"https://10.0.2.2:$rogue\", \"https://10.0.2.2:$((base + 2))\"]"
 refused "an init script that fails" app.init_script dstack start gate --wait
 check "those before it ran, in one shell" sh -c "dstack logs gate | grep -q 'gate one: passed'"
+check "hb_05 the rogue KMS was turned away by the pin, the dead one cost nothing" sh -c \
+	"dstack logs gate | grep -q 'KMS https://10.0.2.2:$rogue: .*code=binding.key_provider' && dstack logs gate | grep -q 'keys from KMS https://10.0.2.2:$((base + 2))'"
 dstack rm gate --force >/dev/null
+keys=$(released)
+check "pinned: an app that pins another KMS" by_hand pinned ".key_provider_id = \"$(root_of "$work/rogue")\"" .
+refused "hb_05 pinned to another KMS" binding.key_provider dstack start pinned --wait
+dstack rm pinned --force >/dev/null
+check "enclave: an app that pins another machine's sealing enclave" by_hand enclave \
+	".key_provider = \"local\" | .kms_enabled = false | .gateway_enabled = false | .key_provider_id = \"$(printf '0%.0s' {1..64})\"" .
+refused "hb_14 another sealing enclave" binding.key_provider dstack start enclave --wait
+dstack rm enclave --force >/dev/null
+check "borrowed: an app of its own" by_hand borrowed . .
+printf '{"app_id":"%s","instance_id":"%s"}' "$(vm_field good app_id)" "$(vm_field good instance_id)" >"$(vm_dir borrowed)/shared/.instance_info"
+refused "hb_13 instance-info with another app's id" policy.compose_not_allowed dstack start borrowed --wait
+dstack rm borrowed --force >/dev/null
+check "no key for any of these" test "$(released)" = "$keys"
+check "and none was asked of the rogue" test "$(asked_rogue)" = 0
 
 cp "$DSTACK_HOME/kms/policy.toml" "$work/policy.toml"
 : >"$DSTACK_HOME/kms/policy.toml"
@@ -202,4 +227,33 @@ app=$(vm_field good app_id) port=$((base + 6))
 ask() { curl -sSf --max-time 20 --cacert "$DSTACK_HOME/gateway/tls/ca.pem" --resolve "$1.dstack.localhost:$port:127.0.0.1" "https://$1.dstack.localhost:$port/"; }
 check "and answers" until_true 120 ask "$app-8080"
 check "and verifies" dstack verify "https://$app-8443s.dstack.localhost:$port/" --compose "$DSTACK_HOME/apps/good.json"
+refused "hb_05 not as an app with the rogue KMS's keys" key_provider.mismatch dstack verify "https://$app-8443s.dstack.localhost:$port/" \
+	--compose "$DSTACK_HOME/apps/good.json" --kms-root "$work/rogue/root-ca.crt" --json
 refused "unknown name" "unrecognized name" ask "0000000000000000000000000000000000000000-8080"
+
+# Epochs: the disk is opened with the old key and gets the new one; data and environment stay.
+state=$DSTACK_HOME/kms/certs.state kms=https://10.0.2.2:$((base + 2))
+hello() { ask "$app-8080" >"$work/hello"; }
+visits() { sed -n 's/^visits: //p' "$work/hello"; }
+data() # data TEXT: hello answers, has its data and its environment
+{
+	check "it answers" until_true 120 hello
+	check "$1: $before visits, then $(visits)" test "$(visits)" -gt "$before"
+	check "and its environment" grep -qF "secret_sha256: $(printf %s "$SECRET" | sha256sum | cut -d' ' -f1)" "$work/hello"
+	before=$(visits)
+}
+hello
+before=$(visits)
+check "epoch 1 of its keys, beside epoch 0" dstack kms rotate --app-id "$app" --overlap 30d --move-legacy --state "$state"
+check "stop" dstack stop good
+vmm_with "$no_restart; s|^gateway_urls = \\[|&\"$kms\", |" # named first, a server under the KMS's root that is no gateway
+check "start" dstack start good --wait
+check "ch_08 it was refused in the handshake, the other one taken" sh -c "dstack logs good -n 2000 | grep -q 'gateway $kms.*code=gateway.app_id'"
+check "the KMS gave both epochs, the disk took the new key" sh -c "dstack logs good -n 2000 | grep -q 'keys of epoch 1 and 1 before it' && dstack logs good -n 2000 | grep -q 'changed to the current one'"
+data "data of epoch 0, the environment sealed to it"
+check "the environment is sealed anew" dstack env good -e SECRET
+check "epoch 0 ends" dstack kms revoke epoch 0 --app-id "$app" --state "$state"
+check "stop" dstack stop good
+check "start" dstack start good --wait
+check "epoch 1 alone opens the disk" sh -c "dstack logs good -n 2000 | grep -q 'keys of epoch 1 and 0 before it'"
+data "the same data"
