@@ -158,6 +158,8 @@ static void print(const struct log_check *v)
 		       v->seen[i].from);
 	if (v->has_record)
 		printf("record   %llu is in it\n", (unsigned long long)v->seq);
+	if (!v->signed_now && !v->pinned && v->heads + v->n_seen)
+		puts("note     heads of any key were taken: --k256-pubkey says whose must have signed");
 	for (size_t i = 0; i < v->n_notes; i++)
 		printf("note     %s\n", v->note[i]);
 	if (v->tail)

@@ -94,6 +94,14 @@ struct service_case *service_case_new(struct rpc_call *call, struct err *e)
 
 int service_verdict(const struct service_case *c, const char *who, struct err *e)
 {
+	const struct service *s = rpc_arg(c->call);
+
+	// What was revoked since may be what the lost records revoked.
+	if (kms_peers_rolled_back(s->peers))
+		return err_code(
+			e, ERR_DENIED, "audit.rolled_back",
+			"this KMS's state folder was put back to an earlier one: a replica has a later "
+			"head of its audit log");
 	if (!c->answer.rc)
 		return 0;
 	*e = c->answer.err;

@@ -103,6 +103,7 @@ check "km_18 its replica finds it cut" until_true 10 grep -q 'FALSE AUDIT LOG.*a
 check "km_18 and whoever asks the replica" exits 5 verify "$url_a" "${root[@]}" --peer "$url_b"
 refused "km_18 for that reason" audit.truncated verify "$url_a" "${root[@]}" --peer "$url_b"
 check "it finds so itself" until_true 10 grep -q 'OWN AUDIT LOG WAS PUT BACK.*code=audit.rolled_back' "$work/a/log"
+refused "and gives nothing out: revocations may be lost" audit.rolled_back ask a 'prpc/GetTempCaCert?json' -d '{}'
 check "and is not ready" jq -e '.checks.audit == false and .ready == false' <(curl -sS --cacert "$work/a/certs/root-ca.crt" "$url_a/ready")
 grow a 12
 check "km_18 grown past it, it is a fork" until_true 10 grep -q 'FALSE AUDIT LOG.*audit.fork' "$work/b/log"
@@ -121,7 +122,12 @@ check "its replica takes it again" until_true 10 eval 'tail -n 1 "$work/b/log" |
 refused "km_18 but the two heads stay a proof" audit.fork verify "$url_a" "${root[@]}" --peer "$url_b"
 check "until the replica's operator takes it away" eval 'stop b && rm "$witness" && start b && until_true 10 caught_up b a'
 check "which leaves a record" test "$(grep -c 'follows log' "$work/b/state/audit.log")" = 2
+check "the KMS gives out again" ask a 'prpc/GetTempCaCert?json' -d '{}'
 check "km_18 and all is well" verify "$url_a" "${root[@]}" --peer "$url_b"
+check "what is left when the newest state is lost: a new log" eval 'stop a && mkdir "$work/away" && mv "$work"/a/state/audit.{log,heads} "$work/away" && start a'
+check "km_18 a new log is another one to the replica" until_true 10 grep -q 'FALSE AUDIT LOG.*audit.other_log' "$work/b/log"
+refused "km_18 and to who asks it" audit.other_log verify "$url_a" "${root[@]}" --peer "$url_b"
+check "but gives out" ask a 'prpc/GetTempCaCert?json' -d '{}'
 check "stops" stop b
 rm -r "$work/b/state" && cp -r "$work/later" "$work/b/state" # another KMS's log
 check "starts" start b

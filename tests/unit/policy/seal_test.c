@@ -108,7 +108,7 @@ static void gv_07_an_answer_is_to_its_question(void **state)
 	assert_false(policy_seal_answer_holds(key, path, two, span_str(body), span_str(q + strlen(two) + 1)));
 }
 
-static void keys_from_files(void **state)
+static void op_06_short_or_open_key_files(void **state)
 {
 	char dir[] = "/tmp/seal-XXXXXX", file[64];
 	struct err e = { 0 };
@@ -123,6 +123,10 @@ static void keys_from_files(void **state)
 	assert_int_equal(file_write_str(file, 0600, "0123456789abcdef0123456789abcde\n", &e), 0);
 	assert_null(policy_seal_key(file, &e));
 	assert_string_equal(e.code, "config.policy");
+	assert_int_equal(file_write_str(file, 0600, "", &e), 0);
+	assert_null(policy_seal_key(file, &e));
+	assert_int_equal(file_write_str(file, 0600, "\n", &e), 0);
+	assert_null(policy_seal_key(file, &e));
 	assert_int_equal(chmod(file, 0644), 0);
 	assert_null(policy_seal_key(file, &e));
 	assert_int_equal(file_remove_tree(dir, &e), 0);
@@ -134,7 +138,7 @@ int main(void)
 		cmocka_unit_test(known_bytes),
 		cmocka_unit_test(gv_07_nothing_changed_passes),
 		cmocka_unit_test(gv_07_an_answer_is_to_its_question),
-		cmocka_unit_test(keys_from_files),
+		cmocka_unit_test(op_06_short_or_open_key_files),
 	};
 
 	return cmocka_run_group_tests_name("seal", tests, NULL, NULL);
