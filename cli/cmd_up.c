@@ -4,7 +4,9 @@
 
 #include <dirent.h>
 #include <getopt.h>
+#include <glob.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +24,9 @@
 #include "stack.h"
 #include "stackconf.h"
 #include "vms.h"
+#include "../vmm/lock.h"
 
-enum { IMAGES_MAX = 16, SHUTDOWN_SECONDS = 40 };
+enum { IMAGES_MAX = 16, SHUTDOWN_SECONDS = 40, RUNNER_SECONDS = 30 };
 
 struct up {
 	struct stackconf conf;
@@ -262,6 +265,29 @@ static void stop_vms(const char *dir, bool json)
 	vms_close(&v);
 }
 
+// A VM that was told to stop is gone when its runner is, which cleans up after it.
+static int wait_runners(const char *dir, struct err *e)
+{
+	uint64_t end = time_mono_ms() + RUNNER_SECONDS * 1000ULL;
+	char path[PATH_MAX + 32];
+	glob_t found = { 0 };
+	int rc = 0;
+
+	snprintf(path, sizeof path, "%s/vmm/vm/*/runner.lock", dir);
+	if (glob(path, 0, NULL, &found))
+		found.gl_pathc = 0;
+	for (size_t i = 0; i < found.gl_pathc && !rc; i++) {
+		pid_t pid = 0;
+		auto_close int fd = lock_owner(found.gl_pathv[i], &pid);
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		uint64_t now = time_mono_ms();
+		if (fd >= 0 && poll(&p, 1, now < end ? (int)(end - now) : 0) != 1)
+			rc = err_set(e, ERR_AGAIN, "the runner of a VM (pid %d) has not ended", (int)pid);
+	}
+	globfree(&found);
+	return rc;
+}
+
 int cmd_down(int argc, char **argv)
 {
 	struct err e;
@@ -276,6 +302,10 @@ int cmd_down(int argc, char **argv)
 	}
 	revive_vmm(dir);
 	stop_vms(dir, u.json);
+	if (wait_runners(dir, &e)) {
+		failed = 1;
+		command_fail(&e, false);
+	}
 	for (size_t i = stackconf_n_services; i-- > 0;) {
 		bool was = false;
 		if (stack_stop(dir, stackconf_services[i], &was, &e)) {
