@@ -153,6 +153,12 @@ static const char help_doctor[] =
 	"Exit 0 when VMs can run here, 1 when something they need is missing.";
 
 static const char help_kms[] =
+	"  deploy --image REFERENCE [--from NAME|URL] [--memory MIB] [--json]\n"
+	"                           a KMS in a CVM; --from: which takes the roots over from that KMS\n"
+	"  upgrade --image REFERENCE [--remove-old] [--memory MIB] [--json]\n"
+	"                           another KMS in a CVM in the place of this stack's\n"
+	"  handover --mr HEX [--for 5m] [--admin URL --token-file FILE]\n"
+	"                           let a KMS with this measurement take the roots over, once\n"
 	"  log verify FILE|DIR|URL  check an audit log, or ask a KMS for its signed head\n"
 	"    --kms-root FILE        PEM of the root CA of the KMS that must answer (default: kms_root of\n"
 	"                           config.toml in --dir DIR); --unverified-tls: anybody may\n"
@@ -207,7 +213,7 @@ static const struct command commands[] = {
 	{ "image", "measure|pack|serve DIR", "compute what an image measures to; pack or serve its archive",
 	  help_image, cmd_image },
 	{ "lint", "COMPOSE|app-compose.json", "what a compose file lets its app do", help_lint, cmd_lint },
-	{ "kms", "log|derive|rotate|roots|..", "audit log, recovery, epochs, revocations", help_kms,
+	{ "kms", "deploy|upgrade|log|rotate..", "KMS in a CVM, its audit log, epochs, recovery", help_kms,
 	  cmd_kms },
 	{ "explain", "[CODE] | --expected PATH --log FILE",
 	  "what a reason code means, why a boot log differs", help_explain, cmd_explain },
