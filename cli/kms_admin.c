@@ -11,12 +11,14 @@
 #include "base/time.h"
 #include "command.h"
 #include "kms.h"
+#include "kms_link.h"
 #include "kms_roots.h"
 #include "kms.pb-c.h"
+#include "kms_site.h"
 #include "policy/keypolicy.h"
 #include "rpc/client.h"
 
-enum { TOKEN_MAX = 4096, VALUE_MAX = 32 };
+enum { VALUE_MAX = 32 };
 
 struct admin_args {
 	const char *admin, *token_file, *state, *kind, *reason;
@@ -76,7 +78,7 @@ static bool parse(int argc, char **argv, struct admin_args *a)
 	for (int c; (c = getopt_long(argc, argv, "", opts, NULL)) != -1;)
 		if (!take(a, c))
 			return false;
-	return !a->admin != !a->state; // one of the two
+	return !a->admin || !a->state; // one of the two, or this stack's
 }
 
 // KIND VALUE
@@ -94,23 +96,13 @@ static bool parse_what(int argc, char **argv, struct admin_args *a)
 static int ask(const struct admin_args *a, const char *method, const ProtobufCMessage *in,
 	       const ProtobufCMessageDescriptor *type, struct arena *arena, void **out, struct err *e)
 {
-	auto_secret *token = NULL;
-	auto_free char *header = NULL,
-		       *url = str_format("%s%s", a->admin, str_ends(a->admin, "/prpc") ? "" : "/prpc");
+	struct kms_own own;
 
-	if (a->token_file) {
-		if (file_read_secret(a->token_file, TOKEN_MAX, &token, e))
-			return -1;
-		size_t n = strcspn((const char *)token->b, "\r\n");
-		header = str_format("X-Admin-Token: %.*s", (int)(n < token->n ? n : token->n),
-				    (const char *)token->b);
-	}
-	struct rpc_client_opts o = { .header = header };
-	auto_rpc_client *c = url ? rpc_client_new(url, &o, e) : NULL;
-	int rc = c ? rpc_client_call(c, method, in, type, arena, out, e) : -1;
-	if (header)
-		explicit_bzero(header, strlen(header));
-	return rc;
+	if (!a->admin && kms_site_own(&own, e))
+		return -1;
+	const struct kms_link l = { .url = a->admin ? a->admin : own.url,
+				    .token_file = a->admin ? a->token_file : own.token };
+	return kms_link_call(&l, method, in, type, arena, out, e);
 }
 
 static int call(const struct admin_args *a, const char *method, const ProtobufCMessage *in, struct err *e)

@@ -193,7 +193,6 @@ int kms_onboard(struct kms_site *j, struct kms_source *s, struct err *e)
 
 struct handover_args {
 	struct kms_link link;
-	char url[64], token[PATH_MAX];
 	uint8_t mr[32];
 	uint64_t seconds;
 };
@@ -222,34 +221,23 @@ static int read_handover(struct handover_args *a, int argc, char **argv)
 	return has_mr && optind == argc ? 0 : -1;
 }
 
-// Without --admin: the KMS of this stack.
-static int find_own(struct handover_args *a, struct err *e)
-{
-	struct kms_site j = { 0 };
-	int rc = kms_site_open(&j, e);
-
-	if (!rc) {
-		snprintf(a->url, sizeof a->url, "http://127.0.0.1:%u", j.conf.port + j.kms->admin);
-		kms_site_path(&j, j.kms, "/admin.token", a->token);
-		a->link.url = a->url;
-		a->link.token_file = a->token;
-	}
-	kms_site_close(&j);
-	return rc;
-}
-
 int kms_handover(int argc, char **argv)
 {
 	struct handover_args a = { 0 };
 	Kms__OpenHandoverRequest q = KMS__OPEN_HANDOVER_REQUEST__INIT;
+	struct kms_own own;
 	struct err e = { 0 };
 
 	if (read_handover(&a, argc, argv))
 		return kms_usage("handover");
 	q.mr_aggregated = (ProtobufCBinaryData){ sizeof a.mr, a.mr };
 	q.seconds = (uint32_t)a.seconds;
-	if ((!a.link.url && find_own(&a, &e)) ||
-	    kms_link_call(&a.link, "OpenHandover", &q.base, NULL, NULL, NULL, &e))
+	if (!a.link.url) { // the KMS of this stack
+		if (kms_site_own(&own, &e))
+			return command_fail(&e, false);
+		a.link = (struct kms_link){ .url = own.url, .token_file = own.token };
+	}
+	if (kms_link_call(&a.link, "OpenHandover", &q.base, NULL, NULL, NULL, &e))
 		return command_fail(&e, false);
 	if (a.seconds)
 		printf("open for %s for %llu s, once\n", STR_HEX(a.mr, 32), (unsigned long long)a.seconds);

@@ -135,6 +135,19 @@ void kms_site_close(struct kms_site *j)
 
 // ---- its administrator
 
+int kms_site_own(struct kms_own *out, struct err *e)
+{
+	struct kms_site j = { 0 };
+	int rc = kms_site_open(&j, e);
+
+	if (!rc) {
+		snprintf(out->url, sizeof out->url, "http://127.0.0.1:%u", j.conf.port + j.kms->admin);
+		kms_site_path(&j, j.kms, "/admin.token", out->token);
+	}
+	kms_site_close(&j);
+	return rc;
+}
+
 static int make_token(struct kms_site *j, struct err *e)
 {
 	char path[PATH_MAX], text[2 * TOKEN + 1];

@@ -40,6 +40,11 @@ int kms_site_forget(struct kms_site *j, const struct stack_kms *k, struct err *e
 // A method of its admin listener; `setup`: of its set-up.
 int kms_site_ask(struct kms_site *j, const struct stack_kms *k, bool setup, const char *method,
 		 const ProtobufCMessage *in, const ProtobufCMessageDescriptor *d, void **out, struct err *e);
+// The admin listener of the KMS this stack asks, and the file with its token.
+struct kms_own {
+	char url[64], token[PATH_MAX];
+};
+int kms_site_own(struct kms_own *out, struct err *e);
 // What it says once it gives keys at all. `ca_file`: only over a connection under this root.
 int kms_site_meta(struct kms_site *j, const struct stack_kms *k, const char *ca_file,
 		  Kms__GetMetaResponse **out, struct err *e);

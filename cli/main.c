@@ -185,7 +185,8 @@ static const char help_kms[] =
 	"  revoke app|compose|device|image HEX [--at UNIX] [--reason TEXT] [--lift]\n"
 	"  revoke epoch N [--app-id HEX] [--at UNIX]\n"
 	"  policy                   print epochs and revocations\n"
-	"Rotate, revoke, policy: --admin URL --token-file FILE (a running KMS), or --state DIR (its files).";
+	"Rotate, revoke, policy: --admin URL --token-file FILE (a running KMS), --state DIR (its files), or\n"
+	"neither: the KMS in a CVM of this stack.";
 
 static const struct command commands[] = {
 	{ "up", "[--dir DIR] [--image DIR]", "start the local development stack", help_up, cmd_up },
