@@ -104,8 +104,8 @@ pem 127.0.0.1:18712 >"$work/kms.pem"
 kill -9 "$(pgrep -f "[q]emu-system.*$(vm_field kms-2 id)" | head -n 1)"
 file() { dstack verify "$work/app.pem" --compose "$DSTACK_HOME/apps/hello.json" --json "$@"; }
 check "a file is judged without the KMS, and says so" eval 'file | jq -e ".ok and .kms == \"not_checked\" and all(.claims[]; .name != \"kms_evidence\")"'
-refused "unless it is to be asked" rpc.connect file --kms
-refused "as it is for a URL" rpc.connect verify
+refused "unless it is to be asked" cli.connect file --kms
+refused "as it is for a URL" cli.connect verify
 check "or by its certificate, kept earlier" eval 'file --kms-cert "$work/kms.pem" | jq -e ".ok and any(.claims[]; .name == \"kms_evidence\" and .ok)"'
 refused "which must be a KMS's" ratls.usage file --kms-cert "$work/app.pem"
 check "it comes back with its disk and the same roots" eval 'dstack kms deploy >/dev/null && [ "$(root_at 18712)" = "$before" ]'
