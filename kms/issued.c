@@ -119,7 +119,8 @@ static void tidy_certs(struct issued *i, struct issued_app *a, uint64_t now)
 {
 	size_t n = 0;
 
-	qsort(a->cert, a->n_certs, sizeof *a->cert, by_serial);
+	if (a->n_certs)
+		qsort(a->cert, a->n_certs, sizeof *a->cert, by_serial);
 	for (size_t k = 0; k < a->n_certs; k++) {
 		const struct issued_cert *c = &a->cert[k];
 		bool twice = n && a->cert[n - 1].origin == c->origin &&

@@ -176,6 +176,11 @@ check "the environment key is that of the new set, signed by it" test "$(ask a 2
 ask a 2 SignCert -d "@$work/one.csr" | jq -r '.certificate_chain[]' >"$work/chain.pem"
 check "a certificate under the new CA" openssl verify -CAfile "$(ca a 2)" -untrusted "$work/chain.pem" "$work/chain.pem"
 check "its record, too" test "$(last a | jq -c '[.event, .roots]')" = '["sign-cert",[1]]'
+awk '/BEGIN/ {n++} n == 2' "$work/chain.pem" >"$work/app1.pem"
+list() { curl -sS --fail-with-body --cacert "$(ca a "$1")" "https://127.0.0.1:$(port a "$1")/crl/app-$app$2.crl" --connect-to "::127.0.0.$1:" | openssl crl -inform DER -CAfile "$work/app1.pem" -noout 2>&1 | grep 'verify OK'; }
+check "the list of revoked ones at its address is of that CA" list 2 ''
+check "also at the old address, by its number" list 1 -1
+refused "where the list without a number is of the old one" "" list 1 ''
 # shellcheck disable=SC2046
 {
 	refused "no way back to an older set" keypolicy.value dstack kms rotate $(admin a) --app-id "$app" --root 0
