@@ -186,7 +186,6 @@ static void look(void *arg, const struct keypolicy *p, uint64_t generation)
 	if (j->fresh && (j->der = malloc(l->n))) {
 		memcpy(j->der, l->der, j->der_n = l->n);
 		l->used = ++c->uses;
-		c->served++;
 	}
 	pthread_mutex_unlock(&c->lock);
 }
@@ -212,6 +211,7 @@ static int make(struct job *j, struct err *e)
 	uint64_t number = j->now * 1000 > c->number ? j->now * 1000 : c->number + 1;
 	struct signer s = {
 		.c = c,
+		.root = j->key->root,
 		.entry = { .event = AUDIT_CRL,
 			   .has_boot = 1,
 			   .boot = { .has_app_id = true, .anchor = "none", .tee_variant = "none" } }
@@ -304,6 +304,7 @@ int crls_get(struct crls *c, const struct issued_key *k, const uint8_t client[st
 	}
 	*der = j.der;
 	*n = j.der_n;
+	c->served++;
 	return 0;
 }
 

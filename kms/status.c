@@ -58,6 +58,9 @@ static void metrics(struct http_conn *c, void *arg)
 	metrics_value(&b, "counter", "dstack_kms_images_fetch_failures_total",
 		      (double)atomic_load(&s->images_failed));
 	kms_peers_metrics(s->peers, &b);
+	metrics_value(&b, "gauge", "dstack_kms_certificates", (double)crls_counted(&s->crls));
+	metrics_value(&b, "counter", "dstack_kms_crls_served_total", (double)atomic_load(&s->crls.served));
+	metrics_value(&b, "counter", "dstack_kms_crls_signed_total", (double)atomic_load(&s->crls.made));
 	if (b.bad)
 		http_reply(c, 500, "text/plain", "", 0);
 	else

@@ -24,6 +24,7 @@ enum { START = 1790000000, VALID = 600 };
 static EVP_PKEY *ca_key;
 static uint64_t now;
 static unsigned signed_;
+static uint32_t last_root;
 static struct audit_entry last;
 static char dir[64];
 
@@ -40,7 +41,8 @@ X509 *keyproc_app_ca(struct keyproc *k, uint32_t root, const uint8_t app[static 
 int keyproc_sign_crl(struct keyproc *k, uint32_t root, const struct audit_entry *x,
 		     const uint8_t digest[static 32], uint8_t *sig, size_t *sig_len, struct err *e)
 {
-	(void)k, (void)root;
+	(void)k;
+	last_root = root;
 	signed_++;
 	last = *x;
 	return p256_sign_digest(ca_key, digest, sig, sig_len, e);
@@ -179,7 +181,9 @@ static void what_is_revoked(void **state)
 	revoke_device(7, now, false);
 	assert_string_equal(listed(&app), "1");
 	assert_string_equal(listed(&other), "3");
+	assert_int_equal(last_root, 0);
 	assert_string_equal(listed(&later_set), "4");
+	assert_int_equal(last_root, 1);
 	count(&app, 6, 7); // decided before the change, signed behind it
 	assert_string_equal(listed(&app), "16");
 	revoke_device(7, now, true);
