@@ -19,7 +19,8 @@ static int answer(struct service *s, struct arena *a, Kms__KeyPolicy *out, struc
 int kms_admin_key_policy(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
 	(void)in;
-	return answer(rpc_arg(call), rpc_arena(call), out, e);
+	// Who changed the policy file and then asks this knows that the change holds for all answers.
+	return service_settled(rpc_arg(call), e) || answer(rpc_arg(call), rpc_arena(call), out, e) ? -1 : 0;
 }
 
 // The app of a request: NULL for all others.

@@ -5,6 +5,8 @@
 #include "base/time.h"
 #include "service.h"
 
+enum { SETTLE_S = 30 };
+
 static void answered(struct service *s, const struct err *e, uint64_t asked_us)
 {
 	bool up = !e || ((e->class == ERR_DENIED || e->class == ERR_INPUT) &&
@@ -68,9 +70,30 @@ static int ask(struct service *s, struct service_case *c, rpc_fn *next)
 	return RPC_LATER;
 }
 
+// Its answer is out, or there is none.
+static void is_through(void *arg)
+{
+	struct service_case *c = arg;
+	struct service *s = rpc_arg(c->call);
+
+	keyrules_leave(&s->rules, &c->rules);
+	gate_leave(&s->deciding, &c->pass);
+}
+
+int service_settled(struct service *s, struct err *e)
+{
+	gate_turn(&s->deciding);
+	uint64_t n = gate_wait(&s->deciding, SETTLE_S);
+	return n ? err_set(e, ERR_AGAIN, "%llu answers decided before are still being made",
+			   (unsigned long long)n)
+		 : 0;
+}
+
 int service_ask(struct service *s, struct service_case *c, enum policy_kind kind, rpc_fn *next)
 {
 	c->kind = kind;
+	gate_enter(&s->deciding, &c->pass);
+	rpc_on_end(c->call, is_through, c);
 	return ask(s, c, next);
 }
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -101,8 +100,7 @@ static int put_in_force(struct keyrules *r, struct keypolicy *p, const char *wha
 	r->policy = p;
 	memcpy(r->digest, digest, sizeof digest);
 	r->generation++;
-	r->before += r->now;
-	r->now = 0;
+	gate_turn(&r->gate);
 	log_info("kms", "epochs and revocations changed %s", STR_QZ(text));
 	return 0;
 }
@@ -146,7 +144,7 @@ int keyrules_open(struct keyrules *r, const char *state_dir, struct kms_audit *a
 
 	*r = (struct keyrules){ .audit = audit, .sets = sets };
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->left, NULL);
+	gate_init(&r->gate);
 	r->path = str_format("%s/" KEYPOLICY_NAME, state_dir);
 	r->seen = str_format("%s/keypolicy.seen", state_dir);
 	r->policy = keypolicy_new();
@@ -188,7 +186,7 @@ void keyrules_close(struct keyrules *r)
 	free(r->path);
 	free(r->seen);
 	pthread_mutex_destroy(&r->lock);
-	pthread_cond_destroy(&r->left);
+	gate_destroy(&r->gate);
 	*r = (struct keyrules){ 0 };
 }
 
@@ -270,27 +268,15 @@ int keyrules_enter(struct keyrules *r, struct keyrules_case *c, const struct boo
 	*c = (struct keyrules_case){ 0 };
 	pthread_mutex_lock(&r->lock);
 	int rc = usable(r, e) || decide(r, c, b, q, now, e) ? -1 : 0;
-	if (!rc) {
-		c->inside = true;
-		c->generation = r->generation;
-		r->now++;
-	}
+	if (!rc)
+		gate_enter(&r->gate, &c->pass);
 	pthread_mutex_unlock(&r->lock);
 	return rc;
 }
 
 void keyrules_leave(struct keyrules *r, struct keyrules_case *c)
 {
-	if (!c->inside)
-		return;
-	c->inside = false;
-	pthread_mutex_lock(&r->lock);
-	if (c->generation == r->generation) {
-		r->now--;
-	} else if (!--r->before) {
-		pthread_cond_broadcast(&r->left);
-	}
-	pthread_mutex_unlock(&r->lock);
+	gate_leave(&r->gate, &c->pass);
 }
 
 int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint32_t root,
@@ -323,17 +309,12 @@ int keyrules_read(struct keyrules *r, void (*fn)(void *arg, const struct keypoli
 // Answers decided under older documents are made now: wait until they are.
 static int wait_for_older(struct keyrules *r, struct err *e)
 {
-	struct timespec until;
+	uint64_t n = gate_wait(&r->gate, WAIT_S);
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += WAIT_S;
-	while (r->before)
-		if (pthread_cond_timedwait(&r->left, &r->lock, &until))
-			return err_set(
-				e, ERR_AGAIN,
-				"the change holds, but %llu answers decided before it are still being made",
-				(unsigned long long)r->before);
-	return 0;
+	return n ? err_set(e, ERR_AGAIN,
+			   "the change holds, but %llu answers decided before it are still being made",
+			   (unsigned long long)n)
+		 : 0;
 }
 
 int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void *arg, struct err *e),
@@ -348,10 +329,9 @@ int keyrules_change(struct keyrules *r, int (*change)(struct keypolicy *p, void 
 		r->trouble = *e; // the file says what is not recorded: nothing is given out until it is
 		rc = -1;
 	}
-	if (!rc && !stat(r->path, &r->file))
-		rc = wait_for_older(r, e);
+	bool changed = !rc && !stat(r->path, &r->file);
 	pthread_mutex_unlock(&r->lock);
-	return rc;
+	return changed ? wait_for_older(r, e) : rc;
 }
 
 struct lesson {

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "audit.h"
+#include "gate.h"
 #include "policy/keypolicy.h"
 
 struct keyrules {
@@ -17,13 +18,13 @@ struct keyrules {
 	const atomic_uint *sets; // how many root sets there are
 	char *path, *seen;
 	pthread_mutex_t lock;
-	pthread_cond_t left;
+	struct gate gate; // answers being made
 	struct keypolicy *policy;
-	uint8_t digest[32]; // of the document in force
-	struct stat file;   // as it was last read
-	struct err trouble; // class not ERR_NONE: the file cannot be used, so nothing is given out
-	uint64_t generation, now, before; // answers being made under this document, and under older ones
-	uint64_t last_seq;                // of the record of the last change
+	uint8_t digest[32];  // of the document in force
+	struct stat file;    // as it was last read
+	struct err trouble;  // class not ERR_NONE: the file cannot be used, so nothing is given out
+	uint64_t generation; // of the document
+	uint64_t last_seq;   // of the record of the last change
 };
 
 int keyrules_open(struct keyrules *r, const char *state_dir, struct kms_audit *audit, const atomic_uint *sets,
@@ -32,8 +33,7 @@ void keyrules_close(struct keyrules *r);
 
 // What a release is made under: from keyrules_enter to keyrules_leave.
 struct keyrules_case {
-	bool inside;
-	uint64_t generation;
+	struct gate_pass pass;
 	uint64_t epochs[AUDIT_EPOCHS_MAX], ends[AUDIT_EPOCHS_MAX], current;
 	uint32_t roots[AUDIT_EPOCHS_MAX]; // that the epochs hang on
 	uint32_t n;
@@ -50,7 +50,8 @@ struct keyrules_ask {
 // `b` is verified. `q` NULL: only whether the guest may get anything.
 int keyrules_enter(struct keyrules *r, struct keyrules_case *c, const struct boot_info *b,
 		   const struct keyrules_ask *q, struct err *e);
-void keyrules_leave(struct keyrules *r, struct keyrules_case *c);
+void keyrules_leave(struct keyrules *r,
+		    struct keyrules_case *c); // nothing when it is not inside; never waits
 // The epoch of an app's public environment key.
 int keyrules_epoch(struct keyrules *r, const uint8_t app[static 20], const uint64_t *asked, uint32_t root,
 		   uint64_t *out, struct err *e);

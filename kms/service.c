@@ -57,6 +57,7 @@ int service_init(struct service *s, const struct kms_config *c, struct keyproc *
 		 struct err *e)
 {
 	*s = (struct service){ .config = c, .keys = keys, .judges = judges };
+	gate_init(&s->deciding);
 	handover_gate_init(&s->gate, c->handover_closed);
 
 	s->downloads = *c->image_cache ? service_downloads(c, e) : NULL;
@@ -240,7 +241,6 @@ static int released(struct rpc_call *call, const void *in, void *out, struct err
 	struct key_reply *r = &c->job.a;
 
 	(void)in;
-	keyrules_leave(&s->rules, &c->rules);
 	if (r->err.class != ERR_NONE) { // recorded already, or nothing can be
 		*e = r->err;
 		log_warn("kms", "no keys for peer=%s code=%s reason=%s", rpc_peer(call)->text, e->code,
@@ -502,7 +502,6 @@ static int give_kms_key(struct rpc_call *call, const void *in, void *out, struct
 			 : 0;
 
 	(void)in;
-	keyrules_leave(&s->rules, &c->rules);
 	if (rc && !recorded)
 		return refuse_roots(call, c, e);
 	return rc;

@@ -41,6 +41,7 @@ struct service {
 	struct handover_gate gate;
 	struct metrics metrics;
 	bool kept_cert;              // the RPC certificate is that of an earlier start
+	struct gate deciding;        // cases from the question to policy till their answer is out
 	atomic_int policy_state;     // enum policy_state
 	struct downloads *downloads; // NULL: none configured
 	atomic_ulong images_fetched, images_failed;
@@ -76,14 +77,18 @@ struct service_case {
 	bool only_self, is_self; // asked about this KMS only; refused because of this KMS
 	bool fetched;            // a download of the image was tried
 	struct err fetch_error;
-	bool proved;                // r is ok: what it says of the guest is true
-	void *more;                 // the method's own
+	bool proved; // r is ok: what it says of the guest is true
+	void *more;  // the method's own
+	struct gate_pass pass;
 	struct keyrules_case rules; // under which it is answered
 	struct key_job job;         // what is asked of the key process
 };
 
 struct service_case *service_case_new(struct rpc_call *call, struct err *e);
 int service_ask(struct service *s, struct service_case *c, enum policy_kind kind, rpc_fn *next);
+// Waits till every answer is out that was decided before now, so that a change of the policy can be
+// confirmed.
+int service_settled(struct service *s, struct err *e);
 int service_ask_self(struct service *s, struct service_case *c, rpc_fn *next); // about this KMS only
 // Asks about this KMS for the sake of /ready; waits.
 void service_probe_policy(struct service *s);

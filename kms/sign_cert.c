@@ -238,7 +238,7 @@ static void entry_of(const struct service_case *c, struct audit_entry *x)
 	x->event = AUDIT_CERT;
 	if (c)
 		snprintf(x->source, sizeof x->source, "%s", c->answer.source);
-	x->n_epochs = c && c->rules.inside; // the one it ends with, if that ends
+	x->n_epochs = c && c->rules.pass.inside; // the one it ends with, if that ends
 	x->epochs[0] = c ? c->rules.cert_epoch : 0;
 	if (r)
 		snprintf(x->reason, sizeof x->reason, "subject %s, %zu names",
@@ -331,11 +331,9 @@ static int ended(struct rpc_call *call, const struct service_case *c, int rc, st
 
 static int sign_decided(struct rpc_call *call, const void *in, void *out, struct err *e)
 {
-	struct service *s = rpc_arg(call);
 	struct service_case *c = rpc_state(call);
 	int rc = sign_request(call, c, in, out, e);
 
-	keyrules_leave(&s->rules, &c->rules);
 	return ended(call, c, rc, e);
 }
 

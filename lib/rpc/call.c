@@ -25,7 +25,9 @@ struct rpc_call {
 	bool json, in_fn, done_early;
 	struct pool_job *job; // while it waits for a thread, or runs
 	int rc;               // of a worker, or of rpc_finish inside the method
-	rpc_fn *next;         // the stage of a worker method that runs next, or now
+	void (*on_end)(void *arg);
+	void *end_arg;
+	rpc_fn *next; // the stage of a worker method that runs next, or now
 	// Of a stage that gave RPC_LATER: it has returned, and rpc_continue was called. Who comes second goes
 	// on.
 	atomic_uint halves;
@@ -228,6 +230,8 @@ static void reply_out(struct rpc_call *c)
 static void call_free(struct rpc_call *c)
 {
 	c->s->calls--;
+	if (c->on_end)
+		c->on_end(c->end_arg);
 	X509_free(c->cert);
 	X509_free(c->issuer);
 	arena_free(c->arena);
@@ -252,6 +256,12 @@ static void complete(struct rpc_call *c)
 		c->s->watch(c->s->watch_arg, c->method->name, c->rc ? &c->err : NULL,
 			    time_mono_us() - c->began);
 	call_free(c);
+}
+
+void rpc_on_end(struct rpc_call *c, void (*fn)(void *arg), void *arg)
+{
+	c->on_end = fn;
+	c->end_arg = arg;
 }
 
 void rpc_finish(struct rpc_call *c, int rc, const struct err *e)

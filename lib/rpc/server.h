@@ -122,6 +122,9 @@ struct http_conn *rpc_conn(struct rpc_call *c); // for http_data; not on workers
 void rpc_continue(struct rpc_call *c, rpc_fn *next);
 void rpc_set_state(struct rpc_call *c, void *state); // of the method, for its next stage
 void *rpc_state(const struct rpc_call *c);
+// `fn` runs once, on the loop's thread, when the call has ended and its answer is in the connection's output,
+// or there is nobody to answer; what the arena holds is still there. Once for a call, from any of its stages.
+void rpc_on_end(struct rpc_call *c, void (*fn)(void *arg), void *arg);
 
 // Completes a call on the loop that returned RPC_LATER: rc 0 sends `out`, -1 the error. On the loop's thread
 // only. `out` is what the method was given (rpc_out).
