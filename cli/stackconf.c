@@ -114,7 +114,7 @@ static const char gateway_toml[] =
 	"\n[rpc]\nlisten = \"tcp:127.0.0.1:@GATEWAY_RPC@\"\nurl = \"https://10.0.2.2:@GATEWAY_RPC@\"\n"
 	"cert = \"@DIR@/gateway/rpc/rpc.crt\"\nkey = \"@DIR@/gateway/rpc/rpc.key\"\n"
 	"kms_ca = \"@DIR@/kms/certs/root-ca.crt\"\n"
-	"\n[revocation]\nkms_urls = [\"https://127.0.0.1:@KMS@\"]\n"
+	"@REVOCATION@"
 	"\n[admin]\nlisten = \"unix:@DIR@/gateway/admin.sock\"\n"
 	"\n[wg]\ninterface = \"dsgw@WIREGUARD@\"\nprivate_key_file = \"@DIR@/gateway/wg.key\"\nlisten_port = "
 	"@WIREGUARD@\n"
@@ -126,6 +126,9 @@ static const char gateway_toml[] =
 	"\"http://127.0.0.1:@COLLATERAL@\"\nimage_dir = "
 	"\"@DIR@/images\"\n"
 	"development_root = \"@DIR@/pki/root.der\"\n";
+
+// A KMS in a CVM is replaced by an upgrade, and the new one does not have the old one's lists.
+static const char revocation[] = "\n[revocation]\nkms_urls = [\"https://127.0.0.1:@KMS@\"]\n";
 
 static const char vmm_toml[] =
 	"# VMM of the local stack.\n"
@@ -393,6 +396,7 @@ static int write_conf(struct stackconf *c, const char *name, const char *fmt, bo
 		{ "BIN", c->bin },
 		{ "IMAGE", c->image },
 		{ "CVM_PORTS", c->kms_in_cvm ? cvm_ports : "", true },
+		{ "REVOCATION", c->kms_in_cvm ? "" : revocation, true },
 		{ "CVM_FORWARDS", c->kms_in_cvm ? cvm_forwards : "", true },
 		{ "CVM_CONTEXT", c->kms_in_cvm ? cvm_context : "", true },
 		{ "KMS_URLS", c->kms_in_cvm ? cvm_urls[c->kms] : "\"https://10.0.2.2:@KMS@\"", true },
