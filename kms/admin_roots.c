@@ -20,7 +20,7 @@ static int attest(const struct kms_config *c, const struct rotation *r, uint8_t 
 }
 
 // With the turn.
-static int make(struct service *s, struct face **out, uint64_t *seq, struct err *e)
+static int make(struct service *s, const struct face **out, uint64_t *seq, struct err *e)
 {
 	auto_free uint8_t *evidence = NULL;
 	struct rotation made;
@@ -30,14 +30,9 @@ static int make(struct service *s, struct face **out, uint64_t *seq, struct err 
 	    attest(s->config, &made, &evidence, &n, e) ||
 	    keyproc_keep_roots(s->keys, &made, span_of(evidence, n), seq, e))
 		return -1;
-	struct face *f = faces_read_next(&s->faces, e);
-	if (!f)
-		return err_wrap(e, "root set %u is made and recorded, but not shown before a restart",
-				made.index);
-	if (upkeep_face(s, f, e)) // without a certificate the next upkeep makes one
-		log_warn("kms", "root set %u is not served yet: %s", f->root, e->text);
-	faces_add(&s->faces);
-	*out = f;
+	if (upkeep_new_faces(s, e) || made.index >= atomic_load(&s->faces.n))
+		return err_wrap(e, "root set %u is made and recorded, but not shown", made.index);
+	*out = &s->faces.face[made.index];
 	return 0;
 }
 
@@ -45,7 +40,7 @@ int kms_admin_rotate_roots(struct rpc_call *call, const void *in, void *out, str
 {
 	struct service *s = rpc_arg(call);
 	Kms__RootRotation **all;
-	struct face *f = NULL;
+	const struct face *f = NULL;
 	uint64_t seq = 0;
 	size_t n;
 

@@ -12,6 +12,7 @@
 #include "crypto/p256.h"
 #include "crypto/ssl.h"
 #include "keyfiles.h"
+#include "keyring.h"
 #include "ratls/issue.h"
 #include "rpc/pool.h"
 
@@ -50,9 +51,21 @@ static X509 *make_cert(const struct service *s, const struct face *f, struct evi
 	return c;
 }
 
+static void keep_evidence(struct evidence_bytes *b, struct span found)
+{
+	free(b->p);
+	b->known = false;
+	b->p = malloc(found.n + 1);
+	if (!b->p)
+		return;
+	memcpy(b->p, found.p, found.n);
+	b->n = found.n;
+	b->known = true;
+}
+
 // The one of the start before, when it is still this key's: what its evidence says of this KMS is as true as
 // it was.
-static X509 *kept_cert(struct service *s, const struct err *why)
+static X509 *kept_cert(struct service *s, struct evidence_bytes *b, const struct err *why)
 {
 	const char *dir = s->config->keys.dir;
 	struct span evidence;
@@ -69,6 +82,7 @@ static X509 *kept_cert(struct service *s, const struct err *why)
 	log_warn("kms", "no fresh evidence; the certificate of the start before is served: %s code=%s",
 		 why->text, why->code);
 	s->kept_cert = true;
+	keep_evidence(b, evidence);
 	return TAKE_SSL(c);
 }
 
@@ -78,7 +92,7 @@ static int first_cert(struct service *s, struct face *f, struct evidence_bytes *
 		return 0;
 	auto_x509 X509 *c = make_cert(s, f, b, e);
 	if (!c && !f->root)
-		c = kept_cert(s, e);
+		c = kept_cert(s, b, e);
 	SSL_CTX *tls = c ? service_tls(s, f, c, e) : NULL;
 	atomic_store(&f->tls, tls);
 	return tls ? 0 : -1;
@@ -93,13 +107,34 @@ int upkeep_face(struct service *s, struct face *f, struct err *e)
 	return rc;
 }
 
-static bool reuse_cert(struct service *s, struct face *f)
+int upkeep_new_faces(struct service *s, struct err *e)
 {
+	uint32_t n;
+
+	if (keyring_count(s->config->keys.dir, &n, e))
+		return -1;
+	while (atomic_load(&s->faces.n) < n) {
+		struct face *f = faces_read_next(&s->faces, e);
+		if (!f)
+			return -1;
+		if (upkeep_face(s, f, e)) // without a certificate the next upkeep makes one
+			log_warn("kms", "root set %u is not served yet: %s", f->root, e->text);
+		faces_add(&s->faces);
+	}
+	return 0;
+}
+
+// The certificate there is, and the evidence in it for those of other sets.
+static bool reuse_cert(struct service *s, struct face *f, struct evidence_bytes *b)
+{
+	struct span found;
 	struct err why;
 	auto_x509 X509 *c = keyfiles_read_cert(s->config->keys.dir, "rpc.crt", &why);
 	SSL_CTX *tls = c ? service_tls(s, f, c, &why) : NULL;
 
 	atomic_store(&f->tls, tls);
+	if (tls && cert_ext(c, CERT_EXT_ATTESTATION, &found, &why) == 1)
+		keep_evidence(b, found);
 	return tls != NULL;
 }
 
@@ -107,11 +142,9 @@ int upkeep_first_certs(struct service *s, bool reuse, struct err *e)
 {
 	struct evidence_bytes b = { 0 };
 	int rc = 0;
+	bool reused = reuse && reuse_cert(s, &s->faces.face[0], &b);
 
-	if (reuse && reuse_cert(s, &s->faces.face[0]))
-		return 0;
-
-	for (uint32_t r = 0; !rc && r < atomic_load(&s->faces.n); r++)
+	for (uint32_t r = reused; !rc && r < atomic_load(&s->faces.n); r++)
 		rc = first_cert(s, &s->faces.face[r], &b, e) && !(r && s->kept_cert) ? -1 : 0;
 	free(b.p);
 	return rc;
@@ -155,6 +188,10 @@ static void work(void *arg)
 	if (u->failed)
 		log_warn("kms", "own evidence: %s code=%s", e.text, e.code);
 	service_probe_policy(s);
+	pthread_mutex_lock(&s->faces.turn);
+	if (upkeep_new_faces(s, &e))
+		log_warn("kms", "root sets: %s code=%s", e.text, e.code);
+	pthread_mutex_unlock(&s->faces.turn);
 	if (s->config->attest_rpc && time_mono_ms() >= u->renew_at) {
 		renew(u, &e);
 		u->failed |= !u->fresh[0];

@@ -21,5 +21,8 @@ int upkeep_first_certs(struct service *s, bool reuse, struct err *e);
 // The first of one face; nothing when its set is not served.
 int upkeep_face(struct service *s, struct face *f, struct err *e);
 // `fresh`: certificates are renewed at once, on the thread.
+// Sets in the key folder that are not shown yet: made just now, or by a key process that ended before it
+// could say so. With faces.turn.
+int upkeep_new_faces(struct service *s, struct err *e);
 int upkeep_start(struct upkeep *u, struct service *s, bool fresh, struct event_base *base, struct err *e);
 void upkeep_free(struct upkeep *u);

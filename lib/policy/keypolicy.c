@@ -368,6 +368,9 @@ int keypolicy_rotate(struct keypolicy *p, const struct keypolicy_turn *t, struct
 	if (r->current == UINT64_MAX || t->overlap_s > UINT64_MAX - t->now)
 		return err_code(e, ERR_INPUT, "keypolicy.value",
 				"no epoch follows, or the overlap is too long");
+	// A rule from the policy has the default's sets also for epochs it does not reach yet.
+	while (r->n_roots && r->root[r->n_roots - 1].epoch > r->current + 1)
+		r->n_roots--;
 	if ((t->has_root && set_root(r, r->current + 1, t->root, e)) ||
 	    (t->overlap_s && set_end(r, r->current, t->now + t->overlap_s, e)))
 		return -1;
@@ -436,9 +439,6 @@ int keypolicy_join(const struct keypolicy *p, const uint8_t app[static 20], cons
 		if (x->revoked[i].epoch >= out->min &&
 		    set_end(out, x->revoked[i].epoch, larger(x->revoked[i].at, 1), e))
 			return -1;
-	// Sets of the default that this app's epochs do not reach yet.
-	while (out->n_roots && out->root[out->n_roots - 1].epoch > out->current)
-		out->n_roots--;
 	return !same_rule(out, was);
 }
 

@@ -145,7 +145,7 @@ static int read_roots(struct json rule, struct keypolicy_rule *r, struct err *e)
 		const struct keypolicy_from *was = r->n_roots ? f - 1 : &(struct keypolicy_from){ 0 };
 		if (r->n_roots == KEYPOLICY_ROOTS_MAX || !members(one, name, v, 2) ||
 		    json_u64(v[0], UINT64_MAX, &f->epoch) || json_u64(v[1], KEYPOLICY_ROOTS_MAX - 1, &root) ||
-		    f->epoch <= was->epoch || root <= was->root || f->epoch > r->current)
+		    f->epoch <= was->epoch || root <= was->root || (f->epoch > r->current && !r->learned))
 			return bad(e, "a root set of an epoch is malformed, out of order or one too many");
 		f->root = (uint32_t)root;
 	}

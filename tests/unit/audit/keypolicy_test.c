@@ -141,6 +141,52 @@ static void epochs_on_root_sets(void **state)
 	keypolicy_free(p);
 }
 
+// What the policy says of an app comes in steps, in another order on another replica: the sets are those of
+// the default all the same.
+static void learned_rules_on_root_sets(void **state)
+{
+	const struct policy_epochs low = { .given = true, .legacy = 0, .current = 1 },
+				   high = { .given = true, .current = 4 };
+	struct keypolicy *one = keypolicy_new(), *two = keypolicy_new();
+	auto_sb text = { 0 };
+	struct err e;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(rotate(i ? two : one, NULL, NOW, 0, false, &e), 0);
+		assert_int_equal(rotate(i ? two : one, NULL, NOW, 0, false, &e), 0);
+		assert_int_equal(rotate_to(i ? two : one, NULL, 1, &e), 0); // from epoch 3 on
+	}
+	assert_int_equal(keypolicy_learn(one, app, &low, &e), 0);
+	keypolicy_write(&text, one);
+	keypolicy_free(one);
+	one = keypolicy_parse(span_of(text.p, text.n), &e);
+	assert_non_null(one);
+	assert_int_equal(keypolicy_root(one, app, 1), 0);
+	assert_int_equal(keypolicy_learn(one, app, &high, &e), 0);
+	assert_int_equal(keypolicy_learn(two, app, &high, &e), 0);
+	for (uint64_t epoch = 0; epoch <= 4; epoch++) {
+		assert_int_equal(keypolicy_root(one, app, epoch), epoch >= 3);
+		assert_int_equal(keypolicy_root(two, app, epoch), epoch >= 3);
+	}
+	keypolicy_free(two);
+	// An operator who takes the app over at once writes what can be read.
+	two = keypolicy_new();
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(rotate(two, NULL, NOW, 0, false, &e), 0);
+	assert_int_equal(rotate_to(two, NULL, 1, &e), 0); // from epoch 5 on
+	assert_int_equal(keypolicy_learn(two, app, &low, &e), 0);
+	assert_int_equal(rotate_to(two, app, 1, &e), 0);
+	assert_int_equal(keypolicy_root(two, app, 2), 1);
+	auto_sb after = { 0 };
+	keypolicy_write(&after, two);
+	keypolicy_free(two);
+	two = keypolicy_parse(span_of(after.p, after.n), &e);
+	assert_non_null(two);
+	keypolicy_free(one);
+	keypolicy_free(two);
+}
+
 static void malformed_roots(void **state)
 {
 	static const char *const roots[] = {
@@ -495,10 +541,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rotation_with_overlap), cmocka_unit_test(epochs_on_root_sets),
-		cmocka_unit_test(malformed_roots),       cmocka_unit_test(ends_of_epochs),
-		cmocka_unit_test(revocations),           cmocka_unit_test(certificates),
-		cmocka_unit_test(learned_from_policy),   cmocka_unit_test(reads_what_it_wrote),
-		cmocka_unit_test(malformed_documents),   cmocka_unit_test(file_is_edited_whole),
+		cmocka_unit_test(malformed_roots),       cmocka_unit_test(learned_rules_on_root_sets),
+		cmocka_unit_test(ends_of_epochs),        cmocka_unit_test(revocations),
+		cmocka_unit_test(certificates),          cmocka_unit_test(learned_from_policy),
+		cmocka_unit_test(reads_what_it_wrote),   cmocka_unit_test(malformed_documents),
+		cmocka_unit_test(file_is_edited_whole),
 	};
 
 	return cmocka_run_group_tests_name("keypolicy", tests, NULL, NULL);
