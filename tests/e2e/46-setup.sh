@@ -83,6 +83,23 @@ for name in LD_PRELOAD PATH BASH_ENV DOCKER_HOST COMPOSE_FILE IFS ENV PYTHONPATH
 	check "HB-11: dstack lint flags it" lint
 done
 
+# The start script's own part: from the file to its environment, names that it uses itself among them; all of it or nothing.
+sed -n '/^load_env()/,/^}/p' os/rootfs/usr/lib/dstack/app-start >"$work/load_env"
+mkdir -p "$work/app/.host-shared"
+loaded() # loaded NAME: what a program started after load_env has of it, in hex
+{
+	env -i -C "$work/app" PATH="$PATH" WANT="$1" bash -c '. "$0" && load_env && exec python3 -c "import os; print(os.environb[os.environb[b\"WANT\"]].hex())"' "$work/load_env"
+}
+jq -n '{key: "k\\", value: "v\n\n", left: "$(false)", name: "\u0001\"é`", none: ""}' >"$work/app/.host-shared/.decrypted-env.json"
+exact() { [ "$(loaded "$1")" = "$(printf "$2" | xxd -p)" ]; }
+check "HB-10: the start script keeps a backslash, under a name of its own" exact key 'k\\'
+check "HB-10: newlines at the end" exact value 'v\n\n'
+check "HB-10: what a shell would run" exact left '$(false)'
+check "HB-10: a control character, a quote, UTF-8" exact name '\001"é`'
+check "HB-10: nothing" exact none ''
+jq -n '{a: "1", b: 2}' >"$work/app/.host-shared/.decrypted-env.json"
+check "HB-10: half an environment is none" sh -c "! env -i -C '$work/app' PATH='$PATH' bash -c '. \"\$0\" && load_env' '$work/load_env'"
+
 # The same tree, with what is right: then somebody is asked.
 printf '{"dstack":{"launch_token":"%s"}}' "$token" >"$work/share/.user-config"
 compose ",\"allowed_envs\":[\"A\"],\"requirements\":{\"env_signers\":[\"$key\"],\"launch_token_hash\":\"$(printf 'dstack-launch-token/v1:%s' "$token" | sha256sum | cut -c-64)\"}"
