@@ -1,8 +1,49 @@
-// Explanations of codes about the sealed environment: its sender, its version, its bytes.
+// Explanations of codes about what a guest gets: its keys, the sealed environment with its sender and
+// version.
 #include "core/verdict/reason_more.h"
 
 // clang-format off
 static const struct reason_text table[] = {
+	{
+		"seal.tag", "Sealed bytes do not open with this key",
+		"They were sealed for another app or KMS, or changed.",
+		"Deploy again, so that the environment is sealed anew.",
+	},
+	{
+		"seal.size", "Sealed bytes are too short or too long",
+		"They are not a sealed environment.",
+		"Deploy again.",
+	},
+	{
+		"keys.ca_changed", "The KMS's CA certificate changed between two calls",
+		"Two different KMS answered, or one was replaced.",
+		"Try again; check the KMS's addresses.",
+	},
+	{
+		"keys.file", "The guest's key file is malformed",
+		"The file in the guest was cut.",
+		"Start the VM again.",
+	},
+	{
+		"keys.kms_evidence", "The KMS's certificate has evidence that this guest cannot verify",
+		"It says that the KMS runs in a CVM, but in a form that this guest does not read. A KMS without evidence is taken by its root alone.",
+		"Check the KMS's version; use one whose evidence is a TDX quote.",
+	},
+	{
+		"keys.no_url", "The app needs a KMS but the host named none",
+		"cvm.kms_urls of the VMM is empty.",
+		"Configure it, or deploy with key provider none.",
+	},
+	{
+		"keys.provider", "The key provider is not in this guest",
+		"It has kms and none.",
+		"Use one of these.",
+	},
+	{
+		"keys.reply", "The KMS's answer has a value of the wrong size",
+		"It is of another version, or not a KMS.",
+		"Check the KMS's address and version.",
+	},
 	{
 		"cli.app_unknown", "This VM's app was not deployed from here",
 		"What the app is, is read from the file that deploy kept; the VMM's word is not enough to send secrets.",

@@ -545,16 +545,6 @@ static const struct reason_text table[] = {
 		"Check the address; do not go on.",
 	},
 	{
-		"seal.tag", "Sealed bytes do not open with this key",
-		"They were sealed for another app or KMS, or changed.",
-		"Deploy again, so that the environment is sealed anew.",
-	},
-	{
-		"seal.size", "Sealed bytes are too short or too long",
-		"They are not a sealed environment.",
-		"Deploy again.",
-	},
-	{
 		"key.public", "The public key is malformed",
 		"It is no point of the algorithm's curve: 33 or 65 bytes for secp256k1, 32 for ed25519.",
 		"Pass the public key as the signer gave it.",
@@ -573,36 +563,6 @@ static const struct reason_text table[] = {
 		"dev_cert.name", "The development certificate's folder or domain is too long",
 		"They name the files of the local development CA.",
 		"Use shorter ones.",
-	},
-	{
-		"keys.ca_changed", "The KMS's CA certificate changed between two calls",
-		"Two different KMS answered, or one was replaced.",
-		"Try again; check the KMS's addresses.",
-	},
-	{
-		"keys.file", "The guest's key file is malformed",
-		"The file in the guest was cut.",
-		"Start the VM again.",
-	},
-	{
-		"keys.kms_evidence", "The KMS's certificate has evidence that this guest cannot verify",
-		"It says that the KMS runs in a CVM, but in a form that this guest does not read. A KMS without evidence is taken by its root alone.",
-		"Check the KMS's version; use one whose evidence is a TDX quote.",
-	},
-	{
-		"keys.no_url", "The app needs a KMS but the host named none",
-		"cvm.kms_urls of the VMM is empty.",
-		"Configure it, or deploy with key provider none.",
-	},
-	{
-		"keys.provider", "The key provider is not in this guest",
-		"It has kms and none.",
-		"Use one of these.",
-	},
-	{
-		"keys.reply", "The KMS's answer has a value of the wrong size",
-		"It is of another version, or not a KMS.",
-		"Check the KMS's address and version.",
 	},
 	{
 		"forge.edit", "An edit does not fit the layer",
