@@ -12,7 +12,9 @@
 
 #define REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
 
-static int has(const void *p, ssize_t n, const char *what)
+// Not static: recv is an inline function of the C library's headers.
+int judgeshim_has(const void *p, ssize_t n, const char *what);
+int judgeshim_has(const void *p, ssize_t n, const char *what)
 {
 	return n > 0 && memmem(p, (size_t)n, what, strlen(what)) != NULL;
 }
@@ -25,9 +27,9 @@ ssize_t recv(int fd, void *p, size_t max, int flags)
 	if (!real)
 		real = REAL(recv);
 	ssize_t n = real(fd, p, max, flags);
-	if (has(p, n, "CRASH-THE-JUDGE"))
+	if (judgeshim_has(p, n, "CRASH-THE-JUDGE"))
 		__builtin_trap();
-	if (has(p, n, "STOP-THE-JUDGE"))
+	if (judgeshim_has(p, n, "STOP-THE-JUDGE"))
 		(void)!real(fd, &c, 1, 0); // until the asker is gone
 	return n;
 }
