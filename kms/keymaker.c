@@ -51,6 +51,7 @@ static void child(int fd, const char *dir, pid_t parent)
 	struct err e = { 0 };
 	int buffer = BUFFER;
 
+	prctl(PR_SET_NAME, "kms-roots");
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent || secret_process(&e) ||
 	    jail_key_maker(&e))
