@@ -27,8 +27,10 @@ static const struct kms_command parts[] = {
 	  "(--admin URL --token-file FILE | --state DIR)",
 	  kms_revoke },
 	{ "policy", "--admin URL --token-file FILE | --state DIR", kms_policy },
-	{ "roots", "URL [--k256-pubkey HEX] [--root R --save FILE] [--births [--image-dir DIR] [--pccs-url URL] "
-	  "[--development-root FILE]] [--json]", kms_roots },
+	{ "roots",
+	  "URL [--k256-pubkey HEX] [--root R --save FILE] [--births [--image-dir DIR] [--pccs-url URL] "
+	  "[--development-root FILE]] [--json]",
+	  kms_roots },
 };
 enum { N = sizeof parts / sizeof *parts };
 
