@@ -38,3 +38,18 @@ kill -9 "$kms"
 { wait "$kms"; } 2>/dev/null
 gone() { for pid in $left; do ! kill -0 "$pid" 2>/dev/null || return 1; done; }
 check "kill -9 of the first process leaves no other" until_true 3 gone
+
+# With evidence of its own: the certificate of the one before serves on, and is renewed behind that.
+$guest agent --image "$work/images/one" --app "$app" --compose "$compose" --ready 1 --pki "$work/pki" --out "unix:$work/agent.sock" 2>"$work/agent.log" &
+pids+=($!)
+until_true 5 test -S "$work/agent.sock"
+rm -rf "$work/certs" "$work/state"
+kms_config "agent = \"unix:$work/agent.sock\"
+attest_rpc_cert = true
+enforce_self_authorization = false" >"$work/kms.toml"
+check "starts with evidence of its own" start
+kill -9 "$(pgrep -P "$kms" kms-net)"
+until_true 5 grep -q 'RPC certificate renewed' "$work/kms.log"
+check "the next network process serves before it has fresh evidence" \
+	awk '/network process ended/ { ended = 1 } ended && / ready address=/ { ready = 1 } /certificate renewed/ { exit !ready }' "$work/kms.log"
+check "its certificate is of the same root" curl -sS --cacert "$work/certs/root-ca.crt" "$url/health"
