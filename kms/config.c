@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "config_upstream.h"
-#include "keyfiles.h"
+#include "keys/keyfiles.h"
 #include "policy/config.h"
 #include "ratls/trust_keys.h"
 

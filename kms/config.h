@@ -1,8 +1,8 @@
 // config - what a KMS is told by its file; every value checked before anything is opened.
 #pragma once
 #include "base/config.h"
-#include "keystore.h"
-#include "names.h"
+#include "keys/keystore.h"
+#include "certs/names.h"
 #include "rpc/rate.h"
 
 enum { KMS_NAMES_MAX = 32, KMS_PEERS_MAX = 16 };

@@ -2,15 +2,15 @@
 #include <malloc.h>
 #include <string.h>
 
-#include "admin_auth.h"
+#include "admin/admin_auth.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "issue.h"
-#include "keyfiles.h"
-#include "net.h"
+#include "certs/issue.h"
+#include "keys/keyfiles.h"
+#include "process/net.h"
 #include "policy/config.h"
-#include "setup.h"
-#include "supervise.h"
+#include "setup/setup.h"
+#include "process/supervise.h"
 
 enum { ARENAS = 2 };
 

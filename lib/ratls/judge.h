@@ -2,9 +2,9 @@
 //
 // It computes and nothing else. What it needs from outside (collateral for the platform, the image of that
 // hash) it asks of a `struct judge_source`, so it can run where there are no files and no network: the KMS
-// runs it in processes of their own (kms/judges.h). Question and answer are plain values that can be sent;
-// judge_well_formed tells whether one from such a process can be used. An engine is used by one thread at a
-// time.
+// runs it in processes of their own (kms/judge/judges.h). Question and answer are plain values that can be
+// sent; judge_well_formed tells whether one from such a process can be used. An engine is used by one thread
+// at a time.
 #pragma once
 #include <pthread.h>
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../../kms/admin_auth.h"
+#include "../../../kms/admin/admin_auth.h"
 #include "base/secret.h"
 #include "base/strings.h"
 

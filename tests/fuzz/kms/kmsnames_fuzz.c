@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "../../../kms/names.h"
+#include "../../../kms/certs/names.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n);
 

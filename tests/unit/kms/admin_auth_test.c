@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../../kms/admin_auth.h"
+#include "../../../kms/admin/admin_auth.h"
 #include "base/file.h"
 #include "core/codec/base64.h"
 

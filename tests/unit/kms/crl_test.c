@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../../../kms/crl.h"
+#include "../../../kms/certs/crl.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"

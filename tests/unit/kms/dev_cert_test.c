@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../../../kms/admin.h"
+#include "../../../kms/admin/admin.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"

@@ -10,8 +10,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../../../kms/judge_wire.h"
-#include "../../../kms/judges.h"
+#include "../../../kms/judge/judge_wire.h"
+#include "../../../kms/judge/judges.h"
 #include "base/time.h"
 
 enum { SEATS = 2, LIMIT_MS = 200 };

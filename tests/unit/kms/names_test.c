@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "../../../kms/names.h"
+#include "../../../kms/certs/names.h"
 
 #define APP   "00112233445566778899aabbccddeeff00112233"
 #define INST  "ffffffffffffffffffffffffffffffffffffff01"

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "../../../kms/handover_ring.h"
+#include "../../../kms/setup/handover_ring.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strings.h"
