@@ -34,6 +34,7 @@ static int parse(int argc, char **argv, struct derive_args *a)
 					      { "instance-id", required_argument, NULL, 'i' },
 					      { "epoch", required_argument, NULL, 'e' },
 					      { "seed", required_argument, NULL, 's' },
+					      { "deployment-seed", required_argument, NULL, 's' },
 					      { "state", required_argument, NULL, 'S' },
 					      { "root", required_argument, NULL, 'r' },
 					      { "json", no_argument, NULL, 'j' },
