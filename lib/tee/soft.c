@@ -9,7 +9,9 @@
 #include "tee/driver.h"
 
 #define SOFT_ADDRESS "vsock:2:4050"
+// The second one when the kernel's driver had to be started twice (os/rootfs/usr/lib/dstack/mounts).
 #define TPM_LOG      "/sys/kernel/security/tpm0/binary_bios_measurements"
+#define TPM_LOG_NEXT "/sys/kernel/security/tpm1/binary_bios_measurements"
 
 enum { OP_EXTEND = 1, OP_QUOTE = 2, OP_REGISTERS = 3, OP_ROOT = 4, RTMR3 = 3, TIMEOUT_SECONDS = 10 };
 
@@ -106,7 +108,7 @@ void *soft_open(struct err *e)
 		return NULL;
 	}
 	s->address = env_or("DSTACK_SOFTTEE", SOFT_ADDRESS);
-	s->log = env_or("DSTACK_TPM_LOG_FILE", TPM_LOG);
+	s->log = env_or("DSTACK_TPM_LOG_FILE", access(TPM_LOG_NEXT, F_OK) ? TPM_LOG : TPM_LOG_NEXT);
 	if (soft_rtmr3(s, now, &why)) {
 		err_code(e, ERR_ABSENT, "tee.absent", "no software TEE: %s", why.text);
 		free(s);
