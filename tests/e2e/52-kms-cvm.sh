@@ -88,6 +88,8 @@ check "km_17 the source's handover was opened for this measurement, and used onc
 refused "a downgrade by mistake" kms.other_image dstack kms deploy --image "$(cat "$DSTACK_HOME/kms/image.txt")"
 root_at() { curl -sf --max-time 10 --cacert "$DSTACK_HOME/kms/certs/root-ca.crt" -d '{}' "https://127.0.0.1:$1/prpc/GetMeta?json" | jq -r .k256_pubkey; }
 check "the same roots" test "$(root_at 18712)" = "$before"
+# Its gateway was away above; a guest's WireGuard notices that within two or three minutes.
+check "the app is reached through the gateway that came back" until_true 240 verify
 check "the app goes on, and is verified with the new KMS" claim kms_evidence ".ok and .value == \"$(cat "$DSTACK_HOME/kms-2/mr_aggregated")\""
 was=$(cat "$DSTACK_HOME/kms/mr_aggregated")
 check "the old one is removed when told so" eval 'dstack kms upgrade --remove-old --json >"$work/upgrade.json"'
