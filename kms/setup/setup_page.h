@@ -1,4 +1,4 @@
-// setup_page - the page of the set-up (kms/page), made part of the program by kms/page/build.py.
+// setup_page - the page of the set-up (kms/setup/page), made part of the program by its build.py.
 //
 // One file that loads nothing: the headers allow its own style, its own script and calls to its own origin.
 #pragma once
